@@ -1,0 +1,103 @@
+"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `docs`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: 3.11, 3.12, …: what the classifiers promise is what is tested.
+SUPPORTED = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if c.startswith("Programming Language :: Python :: 3.")]
+#: The majors of openai that the integration is tested against; the first runs with the whole suite.
+OPENAI = ("openai>=3,<4", "openai>=2.45,<3")
+CHECKOUT = ("-e", ".", "-e", "integrations/openai", "-e", "integrations/dbapi")
+TESTING = ("-r", "requirements/tests.txt", "-c", "requirements/pins.txt")
+
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+# A Python that is not here is said below, by name; it is no error on a developer's machine.
+nox.options.error_on_missing_interpreters = False
+
+
+def _works(python: Path | str, version: str) -> bool:
+    probe = "import sys, sqlite3, ssl; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run([str(python), "-c", probe], capture_output=True, text=True, timeout=30, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def _installed() -> list[str]:
+    """The supported Pythons of this machine: on the path, of pyenv, of uv. Their folders go first on the path."""
+    homes = [Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"]
+    homes.append(Path.home() / ".local" / "share" / "uv" / "python")
+    found = []
+    for version in SUPPORTED:
+        name = f"python{version}"
+        places = [shutil.which(name), *(home / "bin" / name for place in homes for home in sorted(place.glob("*")))]
+        if version == "{}.{}".format(*sys.version_info[:2]):
+            places.insert(0, sys.executable)
+        for place in places:
+            if place and Path(place).exists() and _works(place, version):
+                if Path(place).name == name:
+                    os.environ["PATH"] = f"{Path(place).parent}{os.pathsep}{os.environ['PATH']}"
+                found.append(version)
+                break
+    return found
+
+
+PYTHONS = _installed()
+MISSING = [version for version in SUPPORTED if version not in PYTHONS]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite on every supported Python that is installed; then the openai integration on its older major."""
+    if MISSING:
+        session.warn(f"NOT TESTED, not installed on this machine: Python {', '.join(MISSING)}")
+    session.install(*CHECKOUT, *TESTING, OPENAI[0])
+    session.run("python", "-m", "pytest", *session.posargs)
+    if not session.posargs:
+        for older in OPENAI[1:]:
+            session.install(older)
+            session.run("python", "-m", "pytest", "integrations/openai/tests")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, and the walls between the rooms."""
+    session.install(*CHECKOUT, "-r", "requirements/lint.txt", "-c", "requirements/pins.txt")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict, on what ships; and the typed use of the public API."""
+    session.install(*CHECKOUT, "-r", "requirements/lint.txt", "-c", "requirements/pins.txt", OPENAI[0])
+    session.run("mypy")
+    session.run("mypy", "tests/typing/api.py")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every budget, paired with the bare call; writes docs/performance.md. `-- --smoke` runs each once, writes nothing."""
+    session.install(*CHECKOUT, *TESTING, OPENAI[0])
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The commands and the Python of the docs and the examples, executed."""
+    session.install(*CHECKOUT, *TESTING, OPENAI[0])
+    session.run("python", "-m", "pytest", "tests/docs", *session.posargs)
