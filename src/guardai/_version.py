@@ -1,0 +1,3 @@
+"""The version, as the distribution's metadata has it."""
+
+__version__ = "0.1.0"

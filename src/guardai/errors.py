@@ -1,0 +1,131 @@
+"""What guardai raises.
+
+::
+
+    Exception
+     └─ GuardError                 everything below; catch this to catch us
+         ├─ PolicyDenied           nothing happened: policy does not permit the call (also a PermissionError)
+         │   ├─ ApprovalPending    nothing happened yet: a named human has to agree first
+         │   └─ ApprovalDenied     nothing happened: the human said no
+         ├─ ResultWithheld         it happened, but its result may not be revealed to this caller
+         ├─ LedgerError            nothing happened: the intent could not be recorded
+         ├─ BundleError            the policy bundle cannot be used
+         └─ ConfigError            a setting is unknown or has the wrong type (also a ValueError)
+    BaseException
+     └─ SessionAborted             a denial that agent loops do not swallow (on_denied="abort")
+
+No message here ever carries a value that was found sensitive: a denial names the policy, its reason and the event.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ApprovalDenied",
+    "ApprovalPending",
+    "BundleError",
+    "ConfigError",
+    "GuardError",
+    "LedgerError",
+    "PolicyDenied",
+    "ResultWithheld",
+    "SessionAborted",
+]
+
+
+class GuardError(Exception):
+    """The root of every error that guardai raises."""
+
+
+def _denial(verb: str, reason: str, policies: tuple[str, ...], event: str) -> str:
+    by = f" by {', '.join(policies)}" if policies else ""
+    record = f" (event {event})" if event else ""
+    return f"{verb}{by}: {reason}{record}"
+
+
+class _Refusal:
+    """What a refusal knows: which policies, why, and the event that records it."""
+
+    def __init__(
+        self, reason: str, *, action: str = "", policies: tuple[str, ...] = (), event: str = "", groups: tuple[str, ...] = ()
+    ) -> None:
+        self.reason = reason
+        self.action = action
+        self.policies = policies
+        self.event = event
+        self.groups = groups
+        super().__init__(_denial(self._verb().format(action=action or "call"), reason, policies, event))
+
+    @staticmethod
+    def _verb() -> str:
+        return "{action} denied"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Worker pools pickle what a task raised; keyword-only arguments need a hand.
+        return _rebuild, (type(self), self.reason, self.action, self.policies, self.event, self.groups)
+
+
+def _rebuild(
+    cls: type[_Refusal], reason: str, action: str, policies: tuple[str, ...], event: str, groups: tuple[str, ...]
+) -> _Refusal:
+    return cls(reason, action=action, policies=policies, event=event, groups=groups)
+
+
+class PolicyDenied(_Refusal, GuardError, PermissionError):
+    """Policy does not permit the call. Nothing happened.
+
+    Attributes:
+        reason: the deciding policy's `@reason`, or why there was no decision.
+        action: the verb that was asked, such as `db.destroy`.
+        policies: the `@id`s of the policies that decided; empty when nothing permitted.
+        event: the id of the event that records the refusal.
+        groups: the approval groups that would lift it, if any.
+    """
+
+
+class ApprovalPending(PolicyDenied):
+    """The call waits for a named human of `groups`, and nothing can wait here. Nothing happened."""
+
+    @staticmethod
+    def _verb() -> str:
+        return "{action} waits for approval"
+
+
+class ApprovalDenied(PolicyDenied):
+    """The human who was asked said no. Nothing happened."""
+
+    @staticmethod
+    def _verb() -> str:
+        return "{action} was refused on approval"
+
+
+class ResultWithheld(_Refusal, GuardError):
+    """The call ran, but its result may not be revealed to the caller and cannot be masked."""
+
+    @staticmethod
+    def _verb() -> str:
+        return "{action} ran, its result is withheld"
+
+
+class LedgerError(GuardError):
+    """The ledger cannot record. Raised before the effect, which therefore did not happen."""
+
+
+class BundleError(GuardError):
+    """The policy bundle cannot be used: missing, malformed, or failing its self-test."""
+
+
+class ConfigError(GuardError, ValueError):
+    """A setting is unknown or of the wrong type; the message names the place, the key and what is allowed."""
+
+
+class SessionAborted(_Refusal, BaseException):
+    """A denial under `on_denied="abort"`: a BaseException, which agent loops do not turn into a tool message."""
+
+    @staticmethod
+    def _verb() -> str:
+        return "session aborted, {action} denied"
+
+
+for _error in (*__all__,):
+    # Tracebacks and pickles show the public name.
+    globals()[_error].__module__ = "guardai"

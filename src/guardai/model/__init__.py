@@ -1,0 +1,40 @@
+"""The words of guardai as types. Floor 1: imports nothing of ours."""
+
+from guardai.model.actions import ACTIONS, GROUPS, REVEAL
+from guardai.model.call import Call
+from guardai.model.decision import Decision, Obligations, Reveal
+from guardai.model.event import VERSION, Event
+from guardai.model.finding import Finding
+from guardai.model.label import Label, ancestors
+from guardai.model.mask import MASKS, Mask, strongest
+from guardai.model.protocols import Emit, Sink
+from guardai.model.where import Destination, Resource, Target, TargetKind
+from guardai.model.who import Audience, OnDenied, Principal, Session
+
+__all__ = [
+    "ACTIONS",
+    "GROUPS",
+    "MASKS",
+    "REVEAL",
+    "VERSION",
+    "Audience",
+    "Call",
+    "Decision",
+    "Destination",
+    "Emit",
+    "Event",
+    "Finding",
+    "Label",
+    "Mask",
+    "Obligations",
+    "OnDenied",
+    "Principal",
+    "Resource",
+    "Reveal",
+    "Session",
+    "Sink",
+    "Target",
+    "TargetKind",
+    "ancestors",
+    "strongest",
+]

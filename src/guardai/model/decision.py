@@ -1,0 +1,54 @@
+"""What policy answered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from guardai.model.mask import Mask
+
+__all__ = ["Decision", "Obligations", "Reveal"]
+
+
+class Obligations(msgspec.Struct, frozen=True):
+    """What a decision asks for besides yes or no, read from the annotations of the policies that decided.
+
+    Attributes:
+        approvals: groups of which a human must agree (`@approval`); only with effect `pause`.
+        abort: a denial aborts the session (`@on_denied("abort")`).
+    """
+
+    approvals: tuple[str, ...] = ()
+    abort: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The answer to "may this principal do this action on this resource".
+
+    Attributes:
+        effect: `allow`, `deny`, or `pause` (denied, but an approval would lift it).
+        policies: `@id`s of the policies that decided, sorted; empty if nothing permitted.
+        reason: the deciding forbid's `@reason`, or why nothing permitted; "" for allow.
+        errors: what went wrong while asking. Never empty together with `allow`: an error is a denial.
+    """
+
+    effect: Literal["allow", "deny", "pause"]
+    policies: tuple[str, ...] = ()
+    reason: str = ""
+    obligations: Obligations = Obligations()
+    errors: tuple[str, ...] = ()
+
+
+class Reveal(msgspec.Struct, frozen=True):
+    """The answer to "may data of this label reach this destination".
+
+    Attributes:
+        mask: None if it may; otherwise what the data becomes.
+        policies: `@id`s of the policies that decided, sorted.
+        reason: the deciding forbid's `@reason`.
+    """
+
+    mask: Mask | None
+    policies: tuple[str, ...] = ()
+    reason: str = ""

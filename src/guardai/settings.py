@@ -1,0 +1,158 @@
+"""Settings: one frozen object, read from arguments, the environment and two files.
+
+Strongest first: arguments of `init`, `GUARDAI_*`, `guardai.toml`, `[tool.guardai]` in `pyproject.toml`, defaults. The
+files are looked for in the working directory and its parents; the first directory that has either ends the search.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from guardai.errors import ConfigError
+
+__all__ = ["Settings", "home", "load"]
+
+_PREFIX: Final = "GUARDAI_"
+#: `GUARDAI_…` names that are read elsewhere, so that a misspelt setting can still be told from them.
+_ELSEWHERE: Final = frozenset({"GUARDAI_TEXT_ENGINE", "GUARDAI_REQUIRE_SERVICES", "GUARDAI_USER"})
+
+
+def home(given: Path | str | None = None) -> Path:
+    """The folder in which guardai keeps keys, ledger and cache: the argument, `GUARDAI_HOME`, or the user's data folder."""
+    chosen = given or os.environ.get("GUARDAI_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("guardai", appauthor=False))
+
+
+def _choice(*allowed: str) -> dict[str, Any]:
+    return {"allowed": allowed}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `init` was told. Each field is a key of `guardai.toml` and, upper-cased after `GUARDAI_`, a variable.
+
+    Attributes:
+        home: where keys, ledger and cache are kept.
+        policy: a policy directory; None is the starter bundle that ships with guardai.
+        mode: `enforce`, or `observe`: the same road, recorded, nothing changed and nothing raised.
+        environment: what a database that the catalog does not list belongs to: `dev`, `prod`, ….
+        region: where this process runs; "" switches the residency rules of the starter policy off.
+        integrations: `auto` (every installed one) or their names.
+        app_calls: what happens to the application's own database calls: `ignore`, `record` or `govern`.
+        agent: the agent's name where no session is open; "" is the program's name.
+        ledger_mode: `spool`, `signed` (each event signed at once) or `strict` (on the disk before the effect).
+        sinks: where sealed events go besides the store, as URLs such as `jsonl:///var/log/guardai.jsonl`.
+    """
+
+    home: Path = field(default_factory=home)
+    policy: Path | None = None
+    mode: Literal["enforce", "observe"] = field(default="enforce", metadata=_choice("enforce", "observe"))
+    environment: str = "dev"
+    region: str = ""
+    integrations: Literal["auto"] | tuple[str, ...] = "auto"
+    app_calls: Literal["ignore", "record", "govern"] = field(
+        default="ignore", metadata=_choice("ignore", "record", "govern")
+    )
+    agent: str = ""
+    ledger_mode: Literal["spool", "signed", "strict"] = field(
+        default="spool", metadata=_choice("spool", "signed", "strict")
+    )
+    sinks: tuple[str, ...] = ()
+
+
+_FIELDS: Final = {f.name: f for f in fields(Settings)}
+_PATHS: Final = frozenset({"home", "policy"})
+_LISTS: Final = frozenset({"integrations", "sinks"})
+
+
+def load(arguments: Mapping[str, object] | None = None, *, start: Path | None = None) -> Settings:
+    """Reads the settings.
+
+    Args:
+        arguments: what the program passed; a None value counts as not given.
+        start: where the search for files begins; the working directory by default.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, or a file that is not TOML; the message names place and key.
+    """
+    merged: dict[str, object] = {}
+    for where, base, given in (*_files(start or Path.cwd()), *_environment(), *_arguments(arguments or {})):
+        for key, value in given.items():
+            if key not in _FIELDS:
+                raise ConfigError(f"{where}: unknown setting {key!r}; known are {', '.join(sorted(_FIELDS))}")
+            merged[key] = _checked(where, key, value, base)
+    return Settings(**cast("dict[str, Any]", merged))
+
+
+_Given = list[tuple[str, Path | None, Mapping[str, object]]]
+
+
+def _files(start: Path) -> _Given:
+    """The nearest guardai.toml and pyproject.toml, weaker first."""
+    for folder in (start, *start.parents):
+        found: _Given = []
+        project, own = folder / "pyproject.toml", folder / "guardai.toml"
+        if project.is_file():
+            table = _toml(project).get("tool", {}).get("guardai", {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{project}: [tool.guardai] must be a table")
+            found.append((f"{project} [tool.guardai]", folder, table))
+        if own.is_file():
+            found.append((str(own), folder, _toml(own)))
+        if found:
+            return found
+    return []
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"{path}: cannot be read as TOML: {exc}") from exc
+
+
+def _environment() -> _Given:
+    found: _Given = []
+    for name, text in os.environ.items():
+        if not name.startswith(_PREFIX) or name in _ELSEWHERE or not text:
+            continue
+        key = name.removeprefix(_PREFIX).lower()
+        value: object = text
+        if key in _LISTS and text != "auto":
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        found.append((f"environment variable {name}", None, {key: value}))
+    return found
+
+
+def _arguments(arguments: Mapping[str, object]) -> _Given:
+    return [("init()", None, {key: value for key, value in arguments.items() if value is not None})]
+
+
+def _checked(where: str, key: str, value: object, base: Path | None) -> object:
+    if key in _PATHS:
+        if not isinstance(value, (str, Path)) or not str(value):
+            raise ConfigError(f"{where}: {key!r} must be a path, not {type(value).__name__}")
+        # A relative path in a file is relative to that file, not to wherever the program was started.
+        return (base or Path.cwd()) / Path(value).expanduser()
+    if key in _LISTS:
+        if key == "integrations" and value == "auto":
+            return value
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        allowed = "'auto' or a list of names" if key == "integrations" else "a list of URLs"
+        raise ConfigError(f"{where}: {key!r} must be {allowed}, not {value!r}")
+    if not isinstance(value, str):
+        raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")
+    choices = _FIELDS[key].metadata.get("allowed")
+    if choices and value not in choices:
+        raise ConfigError(f"{where}: {key!r} must be one of {', '.join(choices)}, not {value!r}")
+    return value
