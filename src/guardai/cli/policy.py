@@ -1,0 +1,112 @@
+"""`guardai policy`: check a policy folder, explain an answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
+from guardai.errors import BundleError
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Check policies, and explain what they answer.", no_args_is_help=True)
+
+_COLOURS = {"allow": "green", "deny": "red", "pause": "yellow"}
+
+
+@app.command("check")
+def check_command(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder with policies/*.cedar.", show_default=False)
+    ],
+    home: Home = None,  # noqa: ARG001 - every command takes it
+    as_json: Json = False,
+) -> None:
+    """Find what is wrong with a policy folder.
+
+    Exit codes: 0 nothing or only warnings, 1 errors, 2 no such folder.
+    """
+    from guardai.policy import Bundle, check
+
+    if not directory.is_dir():
+        refuse(
+            f"{escape(str(directory))}: no such folder",
+            code=USAGE,
+            next_step="Name a folder with policies/*.cedar, or make one: guardai init",
+        )
+    problems = check(directory)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if as_json:
+        found = [
+            {"severity": one.severity, "file": one.file, "line": one.line, "policy": one.policy, "message": one.message}
+            for one in problems
+        ]
+        print_json({"ok": not errors, "problems": found})
+        raise typer.Exit(REFUSED if errors else 0)
+    for problem in problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        console.print(f"[{colour}]{problem.severity}[/] {escape(str(problem))}", soft_wrap=True)
+    if errors:
+        console.print(
+            f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}: this folder is refused."
+        )
+        raise typer.Exit(REFUSED)
+    bundle = Bundle.load(directory)
+    console.print(
+        f"[green]good[/] {_count(len(bundle.policies), 'policy', 'policies')}, digest {bundle.digest}", soft_wrap=True
+    )
+
+
+@app.command("explain")
+def explain_command(
+    request: Annotated[Path, typer.Option("--request", help="A JSON file with the request.", show_default=False)],
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", help="The policy folder; default: the starter policy.", show_default=False),
+    ] = None,
+    home: Home = None,  # noqa: ARG001 - every command takes it
+    as_json: Json = False,
+) -> None:
+    """Tell how a request is answered, why, and what would have to change.
+
+    Exit codes: 0 answered, whatever the answer is; 1 the policy folder cannot be used; 2 the request cannot be read.
+    """
+    from guardai.policy import Bundle, explain, words
+
+    asked = _request(request)
+    try:
+        bundle = Bundle.load(policy)
+    except BundleError as error:
+        refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
+    try:
+        answer = explain(bundle, asked)
+        told = [] if as_json else words(bundle, asked)
+    except ValueError as error:
+        refuse(escape(f"{request}: {error}"), code=USAGE)
+    if as_json:
+        print_json(answer)
+        return
+    console.print(f"[{_COLOURS[answer['decision']]}]{answer['decision']}[/] {escape(told[0])}", soft_wrap=True)
+    for line in told[1:]:
+        console.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _request(file: Path) -> dict[str, Any]:
+    try:
+        asked = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        refuse(escape(f"{file}: cannot be read: {error.strerror}"), code=USAGE)
+    except (ValueError, RecursionError) as error:
+        refuse(escape(f"{file}: not JSON: {error}"), code=USAGE)
+    if not isinstance(asked, dict):
+        refuse(escape(f"{file}: a request is a JSON object"), code=USAGE)
+    return asked
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"

@@ -1,0 +1,368 @@
+"""The two questions of every call: may this be done, and may data of this label go there. Cedar is the only judge.
+
+What stands around it is only bookkeeping: the slice of policies that can concern the question, the entities, and the
+answers so far, remembered by exactly what the slice reads.
+
+SECURITY INVARIANT: Cedar skips a policy that fails to evaluate, so a failing forbid would not forbid. Any error of any
+policy in the slice is a denial (of a reveal: `redact`), and is never remembered: it can be the asking thread's (a small
+stack makes Cedar stop early), not the question's.
+
+SECURITY INVARIANT: an answer is remembered under everything it was made from: principal, action, resources (or label and
+destination), and every attribute of the context that a policy of the slice reads, with its type where Python takes two
+types to be equal (`True == 1`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, NamedTuple
+
+import cedarpy
+
+from guardai.model import REVEAL, Decision, Destination, Mask, Obligations, Principal, Resource, Reveal, strongest
+from guardai.policy.bundle import Bundle
+from guardai.policy.lens import Lens
+from guardai.policy.question import (
+    Entity,
+    Refused,
+    action_uid,
+    context_document,
+    label_entity,
+    principal_entity,
+    resource_entity,
+    scene,
+    uids,
+    with_entity,
+)
+from guardai.policy.recent import Recent
+from guardai.policy.source import Policy
+from guardai.policy.tree import Uid, merge
+from guardai.policy.vocabulary import verbs
+
+__all__ = ["Answer", "Engine"]
+
+Context = Mapping[str, Any]
+
+#: Questions without their context: an agent asks about some hundred tables, tools and labels; 8,192 are kept.
+_PLANS: Final = 4_096
+#: Answers in all, before the older ones are dropped: about 20 MB.
+_ANSWERS: Final = 32_768
+#: Contexts for one question, before its answers are dropped.
+_CONTEXTS: Final = 1_024
+_SCENES: Final = 512
+
+_ERROR: Final = re.compile(r"error while evaluating policy `([^`]*)`: (.*)", re.DOTALL)
+_MISSING: Final = re.compile(r"does not have the attribute `([^`]+)`")
+_TYPE: Final = re.compile(r"type error: (expected [a-z ]+, got [a-z]+)")
+
+
+class Answer(NamedTuple):
+    """What Cedar said to one question."""
+
+    allowed: bool
+    reasons: tuple[str, ...]
+    errors: tuple[str, ...]
+
+
+_NONE: Final = cedarpy.Decision.NoDecision
+_NO_ANSWER: Final = Answer(allowed=False, reasons=(), errors=("the question could not be put to Cedar",))
+
+
+class _Question(NamedTuple):
+    """One question to Cedar, all but its context."""
+
+    policies: Any
+    entities: Any
+    request: dict[str, Any]
+    about: str
+
+
+class _Scene(NamedTuple):
+    """What the questions about one principal and action share."""
+
+    entities: Any
+    principal: tuple[Uid, ...]
+    request: dict[str, Any]
+
+
+class _Plan:
+    """What a question needs before its context is known, and its answers so far."""
+
+    __slots__ = ("answers", "lens", "names", "questions", "simple", "typed")
+
+    def __init__(self, questions: tuple[_Question, ...], lens: Lens, *, typed: bool = False) -> None:
+        self.questions = questions
+        self.lens = lens
+        self.names = lens.names
+        self.answers: dict[Hashable, Any] = {}
+        self.simple = lens.simple
+        # Strings and sets of strings equal nothing of another type; as soon as a number or a boolean is read, the key
+        # has to tell 1 from True.
+        self.typed = typed
+
+    def with_types(self) -> _Plan:
+        return _Plan(self.questions, self.lens, typed=True)
+
+    def key(self, context: Context) -> Hashable:
+        values = tuple(map(context.get, self.names))
+        key: Hashable = (values, tuple(map(type, values))) if self.typed else values
+        try:
+            key = key if self.simple else self.lens.key(context)
+            hash(key)
+        except TypeError:
+            raise Refused(_unknown_kind(context)) from None
+        return key
+
+
+class Engine:
+    """Answers from one bundle. It can be shared by threads: only its caches change, each step one operation of a dict."""
+
+    __slots__ = ("_answers", "_plans", "_reveals", "_scenes", "bundle")
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._plans: Recent[tuple[Principal, str, tuple[Resource, ...]], _Plan] = Recent(_PLANS)
+        self._reveals: Recent[tuple[Principal, str, Destination], _Plan] = Recent(_PLANS)
+        self._scenes: Recent[tuple[Principal, str], _Scene] = Recent(_SCENES)
+        self._answers = 0
+
+    def annotations(self, policy: str) -> dict[str, str]:
+        """A policy's annotations; empty for an unknown id."""
+        found = self.bundle.policies.get(policy)
+        return found.annotations if found else {}
+
+    def act(self, principal: Principal, action: str, resources: tuple[Resource, ...], context: Context) -> Decision:
+        """May the principal do this to all of these? Each resource is asked about; the strictest answer counts.
+
+        Args:
+            principal: who acts.
+            action: the verb, `db.read`.
+            resources: what is acted on; at least one.
+            context: flat, with dotted names: strings, booleans, integers, sets of strings as tuples.
+        """
+        try:
+            plan = self._plans.young.get((principal, action, resources))
+            if plan is not None and plan.simple:
+                values = tuple(map(context.get, plan.names))
+                key = (values, tuple(map(type, values))) if plan.typed else values
+                decision: Decision | None = plan.answers.get(key)
+                if decision is not None and (None not in values or not _null(plan.names, context)):
+                    return decision
+        except TypeError:
+            pass  # something cannot be hashed; the long way says what
+        return self._act(principal, action, resources, context)
+
+    def reveal(self, principal: Principal, label: str, to: Destination, context: Context) -> Reveal:
+        """May data of this label go there, and if not, what does it become?
+
+        Args:
+            principal: who acts.
+            label: the kind of data.
+            to: where it would go, `context.to` in policies.
+            context: as for `act`.
+        """
+        try:
+            plan = self._reveals.young.get((principal, label, to))
+            if plan is not None and plan.simple:
+                values = tuple(map(context.get, plan.names))
+                key = (values, tuple(map(type, values))) if plan.typed else values
+                answer: Reveal | None = plan.answers.get(key)
+                if answer is not None and (None not in values or not _null(plan.names, context)):
+                    return answer
+        except TypeError:
+            pass
+        return self._reveal(principal, label, to, context)
+
+    def _act(self, principal: Principal, action: str, resources: tuple[Resource, ...], context: Context) -> Decision:
+        try:
+            plan = self._plans.get((principal, action, resources))
+            if plan is None:
+                plan = self._plan_act(principal, action, resources)
+                self._plans.put((principal, action, resources), plan)
+            key = plan.key(context)
+            remembered: Decision | None = plan.answers.get(key)
+            if remembered is not None and not _null(plan.names, context):
+                return remembered
+            decision = self._decide(plan, action, context)
+        except Refused as refused:
+            return _failed((str(refused),))
+        if not decision.errors:
+            self._plans.put((principal, action, resources), self._remember(plan, key, context, decision))
+        return decision
+
+    def _reveal(self, principal: Principal, label: str, to: Destination, context: Context) -> Reveal:
+        if not self.bundle.knows(label):
+            # In no group of anybody's policy as far as we can tell: not revealed, and nothing left of it.
+            return Reveal("redact", (), "the label is not in the vocabulary")
+        try:
+            plan = self._reveals.get((principal, label, to))
+            if plan is None:
+                plan = self._plan([(label_entity(label), "label")], principal, REVEAL)
+                self._reveals.put((principal, label, to), plan)
+            key = plan.key(context)
+            remembered: Reveal | None = plan.answers.get(key)
+            if remembered is not None and not _null(plan.names, context):
+                return remembered
+            document = context_document(plan.lens.values(context).items(), plan.lens.records(context), to)
+            answer = ask(plan.questions[0], document)
+        except Refused as refused:
+            return Reveal("redact", (), str(refused))
+        reveal = self._judge(label, answer)
+        if not answer.errors:
+            self._reveals.put((principal, label, to), self._remember(plan, key, context, reveal))
+        return reveal
+
+    def _plan_act(self, principal: Principal, action: str, resources: tuple[Resource, ...]) -> _Plan:
+        if verbs(action) != (action,) or action == REVEAL:
+            raise Refused(f"{action!r} is not an action")
+        if not resources:
+            raise Refused("no resource is named")
+        return self._plan([(resource_entity(one), one.type) for one in resources], principal, action)
+
+    def _plan(self, about: list[tuple[Entity, str]], principal: Principal, action: str) -> _Plan:
+        shared = self._scene(principal, action)
+        find = self.bundle.index.find
+        slices = [find(action, shared.principal, uids(entity)) for entity, _ in about]
+        questions = tuple(
+            _Question(
+                found.set,
+                # A table that no policy asks anything about but its name need not be among the entities: 8 µs saved.
+                with_entity(shared.entities, entity) if found.looks else shared.entities,
+                {**shared.request, "resource": entity["uid"]},
+                kind,
+            )
+            for found, (entity, kind) in zip(slices, about, strict=True)
+        )
+        lens = slices[0].lens if len(slices) == 1 else Lens(merge(found.reads for found in slices))
+        return _Plan(questions, lens)
+
+    def _scene(self, principal: Principal, action: str) -> _Scene:
+        found = self._scenes.get((principal, action))
+        if found is None:
+            who = principal_entity(principal)
+            request = {"principal": who["uid"], "action": action_uid(action)}
+            found = _Scene(scene(who, action), uids(who), request)
+            self._scenes.put((principal, action), found)
+        return found
+
+    def _remember(self, plan: _Plan, key: Hashable, context: Context, answer: Decision | Reveal) -> _Plan:
+        """Keeps the answer; returns the plan that holds it."""
+        if plan.simple and not plan.typed and any(isinstance(context.get(name), int) for name in plan.names):
+            plan = plan.with_types()
+            key = plan.key(context)
+        if len(plan.answers) >= _CONTEXTS:
+            plan.answers = {}
+        plan.answers[key] = answer
+        self._answers += 1
+        if self._answers >= _ANSWERS:
+            self._answers = 0
+            self._plans.age()
+            self._reveals.age()
+        return plan
+
+    def _decide(self, plan: _Plan, action: str, context: Context) -> Decision:
+        values, records = plan.lens.values(context), plan.lens.records(context)
+        document = context_document(values.items(), records, None)
+        answers = [ask(question, document) for question in plan.questions]
+        if len(answers) == 1 and answers[0].allowed:
+            return Decision("allow", answers[0].reasons)
+        errors = _union(answer.errors for answer in answers)
+        denials = [answer for answer in answers if not answer.allowed]
+        reasons = _union(answer.reasons for answer in denials or answers)
+        if errors:
+            return _failed(errors, reasons)
+        if not denials:
+            return Decision("allow", reasons)
+        forbids = [self.bundle.policies[name] for name in reasons]
+        says = [policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids]
+        for question, answer in zip(plan.questions, answers, strict=True):
+            if not answer.allowed and not answer.reasons:
+                says.append(f"no policy permits {action} on this {question.about}")
+        abort = any(policy.annotations.get("on_denied") == "abort" for policy in forbids)
+        groups = self._lifting(plan, denials, forbids, values, records)
+        reason = "; ".join(dict.fromkeys(says))
+        return Decision("pause" if groups else "deny", reasons, reason, Obligations(groups, abort))
+
+    @staticmethod
+    def _lifting(
+        plan: _Plan, denials: list[Answer], forbids: list[Policy], values: dict[str, object], records: list[str]
+    ) -> tuple[str, ...]:
+        """The groups whose approval would lift the denial; none if an approval would not help.
+
+        It would if every policy that denied waits for one *and* asking again with all of them allows.
+        """
+        if not all(answer.reasons for answer in denials) or not all("approval" in one.annotations for one in forbids):
+            return ()
+        groups = tuple(sorted({policy.annotations["approval"] for policy in forbids}))
+        given = values.get("approvals", ())
+        assert isinstance(given, (tuple, frozenset))
+        approved = {**values, "approvals": tuple(sorted({*given, *groups}))}
+        document = context_document(approved.items(), records, None)
+        again = [ask(question, document) for question in plan.questions]
+        return groups if all(answer.allowed and not answer.errors for answer in again) else ()
+
+    def _judge(self, label: str, answer: Answer) -> Reveal:
+        if answer.errors:
+            return Reveal("redact", answer.reasons, _could_not(answer.errors))
+        if answer.allowed:
+            return Reveal(None, answer.reasons)
+        default = self.bundle.catalog.mask(label)
+        forbids = [self.bundle.policies[name] for name in answer.reasons]
+        owed: list[Mask] = [policy.annotations.get("mask", default) for policy in forbids]  # type: ignore[misc]
+        says = dict.fromkeys(policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids)
+        return Reveal(strongest(owed or [default]), answer.reasons, "; ".join(says) or "no policy permits it")
+
+
+def ask(question: _Question, context: str) -> Answer:
+    """One question to Cedar. Whatever is not a plain answer is an error in it."""
+    try:
+        result = cedarpy.is_authorized({**question.request, "context": context}, question.policies, question.entities)
+    except Exception:  # whatever it is, it is no permission
+        return _NO_ANSWER
+    found = result.diagnostics
+    reasons = tuple(sorted(found.reasons))
+    if not found.errors:
+        return Answer(result.allowed, reasons, ()) if result.decision is not _NONE else _NO_ANSWER
+    return Answer(
+        allowed=False, reasons=reasons, errors=tuple(sorted({_without_values(error) for error in found.errors}))
+    )
+
+
+def _without_values(error: str) -> str:
+    """The policy and what is wrong. Cedar's own message can hold values: `invalid IP address: …`."""
+    parts = _ERROR.fullmatch(error)
+    if not parts:
+        return "the question could not be put to Cedar"
+    policy, detail = parts.groups()
+    if missing := _MISSING.search(detail):
+        return f"{policy}: attribute {missing[1]} is missing"
+    if mismatch := _TYPE.fullmatch(detail):
+        return f"{policy}: {mismatch[1]}"
+    return f"{policy}: could not be evaluated"
+
+
+def _union(several: Any) -> tuple[str, ...]:
+    return tuple(sorted({name for names in several for name in names}))
+
+
+def _null(names: tuple[str, ...], context: Context) -> bool:
+    """Whether one of the names is there and None, which is not the same as missing."""
+    return any(name in context and context[name] is None for name in names)
+
+
+def _unknown_kind(context: Context) -> str:
+    for name, value in context.items():
+        try:
+            hash(value)
+        except TypeError:
+            return f"the context's {name} is a {type(value).__name__}; allowed: strings, booleans, integers, tuples"
+    return "the context holds what policies have no type for"
+
+
+def _could_not(errors: tuple[str, ...]) -> str:
+    return f"policy could not be evaluated ({'; '.join(errors)})"
+
+
+def _failed(errors: tuple[str, ...], policies: tuple[str, ...] = ()) -> Decision:
+    return Decision("deny", policies, _could_not(errors), errors=errors)

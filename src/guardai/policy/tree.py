@@ -1,0 +1,208 @@
+"""What a policy's syntax tree says: its scope, what it reads of the context, the literals that it names.
+
+Every expression in Cedar's JSON format is an object with one member, the operator; `_children` knows the few shapes of
+its operands, so that a record literal with a key named `Var` is not mistaken for a variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from guardai.model import ACTIONS, REVEAL
+from guardai.policy.vocabulary import verbs
+
+__all__ = [
+    "Head",
+    "Reads",
+    "Scope",
+    "Tree",
+    "Uid",
+    "approvals",
+    "comparisons",
+    "entity_literals",
+    "looks_at_resource",
+    "merge",
+    "reads",
+    "scope",
+]
+
+Tree = Any
+Uid = tuple[str, str]
+
+#: What one side of a scope names: an entity by `==` or `in`, a type by `is`, or nothing. Three kinds of Python value, so
+#: that no name of an entity, however odd, can be taken for one of the others.
+Head = Uid | str | None
+_CONTEXT: Final = {"Var": "context"}
+
+
+class Scope(NamedTuple):
+    """Which requests a policy can apply to, as far as its head says.
+
+    Attributes:
+        actions: the verbs, groups resolved.
+        principal, resource: what each side is filed under.
+        groups: whether it is matched through a group: an action's, or an `in`.
+    """
+
+    actions: tuple[str, ...]
+    principal: Head
+    resource: Head
+    groups: bool
+
+
+class Reads(NamedTuple):
+    """What of the context can change a policy's answer.
+
+    Attributes:
+        values: dotted paths whose value is read, everything below a path included.
+        present: dotted paths of which it is asked whether they are there.
+        all: the context is used as a whole.
+    """
+
+    values: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+    all: bool = False
+
+
+def scope(policy: Tree) -> Scope:
+    """The head of a policy."""
+    action = policy["action"]
+    through_group = False
+    if action["op"] == "All":
+        actions: tuple[str, ...] = (*ACTIONS, REVEAL)
+    elif action["op"] == "==":
+        # `== Action::"db"` is true of the group itself only, which nobody does.
+        name = action["entity"]["id"]
+        actions = (name,) if verbs(name) == (name,) else ()
+    else:
+        named = action["entities"] if "entities" in action else [action["entity"]]
+        actions = tuple(sorted({verb for uid in named for verb in verbs(uid["id"])}))
+        through_group = any(verbs(uid["id"]) != (uid["id"],) for uid in named)
+    principal, in_principal = _side(policy["principal"])
+    resource, in_resource = _side(policy["resource"])
+    return Scope(actions, principal, resource, through_group or in_principal or in_resource)
+
+
+def _side(constraint: Tree) -> tuple[Head, bool]:
+    if "entity" in constraint:
+        return (constraint["entity"]["type"], constraint["entity"]["id"]), constraint["op"] == "in"
+    if "in" in constraint:
+        return (constraint["in"]["entity"]["type"], constraint["in"]["entity"]["id"]), True
+    if constraint["op"] == "is":
+        return str(constraint["entity_type"]), False
+    return None, False
+
+
+def reads(policy: Tree) -> Reads:
+    """What of the context the conditions read.
+
+    A use of `context` that is neither `context.a.b` nor `context has a` reads all of it: to read too much costs a
+    remembered answer, to read too little would give a wrong one.
+    """
+    values: set[str] = set()
+    present: set[str] = set()
+    everything = False
+    stack = [clause["body"] for clause in policy.get("conditions", ())]
+    while stack:
+        node = stack.pop()
+        if node == _CONTEXT:
+            everything = True
+        elif "." in node and (path := _path(node)) is not None:
+            values.add(path)
+        elif "has" in node and (path := _path(node["has"]["left"])) is not None:
+            attribute = node["has"]["attr"]
+            present.update((path, f"{path}.{attribute}") if path else (attribute,))
+        else:
+            stack.extend(_children(node))
+    return Reads(frozenset(values), frozenset(present), everything)
+
+
+def looks_at_resource(policy: Tree) -> bool:
+    """Whether the policy needs to know more of the resource than its type and id: its attributes, or what it is in."""
+    if _side(policy["resource"])[1]:
+        return True
+    return any(node == {"Var": "resource"} for node, _ in _nodes(policy))
+
+
+def merge(several: Iterable[Reads]) -> Reads:
+    """What any of them reads."""
+    found = list(several)
+    return Reads(
+        frozenset().union(*(one.values for one in found)),
+        frozenset().union(*(one.present for one in found)),
+        any(one.all for one in found),
+    )
+
+
+def entity_literals(policy: Tree) -> Iterator[tuple[str, str, str]]:
+    """Every entity that a policy names, as (type, id, how): `==` or `in` for the scope, `when` for a condition."""
+    for side in ("principal", "action", "resource"):
+        constraint = policy[side]
+        how = "==" if constraint["op"] == "==" else "in"
+        named = list(constraint.get("entities", ()))
+        named += [constraint["entity"]] if "entity" in constraint else []
+        named += [constraint["in"]["entity"]] if "in" in constraint else []
+        for uid in named:
+            yield uid["type"], uid["id"], how
+    for node, _ in _nodes(policy):
+        value = node.get("Value")
+        if isinstance(value, dict) and "__entity" in value:
+            yield value["__entity"]["type"], value["__entity"]["id"], "when"
+
+
+def comparisons(policy: Tree) -> Iterator[tuple[str, str]]:
+    """(path, literal) for every string that an attribute of the context is compared with or searched for."""
+    for node, _ in _nodes(policy):
+        for operator in ("==", "!=", "contains", "containsAny", "containsAll"):
+            if operator not in node:
+                continue
+            left, right = node[operator]["left"], node[operator]["right"]
+            for one, other in ((left, right), (right, left)):
+                if path := _path(one):
+                    yield from ((path, text) for text in _strings(other))
+
+
+def approvals(policy: Tree) -> frozenset[str]:
+    """The groups whose approval an `unless` asks for: the literals of `context.approvals.contains("…")`."""
+    found: set[str] = set()
+    for node, kind in _nodes(policy):
+        for operator in ("contains", "containsAny", "containsAll"):
+            if kind == "unless" and operator in node and _path(node[operator]["left"]) == "approvals":
+                found.update(_strings(node[operator]["right"]))
+    return frozenset(found)
+
+
+def _nodes(policy: Tree) -> Iterator[tuple[Tree, str]]:
+    """Every expression of the conditions, with the kind of its clause; without recursion, for depth is the author's."""
+    for clause in policy.get("conditions", ()):
+        stack = [clause["body"]]
+        while stack:
+            node = stack.pop()
+            yield node, clause["kind"]
+            stack.extend(_children(node))
+
+
+def _children(node: Tree) -> list[Tree]:
+    ((operator, body),) = node.items()
+    if operator in ("Value", "Var"):
+        return []
+    if isinstance(body, list):
+        return body
+    if operator == "Record":
+        return list(body.values())
+    return [body[key] for key in ("left", "right", "arg", "if", "then", "else", "in") if key in body]
+
+
+def _path(node: Tree) -> str | None:
+    """`context.a.b` → `a.b`, `context` → "", anything else → None."""
+    parts: list[str] = []
+    while "." in node:
+        parts.append(node["."]["attr"])
+        node = node["."]["left"]
+    return ".".join(reversed(parts)) if node == _CONTEXT else None
+
+
+def _strings(node: Tree) -> list[str]:
+    members = node.get("Set", [node])
+    return [member["Value"] for member in members if isinstance(member.get("Value"), str)]

@@ -1,0 +1,204 @@
+"""What a policy can see and say: one table each for context, entities, labels and annotations.
+
+Everything else is made from these tables: the Cedar schema (`schema.py`), the checks of a bundle (`faults.py`), how the
+engine builds a question (`question.py`), and the reference for people. An attribute that is not here reaches no policy that
+passes `guardai policy check`.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
+
+from guardai.model import ACTIONS, GROUPS, MASKS, REVEAL, ancestors
+
+__all__ = [
+    "ANNOTATIONS",
+    "CONTEXT",
+    "ENTITIES",
+    "LABELS",
+    "OPEN_FAMILIES",
+    "PARENTS",
+    "RECORDS",
+    "RESOURCES",
+    "SCALARS",
+    "Attribute",
+    "Type",
+    "known_label",
+    "known_label_or_group",
+    "verbs",
+]
+
+Type = Literal["String", "Bool", "Long", "Set<String>"]
+
+
+class Attribute(NamedTuple):
+    """One attribute of `context`.
+
+    Attributes:
+        name: dotted; `session.purpose` is `context.session.purpose` in a policy.
+        type: its Cedar type.
+        says: what it means, for the reference.
+        choices: all the values that it can have (for a set: its members); empty if there is no such list.
+    """
+
+    name: str
+    type: Type
+    says: str
+    choices: tuple[str, ...] = ()
+
+
+_KINDS: Final = ("model", "tool", "host", "database", "index", "process", "person")
+_TRUST: Final = ("internal", "listed", "unlisted")
+_EFFECTS: Final = ("read", "write", "destroy", "admin", "exec", "file", "network", "session", "unknown")
+
+#: Whether a record can be missing altogether, so that a policy has to write `context has sql && …` first.
+RECORDS: Final = MappingProxyType(
+    {
+        "session": False,
+        "sql": True,  # only a call that carries a SQL statement has it
+        "model": True,  # only `llm.*` calls
+        "tool": True,  # only `tool.call` and `mcp.call`
+        "to": False,  # only the question `reveal`, and there always
+    }
+)
+
+#: The whole of `context`. There is no time of day and no counter: what is not here cannot change an answer, which is why
+#: answers can be remembered.
+CONTEXT: Final[tuple[Attribute, ...]] = (
+    Attribute("environment", "String", "Of the database, else of the process: `dev`, `prod`, …; empty if nobody said."),
+    Attribute("region", "String", "Where this process runs; empty if nobody said."),
+    Attribute("mode", "String", "Whether guardai enforces or only observes.", ("enforce", "observe")),
+    Attribute("session.id", "String", "The session. A policy that reads it is asked anew in every session."),
+    Attribute("session.purpose", "String", "What the session is for."),
+    Attribute("session.audience", "String", "Who reads the answers.", ("process", "person")),
+    Attribute("session.implicit", "Bool", "Nobody opened the session; guardai did."),
+    Attribute("session.labels", "Set<String>", "Labels of all the data that the session has seen so far."),
+    Attribute("sql.dialect", "String", "The dialect of the statement: `sqlite`, `postgres`, …"),
+    Attribute("sql.statements", "Long", "How many statements there are."),
+    Attribute("sql.unbounded", "Bool", "An UPDATE or DELETE is not bounded by a constant or a parameter."),
+    Attribute("sql.effects", "Set<String>", "What the statement would do.", _EFFECTS),
+    Attribute("sql.tables_read", "Set<String>", "The tables that it reads."),
+    Attribute("sql.tables_written", "Set<String>", "The tables that it writes."),
+    Attribute("sql.functions", "Set<String>", "The functions that it calls."),
+    Attribute("sql.reason", "String", "Why it was not understood; empty if it was."),
+    Attribute("model.provider", "String", "Who runs the model; empty if the catalog does not say."),
+    Attribute("model.region", "String", "Where it runs; `unknown` if the catalog does not say."),
+    Attribute("model.trust", "String", "What the catalog says of it.", _TRUST),
+    Attribute("model.name", "String", "The model that was asked for."),
+    Attribute("model.host", "String", "The host that was asked."),
+    Attribute("tool.name", "String", "The tool's name."),
+    Attribute("tool.effects", "String", "What it does: `read`, `write`; `unknown` if nobody said."),
+    Attribute("approvals", "Set<String>", "Groups of which a human has agreed to this call."),
+    Attribute("grants", "Set<String>", "Short-lived permissions that cover this call."),
+    Attribute("labels", "Set<String>", "Labels of what was found in the payload."),
+    Attribute("opaque", "Set<String>", "Labels of parts that cannot be scanned: `opaque.image`, …"),
+    Attribute("to.kind", "String", "Where the data would go (only `reveal`).", _KINDS),
+    Attribute("to.provider", "String", "Who runs the destination; empty if unknown (only `reveal`)."),
+    Attribute("to.region", "String", "Where it is, or `unknown` (only `reveal`)."),
+    Attribute("to.trust", "String", "What the catalog says of it (only `reveal`).", _TRUST),
+)
+
+#: Dotted name → attribute.
+SCALARS: Final = MappingProxyType({attribute.name: attribute for attribute in CONTEXT})
+
+#: Entity type → its attributes. All of them are there whenever such an entity is asked about.
+ENTITIES: Final = MappingProxyType(
+    {
+        "User": (),
+        "Agent": (("user", "String"), ("assurance", "String"), ("chain", "Set<String>")),
+        "App": (("user", "String"), ("assurance", "String"), ("chain", "Set<String>")),
+        "Provider": (),
+        "Database": (("environment", "String"), ("region", "String")),
+        "Table": (("environment", "String"), ("region", "String")),
+        "Model": (("host", "String"), ("region", "String"), ("trust", "String")),
+        "Tool": (("effects", "String"), ("trust", "String")),
+        "Index": (("region", "String"), ("trust", "String")),
+        "Host": (("region", "String"), ("trust", "String")),
+        # `region` is the last word of `origin.<region>` and empty for every other label.
+        "Label": (("region", "String"),),
+    }
+)
+
+#: Entity type → the type that it can be `in`.
+PARENTS: Final = MappingProxyType(
+    {"Agent": "User", "App": "User", "Table": "Database", "Model": "Provider", "Label": "Label"}
+)
+
+#: Action → the types of resource that it can be done to.
+RESOURCES: Final = MappingProxyType(
+    {
+        "llm.generate": ("Model",),
+        "llm.embed": ("Model",),
+        "tool.call": ("Tool",),
+        "retrieval.query": ("Index",),
+        "db.read": ("Database", "Table"),
+        "db.write": ("Database", "Table"),
+        "db.destroy": ("Database", "Table"),
+        "db.admin": ("Database", "Table"),
+        "db.unknown": ("Database", "Table"),
+        "mcp.call": ("Tool",),
+        "http.request": ("Host",),
+        "process.exec": ("Host", "Tool"),
+        "data.export": ("Database", "Host", "Index", "Table", "Tool"),
+        REVEAL: ("Label",),
+    }
+)
+
+#: Labels that are known without a catalog.
+LABELS: Final = frozenset(
+    {
+        "pii.card",
+        "pii.email",
+        "pii.iban",
+        "pii.ip",
+        "pii.phone",
+        "pii.us_ssn",
+        "opaque.audio",
+        "opaque.file",
+        "opaque.image",
+        "opaque.raw",
+        "trust.trusted",
+        "trust.untrusted",
+    }
+)
+
+#: Families of which every `family.word` is known: kinds of keys, regions and data sets are countless.
+OPEN_FAMILIES: Final = frozenset({"dataset", "origin", "secret"})
+
+#: Annotation → the values that it may have (empty: any text). An annotation that is not here is an error, because an
+#: obligation that nobody honours is worse than none.
+ANNOTATIONS: Final = MappingProxyType(
+    {
+        "id": (),
+        "reason": (),
+        "severity": ("low", "medium", "high", "critical"),
+        "mask": MASKS,
+        "approval": (),
+        "on_denied": ("raise", "abort"),
+    }
+)
+
+
+def known_label(label: str, extra: frozenset[str]) -> bool:
+    """Whether the label is in the vocabulary; `extra` are the labels of the catalog."""
+    if label in LABELS or label in extra:
+        return True
+    family, dot, word = label.partition(".")
+    return bool(dot and word) and family in OPEN_FAMILIES
+
+
+def known_label_or_group(name: str, extra: frozenset[str]) -> bool:
+    """Whether it is a label of the vocabulary or covers one: `pii`, say."""
+    if known_label(name, extra) or name in OPEN_FAMILIES:
+        return True
+    return any(name in ancestors(label) for label in (*LABELS, *extra))
+
+
+def verbs(name: str) -> tuple[str, ...]:
+    """The actions that an action literal stands for: a group's members, a verb itself; nothing if it is unknown."""
+    if name in ACTIONS or name == REVEAL:
+        return (name,)
+    if name in GROUPS:
+        return tuple(verb for verb, group in ACTIONS.items() if group == name)
+    return ()

@@ -1,0 +1,243 @@
+"""Explain: the exact shape for programs, and words for people."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from guardai.policy import Bundle, explain, words
+
+PERMIT = '@id("p") permit (principal, action, resource);'
+
+
+def request(**changes):
+    return {
+        "principal": {"type": "Agent", "id": "a"},
+        "action": "db.read",
+        "resource": {"type": "Table", "id": "shop.customers"},
+        "context": {"environment": "dev"},
+        "labels": ["pii.email"],
+        "to": {"kind": "model", "region": "us"},
+    } | changes
+
+
+def test_the_shape_is_exact():
+    assert explain(Bundle.load(), request()) == {
+        "decision": "allow",
+        "policies": ["database-reads"],
+        "masks": {"pii.email": "token"},
+        "approvals": [],
+        "errors": [],
+    }
+
+
+def test_a_denial():
+    answer = explain(Bundle.load(), request(action="db.destroy"))
+    assert (answer["decision"], answer["policies"]) == ("deny", ["no-destruction"])
+
+
+def test_a_pause(bundle):
+    cedar = (
+        PERMIT + '@id("f") @approval("dba") forbid (principal, action, resource)'
+        ' unless { context.approvals.contains("dba") };'
+    )
+    answer = explain(bundle(cedar), request(labels=[]))
+    assert (answer["decision"], answer["policies"], answer["approvals"]) == ("pause", ["f"], ["dba"])
+    approved = request(context={"approvals": ["dba"]})
+    assert explain(bundle(cedar), approved)["decision"] == "allow"
+
+
+def test_an_error(bundle):
+    cedar = PERMIT + '@id("f") forbid (principal, action, resource) when { context.sensitivity > 3 };'
+    answer = explain(bundle(cedar), request())
+    assert (answer["decision"], answer["errors"]) == ("deny", ["f: attribute sensitivity is missing"])
+    assert answer["masks"] == {"pii.email": "redact"}
+
+
+@pytest.mark.parametrize("value", [1.5, None, 2**63, [1], [None], {"x": None}])
+def test_a_context_that_cedar_cannot_hold_denies_although_no_policy_reads_it(bundle, value):
+    answer = explain(bundle(PERMIT), request(context={"n": value}))
+    assert (answer["decision"], len(answer["errors"])) == ("deny", 1)
+    assert answer["masks"] == {"pii.email": "redact"}
+
+
+@pytest.mark.parametrize("context", [{"session": {"purpose": "x"}}, {"session.purpose": "x"}])
+def test_a_context_may_be_nested_or_dotted(bundle, context):
+    cedar = '@id("p") permit (principal, action, resource) when { context.session.purpose == "x" };'
+    assert explain(bundle(cedar), request(context=context))["decision"] == "allow"
+
+
+def test_a_table_is_in_the_database_that_its_name_says(bundle):
+    cedar = '@id("p") permit (principal, action, resource in Database::"shop");'
+    assert explain(bundle(cedar), request())["decision"] == "allow"
+    elsewhere = {"type": "Table", "id": "shop.t", "parent": {"type": "Database", "id": "other"}}
+    assert explain(bundle(cedar), request(resource=elsewhere))["decision"] == "deny"
+
+
+def test_attributes_can_be_given(bundle):
+    cedar = '@id("p") permit (principal, action, resource) when { resource.region == "eu" && principal.user == "u" };'
+    answer = explain(
+        bundle(cedar),
+        request(
+            resource={"type": "Table", "id": "t", "attrs": {"region": "eu"}},
+            principal={"type": "Agent", "id": "a", "user": "u"},
+        ),
+    )
+    assert answer["decision"] == "allow"
+
+
+def test_labels_are_in_the_context_too(bundle):
+    cedar = '@id("p") permit (principal, action, resource) when { context.labels.contains("pii.email") };'
+    assert explain(bundle(cedar), request())["decision"] == "allow"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"action": "db.raed"}, "action 'db.raed' is unknown; known: llm.generate"),
+        ({"action": "reveal"}, "unknown"),
+        ({"to": None}, "add \"to\""),
+        ({"principal": "a"}, "not a request"),
+        ({"resuorce": {}}, "not a request"),
+        ({"labels": "pii"}, "not a request"),
+        ({"to": {"kind": "model", "regoin": "us"}}, "regoin"),
+    ],
+)
+def test_what_is_no_request_says_what_one_is(changes, says):
+    for face in (explain, words):
+        with pytest.raises(ValueError, match="request|action|to") as caught:
+            face(Bundle.load(), request(**changes))
+        assert says in str(caught.value)
+
+
+def told(bundle, **changes):
+    return "\n".join(words(bundle, request(**changes)))
+
+
+def test_words_name_policy_place_and_reason():
+    text = told(Bundle.load(), action="db.destroy")
+    assert "no-destruction (policies/starter.cedar:" in text
+    assert "Agents do not destroy data" in text
+    assert "has no condition that could change" in text
+
+
+def test_words_say_which_condition_failed(bundle):
+    cedar = (
+        '@id("p") permit (principal, action, resource)'
+        ' when { context.environment == "prod" && context.region == "eu" } unless { context.grants.contains("g") };'
+    )
+    text = told(bundle(cedar), context={"environment": "dev", "region": "eu"})
+    assert 'would permit it if: context.environment == "prod".' in text
+
+
+def test_words_say_which_condition_made_a_forbid_apply(bundle):
+    cedar = PERMIT + '@id("f") forbid (principal, action, resource) when { context.environment == "dev" };'
+    assert 'f would not deny if one of these were otherwise: context.environment == "dev".' in told(bundle(cedar))
+
+
+def test_words_say_that_a_permit_is_missing(bundle):
+    text = told(bundle('@id("p") permit (principal, action in Action::"llm", resource);'))
+    assert "No permit covers db.read on this Table" in text
+
+
+def test_words_say_who_could_agree(bundle):
+    cedar = (
+        PERMIT + '@id("f") @approval("dba") forbid (principal, action, resource)'
+        ' unless { context.approvals.contains("dba") };'
+    )
+    assert "It would be allowed if a human of each of these agrees: dba." in told(bundle(cedar))
+
+
+def test_words_say_what_cannot_be_evaluated(bundle):
+    cedar = PERMIT + '@id("f") forbid (principal, action, resource) when { context.n > 3 };'
+    assert "Error: f: attribute n is missing." in told(bundle(cedar))
+
+
+def test_words_tell_each_labels_fate():
+    text = told(Bundle.load(), labels=["pii.email", "pii.unheard"], to={"kind": "process"})
+    assert "pii.email, on its way to the process, is revealed by reveal-at-home." in text
+    assert "pii.unheard, on its way to the process, is masked with redact (the label is not in the vocabulary)." in text
+
+
+# ---- the command ----
+
+
+@pytest.fixture
+def run():
+    from guardai.cli.policy import app
+
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(request()))
+    return path
+
+
+def test_explain_prints_data_and_nothing_else(run, file, folder):
+    result = run("explain", "--policy", folder(PERMIT, ""), "--request", file, "--json", "--home", file.parent)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {
+        "decision": "allow",
+        "policies": ["p"],
+        "masks": {},
+        "approvals": [],
+        "errors": [],
+    }
+
+
+def test_explain_speaks_to_people(run, file):
+    result = run("explain", "--request", file)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("allow Agent")
+    assert "pii.email" in result.stdout
+
+
+def test_explain_of_a_denial_is_a_success(run, file):
+    file.write_text(json.dumps(request(action="db.destroy")))
+    assert run("explain", "--request", file, "--json").exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"action": "x"}', "[" * 100_000, "\x00"])
+def test_a_request_that_cannot_be_read_is_wrong_usage(run, file, text):
+    file.write_text(text)
+    result = run("explain", "--request", file, "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "request.json" in result.stderr
+
+
+def test_a_missing_request_is_wrong_usage(run, tmp_path):
+    assert run("explain", "--request", tmp_path / "none.json").exit_code == 2
+    assert run("explain").exit_code == 2
+
+
+def test_a_bundle_that_cannot_be_used_is_refused(run, file, folder):
+    result = run("explain", "--policy", folder("permit (foo);"), "--request", file, "--json")
+    assert result.exit_code == 1
+    assert "policies/test.cedar:1" in result.stderr
+
+
+def test_check_of_a_good_folder(run, folder):
+    result = run("check", folder(PERMIT))
+    assert result.exit_code == 0
+    assert "1 policy" in result.stdout
+    assert json.loads(run("check", folder(PERMIT), "--json").stdout) == {"ok": True, "problems": []}
+
+
+def test_check_of_a_bad_folder(run, folder):
+    bad = folder(PERMIT + '\n@raeson("x") ' + PERMIT)
+    result = run("check", bad)
+    assert result.exit_code == 1
+    assert "policies/test.cedar:2" in result.stdout
+    data = run("check", bad, "--json")
+    assert data.exit_code == 1
+    assert {problem["line"] for problem in json.loads(data.stdout)["problems"]} == {2}
+
+
+def test_check_of_no_folder_is_wrong_usage(run, tmp_path):
+    result = run("check", tmp_path / "none")
+    assert result.exit_code == 2
+    assert "guardai init" in result.stderr
