@@ -45,7 +45,7 @@ class Settings:
         policy: a policy directory; None is the starter bundle that ships with guardai.
         mode: `enforce`, or `observe`: the same road, recorded, nothing changed and nothing raised.
         environment: what a database that the catalog does not list belongs to: `dev`, `prod`, ….
-        region: where this process runs; "" switches the residency rules of the starter policy off.
+        region: where this process runs; policies see it, and what is revealed to the process is revealed there.
         integrations: `auto` (every installed one) or their names.
         app_calls: what happens to the application's own database calls: `ignore`, `record` or `govern`.
         agent: the agent's name where no session is open; "" is the program's name.

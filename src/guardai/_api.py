@@ -1,0 +1,154 @@
+"""What the public functions do. Kept out of `__init__` so that importing guardai imports next to nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from guardai.gate.scope import SessionScope
+    from guardai.model import Audience, OnDenied, Session
+
+__all__ = ["current", "init", "record", "session", "shutdown", "wrap"]
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+
+
+def init(
+    *,
+    home: Path | str | None = None,
+    policy: Path | str | None = None,
+    mode: Literal["enforce", "observe"] | None = None,
+    environment: str | None = None,
+    region: str | None = None,
+    integrations: Literal["auto"] | Sequence[str] | None = None,
+    app_calls: Literal["ignore", "record", "govern"] | None = None,
+    agent: str | None = None,
+    ledger_mode: Literal["spool", "signed", "strict"] | None = None,
+    sinks: Sequence[str] | None = None,
+) -> None:
+    """Puts the gate in front of everything that agents of this process do. Calling it again replaces the settings.
+
+    What is not given is read from `GUARDAI_*`, `guardai.toml` and `[tool.guardai]` in `pyproject.toml`; see
+    `guardai.settings.Settings` for what each means. No library is imported: a patch waits for the program's own import.
+
+    Raises:
+        ConfigError: a setting is unknown or of the wrong type; it names the place and the key.
+        BundleError: the policy cannot be used; it names file and line.
+        LedgerError: `home` cannot be written.
+    """
+    from guardai import settings
+    from guardai.gate import runtime
+    from guardai.hooks import registry
+
+    given = {
+        "home": home,
+        "policy": policy,
+        "mode": mode,
+        "environment": environment,
+        "region": region,
+        "integrations": integrations,
+        "app_calls": app_calls,
+        "agent": agent,
+        "ledger_mode": ledger_mode,
+        "sinks": sinks,
+    }
+    with _lock:
+        started = runtime.start(settings.load(given))
+        registry.install(started.settings.integrations)
+
+
+def shutdown() -> None:
+    """Undoes everything: the wrapped libraries are as they were, the ledger is closed and sealed."""
+    import sys
+
+    if "guardai.gate.runtime" not in sys.modules:
+        return
+    from guardai.gate import runtime
+    from guardai.hooks import registry
+
+    with _lock:
+        registry.uninstall()
+        runtime.stop()
+
+
+def session(
+    *,
+    user: str | None = None,
+    agent: str | None = None,
+    purpose: str = "",
+    audience: Audience = "process",
+    on_denied: OnDenied = "raise",
+) -> SessionScope:
+    """Opens a session, with `with` or `async with`: everything within is governed as this agent's, for this user.
+
+    Args:
+        user: on whose behalf; the operating system's user by default.
+        agent: the agent's name; `GUARDAI_AGENT` or the program's name by default.
+        purpose: what for; policies may ask, auditors will.
+        audience: who reads the answers: the `process`, or a `person`.
+        on_denied: a denial raises `PolicyDenied`, or aborts the session (`SessionAborted`, a BaseException).
+
+    Raises:
+        GuardError: (when entered) `init` has not been called.
+        LedgerError: (when entered) the session's beginning cannot be recorded.
+    """
+    from guardai.gate.scope import SessionScope
+
+    for name, value, allowed in (
+        ("audience", audience, ("process", "person")),
+        ("on_denied", on_denied, ("raise", "abort")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    return SessionScope(user=user, agent=agent, purpose=purpose, audience=audience, on_denied=on_denied)
+
+
+def current() -> Session | None:
+    """The session of this context, opened or implicit; None if there is none."""
+    import sys
+
+    gate = sys.modules.get("guardai.gate.run")
+    here = gate.HERE.get() if gate is not None else None
+    return here.run.session if here is not None else None
+
+
+def wrap(obj: T) -> T:
+    """Governs one object — a client, a connection, a function — without patching its library.
+
+    Raises:
+        TypeError: no installed integration knows what this is.
+        GuardError: `init` has not been called.
+    """
+    from guardai.gate import require
+    from guardai.hooks import registry
+
+    require()
+    wrapped: T = registry.wrap(obj)
+    return wrapped
+
+
+def record(kind: str, **fields: Any) -> str:
+    """Records something of your own in the ledger, in this context's session; returns the event's id.
+
+    Args:
+        kind: what it is, dotted, such as `review.done`; the kinds that guardai writes itself are refused.
+        fields: JSON-like data without floats; what looks sensitive in it is redacted first.
+
+    Raises:
+        ValueError: the kind is one of guardai's own.
+        LedgerError: it could not be recorded.
+    """
+    from guardai.gate import HERE, require
+    from guardai.gate.scope import emit_in
+    from guardai.text import Masking
+
+    if kind.split(".")[0] in {"call", "log", "session", "recovered", "gap", "policy", "key", "checkpoint"}:
+        raise ValueError(f"events of kind {kind!r} are written by guardai itself; choose another name")
+    here = HERE.get()
+    run = here.run if here is not None else require().acting.app()
+    return emit_in(run, kind, Masking(lambda _: "redact").payload(fields))

@@ -1,0 +1,5 @@
+"""`import guardai.auto` is `guardai.init()` with settings from the environment and the files."""
+
+from guardai._api import init
+
+init()

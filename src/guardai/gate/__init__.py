@@ -1,0 +1,28 @@
+"""The road, and the only place that knows every room of floor 2."""
+
+from guardai.gate.faces import agoverned, governed, inside, opened
+from guardai.gate.flow import Flow
+from guardai.gate.road import Gate, Phase, Ticket
+from guardai.gate.rows import Rows
+from guardai.gate.run import HERE, Here, Run
+from guardai.gate.runtime import Runtime, current, require, start, stop
+
+__all__ = [
+    "HERE",
+    "Flow",
+    "Gate",
+    "Here",
+    "Phase",
+    "Rows",
+    "Run",
+    "Runtime",
+    "Ticket",
+    "agoverned",
+    "current",
+    "governed",
+    "inside",
+    "opened",
+    "require",
+    "start",
+    "stop",
+]

@@ -1,0 +1,107 @@
+"""Who is acting: an agent, or the application around it.
+
+Model requests, retrievals and governed tools are always an agent's. A database, HTTP or process call is the agent's if,
+in this order: a session is open in its context; it happens inside a governed tool call; a model answer with tool calls
+was received in its context and the next model request has not been made; or its text equals what a model answered in
+this process. Everything else is the application's own and is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from guardai.gate.answers import Answers
+from guardai.gate.run import HERE, Here, Run, new_session_id
+from guardai.identity import acting_agent, acting_app, delegated
+from guardai.model import Call, Session
+from guardai.sql import inspect
+
+if TYPE_CHECKING:
+    from guardai.model import Audience, OnDenied
+    from guardai.settings import Settings
+
+__all__ = ["Acting"]
+
+_HARMLESS: Final = "db.read"
+
+
+class Acting:
+    """Finds the session that a call belongs to."""
+
+    __slots__ = ("_answers", "_app", "_base", "_settings")
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._answers = Answers()
+        self._app: Run | None = None
+        self._base: dict[str, str | int | bool | tuple[str, ...]] = {
+            "environment": settings.environment,
+            "mode": settings.mode,
+            "region": settings.region,
+            "approvals": (),
+            "grants": (),
+            "labels": (),
+            "opaque": (),
+        }
+
+    def begin(
+        self, *, agent: str | None, user: str | None, purpose: str, audience: Audience, on_denied: OnDenied
+    ) -> Run:
+        """A session that somebody opens. Inside another one its agent acts for the outer agent."""
+        here = HERE.get()
+        outer = here.run.session.principal if here is not None and here.agents else None
+        principal = acting_agent(agent or self._settings.agent or None, user or (outer.user if outer else None))
+        return Run(
+            Session(new_session_id(), delegated(outer, principal), purpose, audience, on_denied), self._base
+        )
+
+    def enter(self, call: Call, here: Here | None) -> tuple[Run, Here | None]:
+        """The session of a call that is an agent's by its nature. A context without one gets an implicit one."""
+        if here is None:
+            run = Run(Session(new_session_id(), acting_agent(self._settings.agent or None), implicit=True), self._base)
+            here = Here(run)
+            HERE.set(here)
+        elif here.turn and call.action.startswith("llm."):
+            here = here._replace(turn=False)
+            HERE.set(here)
+        return here.run, here
+
+    def statement(self, text: str, dialect: str) -> Run | None:
+        """The session to which a SQL statement belongs; None if it is the application's own and is left alone."""
+        here = HERE.get()
+        if here is not None and (here.explicit or here.call or here.turn):
+            return here.run
+        answers = self._answers
+        if answers.received:
+            found = answers.find(text)
+            if found is not None:
+                run, several = found
+                return self._ambiguous(run) if several else run
+        settings = self._settings
+        if settings.app_calls != "ignore":
+            return self.app()
+        # Once a model has answered, what the application writes and destroys is recorded: it may be the model's doing.
+        if answers.received and inspect(text, dialect).action != _HARMLESS:
+            return self.app()
+        return None
+
+    def app(self) -> Run:
+        """The application itself, in one session for the process."""
+        if self._app is None:
+            self._app = Run(Session(new_session_id(), acting_app(), implicit=True), self._base)
+        return self._app
+
+    def received(self, answer: Any, run: Run, *, tool_calls: bool) -> None:
+        """A model answered in this context."""
+        self._answers.add(answer, run)
+        if tool_calls:
+            here = HERE.get()
+            if here is None:
+                here = Here(run)
+            if here.run is run and not here.turn:
+                HERE.set(here._replace(turn=True))
+
+    def _ambiguous(self, run: Run) -> Run:
+        """Several sessions received this text: it is some agent's, and the record says that it is not known whose."""
+        principal = run.session.principal._replace(agent="ambiguous", chain=())
+        return Run(run.session._replace(id="ambiguous", principal=principal), self._base)

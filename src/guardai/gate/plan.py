@@ -1,0 +1,179 @@
+"""What is known of a call before its data is looked at: the other side, and what a statement would do. Kept, bounded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from guardai.model import Call, Destination, Resource
+from guardai.sql import Inspection, inspect
+
+if TYPE_CHECKING:
+    from guardai.policy import Catalog, DatabaseEntry
+    from guardai.settings import Settings
+
+__all__ = ["Plan", "Plans"]
+
+Context = dict[str, str | int | bool | tuple[str, ...]]
+
+_ENTRIES: Final = 4096
+_LONGEST: Final = 16 * 1024
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Plan(NamedTuple):
+    """One kind of call.
+
+    Attributes:
+        action: the verb.
+        resources: what policy is asked about, one question each.
+        to: where the payload goes.
+        facts: what this adds to the context of the questions.
+        uris: the event's `resource`, encoded.
+        model: the event's `model`, encoded; None for calls that are no model's.
+        inspection: of a SQL statement.
+    """
+
+    action: str
+    resources: tuple[Resource, ...]
+    to: Destination
+    facts: Context
+    uris: msgspec.Raw
+    model: dict[str, str] | None = None
+    inspection: Inspection | None = None
+
+
+class Plans:
+    """Plans by what they depend on."""
+
+    __slots__ = ("_catalog", "_plans", "_settings")
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._plans: dict[tuple[object, ...], Plan] = {}
+
+    def of(self, call: Call) -> Plan:
+        """The plan of a call."""
+        key = (call.action, call.target, call.statement, call.dialect)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._make(call)
+            if call.statement is None or len(call.statement) <= _LONGEST:
+                if len(self._plans) >= _ENTRIES:
+                    self._plans.clear()
+                self._plans[key] = plan
+        return plan
+
+    def _make(self, call: Call) -> Plan:
+        match call.target.kind:
+            case "database":
+                return self._database(call)
+            case "model":
+                return self._model(call)
+            case "host":
+                return self._host(call)
+            case kind:
+                return self._local(call, kind)
+
+    def _database(self, call: Call) -> Plan:
+        entry = self._catalog.database(call.target.host)
+        if call.statement is None:
+            return self._whole_database(call, entry)
+        inspection = inspect(call.statement, call.dialect or "")
+        touched = sorted(inspection.reads | inspection.writes)
+        parent = ("Database", entry.name)
+        environment = entry.environment or self._settings.environment
+        attrs = (("environment", environment), ("region", entry.region))
+        resources = tuple(Resource("Table", f"{entry.name}.{table}", parent, attrs) for table in touched)
+        uris: list[dict[str, object]] = [
+            {
+                "dir": "write" if table in inspection.writes else "read",
+                "uri": f"{call.target.host}#{table}",
+            }
+            for table in touched
+        ]
+        return Plan(
+            action=inspection.action,
+            resources=resources or (Resource("Database", entry.name, None, attrs),),
+            to=Destination("database", entry.name, entry.region, "listed" if entry.environment else "unlisted"),
+            facts={
+                "environment": environment,
+                "sql.dialect": call.dialect or "",
+                "sql.statements": inspection.statements,
+                "sql.unbounded": inspection.unbounded,
+                "sql.effects": tuple(sorted(inspection.effects)),
+                "sql.tables_read": tuple(sorted(inspection.reads)),
+                "sql.tables_written": tuple(sorted(inspection.writes)),
+                "sql.functions": tuple(sorted(inspection.functions)),
+                "sql.reason": inspection.reason or "",
+            },
+            uris=msgspec.Raw(_encode(uris or [{"dir": "read", "uri": call.target.host}])),
+            inspection=inspection,
+        )
+
+    def _whole_database(self, call: Call, entry: DatabaseEntry) -> Plan:
+        """A call without a statement: a backup, say. The integration names the verb."""
+        environment = entry.environment or self._settings.environment
+        attrs = (("environment", environment), ("region", entry.region))
+        return Plan(
+            action=call.action,
+            resources=(Resource("Database", entry.name, None, attrs),),
+            to=Destination("database", entry.name, entry.region, "listed" if entry.environment else "unlisted"),
+            facts={"environment": environment},
+            uris=msgspec.Raw(_encode([{"dir": "read", "uri": call.target.host}])),
+        )
+
+    def _model(self, call: Call) -> Plan:
+        host, name = call.target.host, call.target.name
+        entry = self._catalog.model(host, name)
+        to = Destination("model", entry.provider, entry.region, entry.trust)
+        facts: Context = {
+            "environment": self._settings.environment,
+            "model.host": host,
+            "model.name": name,
+            "model.provider": entry.provider,
+            "model.region": entry.region,
+            "model.trust": entry.trust,
+        }
+        attrs = (("host", host), ("region", entry.region), ("trust", entry.trust))
+        return Plan(
+            action=call.action,
+            resources=(Resource("Model", name or host, ("Provider", entry.provider or host), attrs),),
+            to=to,
+            facts=facts,
+            uris=msgspec.Raw(_encode([{"dir": "out", "uri": f"model://{host}/{name}"}])),
+            model={"host": host, "provider": entry.provider, "region": entry.region, "requested": name},
+        )
+
+    def _host(self, call: Call) -> Plan:
+        # An endpoint of a model host is that host: what it may see does not depend on the path.
+        entry = self._catalog.model(call.target.host, call.target.name)
+        attrs = (("region", entry.region), ("trust", entry.trust))
+        return Plan(
+            action=call.action,
+            resources=(Resource("Host", call.target.host, None, attrs),),
+            to=Destination("host", entry.provider, entry.region, entry.trust),
+            facts={"environment": self._settings.environment},
+            uris=msgspec.Raw(_encode([{"dir": "out", "uri": f"host://{call.target.host}/{call.target.name}"}])),
+        )
+
+    def _local(self, call: Call, kind: str) -> Plan:
+        """A tool or an index in this process."""
+        name = call.target.name
+        to = Destination(kind, "local", self._settings.region or "local", "internal")
+        facts: Context = {"environment": self._settings.environment}
+        if kind == "tool":
+            effects = str(call.facts.get("tool.effects") or self._catalog.tool(name).effects)
+            facts |= {"tool.name": name, "tool.effects": effects}
+            attrs = (("effects", effects), ("trust", to.trust))
+        else:
+            attrs = (("region", to.region), ("trust", to.trust))
+        return Plan(
+            action=call.action,
+            resources=(Resource(kind.capitalize(), name, None, attrs),),
+            to=to,
+            facts=facts,
+            uris=msgspec.Raw(_encode([{"dir": "out", "uri": f"{kind}://{name}"}])),
+        )

@@ -1,0 +1,519 @@
+"""The road: the one way that every governed call takes, sync, async and streamed.
+
+A small state machine without waiting in it; the faces (`faces.py`) wait, the integrations call.
+
+::
+
+    Gate.open(call) ─▶ OPEN ───close(result)──▶ ENDED     the library ran the call with `ticket.payload`
+         │               ├─────fail(exc)──────▶ ENDED
+         │               ├─────stream() … end ▶ ENDED
+         │               └─────abandon()──────▶ ENDED
+         ├─▶ PAUSED ─resume(verdict)─▶ OPEN or ENDED (refused)
+         └─▶ raises PolicyDenied, LedgerError: nothing happened
+
+Two rules keep it honest:
+
+1. INVARIANT: the intent is in the spool before `open` returns an OPEN ticket; nothing that would have an effect is
+   handed out earlier, and a call whose intent cannot be written does not happen.
+2. INVARIANT: a failure of ours (inspect, decide, mask) is a denial before the effect and a withheld result after it.
+   Nothing unmasked passes because a detector failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+
+from guardai.approvals import Approval, State, Verdict
+from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
+from guardai.gate.flow import Flow
+from guardai.gate.plan import Context, Plan, Plans
+from guardai.gate.questions import Owed, decision_raw
+from guardai.gate.rows import Rows
+from guardai.gate.run import HERE, Run, new_call_id
+from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask
+from guardai.text import Masking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from guardai.gate.acting import Acting
+    from guardai.policy import Engine
+    from guardai.settings import Settings
+
+__all__ = ["Gate", "Phase", "Ticket"]
+
+_log: Final = logging.getLogger("guardai")
+_RECORDED: Final = Decision("allow", reason="the application's own call, recorded")
+
+
+class Phase(Enum):
+    """Where a ticket stands."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class Gate:
+    """Knows every room of floor 2 and joins them. One for each process, made by `init`; replaced, never changed."""
+
+    __slots__ = ("acting", "bundle", "catalog", "emit", "engine", "key", "mode", "plans", "settings")
+
+    def __init__(self, *, settings: Settings, engine: Engine, emit: Emit, key: bytes, acting: Acting) -> None:
+        self.settings = settings
+        self.mode = settings.mode
+        self.engine = engine
+        self.bundle = engine.bundle.digest
+        self.catalog = engine.bundle.catalog
+        self.plans = Plans(engine.bundle.catalog, settings)
+        self.emit = emit
+        self.key = key
+        self.acting = acting
+
+    def open(self, call: Call, run: Run | None = None) -> Ticket:
+        """Takes a call through inspection, decision, masking and the record of its intent.
+
+        Args:
+            call: what the integration describes.
+            run: the session, where `acting` has found it already; otherwise the context's.
+
+        Returns:
+            A ticket that is OPEN, its `payload` masked, or PAUSED.
+
+        Raises:
+            PolicyDenied: nothing happened, and nothing will.
+            LedgerError: the intent cannot be recorded; nothing happened.
+        """
+        here = HERE.get()
+        if run is None:
+            run, here = self.acting.enter(call, here)
+        ticket = Ticket(self, call, run, here.call if here is not None and here.run is run else "")
+        if self.mode == "observe":
+            ticket.observe()
+        else:
+            ticket.enforce()
+        return ticket
+
+
+class Ticket:
+    """One call on the road. All ends are idempotent: the first one counts."""
+
+    __slots__ = (
+        "__weakref__", "_back", "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_plan", "_policies",
+        "_started", "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "rows", "run",
+    )  # fmt: skip
+
+    def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
+        self._gate = gate
+        self._parent = parent
+        self._labels: dict[str, int] = {}
+        self._masks: dict[str, str] = {}
+        self._policies: tuple[str, ...] = ()
+        self._commit: dict[str, object] | None = None
+        self._back: Owed | None = None
+        self._done: dict[str, object] = {}
+        self._started = time.perf_counter_ns()
+        self.call = call
+        self.run = run
+        self.id = new_call_id()
+        self.payload = call.payload
+        self.decision = _RECORDED
+        self.approval: Approval | None = None
+        self.intent = ""
+        self.outcome = ""
+        self.rows: Rows | None = None
+        self.phase = Phase.OPEN
+
+    # ------------------------------------------------------------------ before the effect
+
+    def enforce(self) -> None:
+        """The road up to the effect."""
+        cause: Exception | None = None
+        try:
+            self._inspect_and_decide()
+        except Exception as exc:  # noqa: BLE001 - rule 2
+            cause = exc
+            self.decision = Decision(
+                "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
+            )
+            self.payload = None
+        if self.decision.effect == "allow":
+            self._intend()
+            return
+        if self.decision.effect == "pause":
+            self.phase = Phase.PAUSED
+            self.approval = Approval(self.decision.obligations.approvals, self.run.session.principal.user)
+            self._intend()
+            return
+        self._intend()
+        self._end("denied")
+        self.refuse(PolicyDenied, cause)
+
+    def observe(self) -> None:
+        """The same road, recorded; it changes nothing and raises nothing."""
+        given = self.payload
+        try:
+            self._inspect_and_decide()
+        except Exception as exc:  # noqa: BLE001
+            self.decision = Decision("deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,))
+        self.payload = given
+        try:
+            self._intend()
+        except LedgerError as exc:
+            _log.warning("observe mode: an intent could not be recorded: %s", exc)
+
+    def _inspect_and_decide(self) -> None:
+        gate, call, run = self._gate, self.call, self.run
+        plan = self._plan = gate.plans.of(call)
+        if run.session.principal.kind == "App" and gate.settings.app_calls != "govern":
+            return  # recorded, neither decided nor masked: the application's own business
+        context: Context = {**run.context, **plan.facts}
+        if call.facts:
+            context.update(call.facts)
+        owed = Owed(gate.engine, run.session.principal, plan.to, context)
+        if call.payload is not None:
+            masking = Masking(owed, tokens=run.tokens, key=gate.key, foreign=_foreign(owed))
+            self.payload = masking.payload(call.payload)
+            self._found(masking.found, masking.masked)
+            if masking.found:
+                context["labels"] = tuple(sorted(masking.found))
+            self._policies = owed.policies(masking.found)
+        if call.opaque:
+            context["opaque"] = call.opaque
+        decision = gate.engine.act(run.session.principal, plan.action, plan.resources, context)
+        if decision.effect != "deny":
+            decision = self._unmaskable(owed, context) or decision
+        self.decision = decision
+
+    def _unmaskable(self, owed: Owed, context: Context) -> Decision | None:
+        """INVARIANT: what cannot be masked and may not be revealed does not pass, in either direction."""
+        for label in self.call.opaque:
+            if not owed.permitted(label):
+                return Decision("deny", owed.policies({label: ""}), f"{label} cannot be masked and may not go there")
+        if self.call.returns:
+            back = self._returning(context)
+            for label in self.call.returns:
+                if not back.permitted(label):
+                    return Decision(
+                        "deny", back.policies({label: ""}), f"a result of {label} cannot be masked for its reader"
+                    )
+        return None
+
+    def _returning(self, context: Context | None = None) -> Owed:
+        """What data owes on its way back: to this process, or to the person who reads the session's answers."""
+        if self._back is None:
+            gate, run = self._gate, self.run
+            to = Destination(run.session.audience, "", gate.settings.region or "unknown", "internal")
+            self._back = Owed(
+                gate.engine, run.session.principal, to, {**run.context, **self._plan.facts} if context is None else context
+            )
+        return self._back
+
+    def resume(self, verdict: Verdict) -> None:
+        """Takes a human's verdict. Afterwards the ticket is OPEN, still PAUSED (more groups), or this raises.
+
+        Raises:
+            ApprovalDenied: refused; nothing happened.
+            ValueError: the verdict does not count (see `Approval.hear`); the ticket is as it was.
+        """
+        if self.approval is None or self.phase is not Phase.PAUSED:
+            raise ValueError("this call is not paused")
+        state = self.approval.hear(verdict)
+        if state is State.REFUSED:
+            self._end("denied")
+            self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
+        if state is State.APPROVED:
+            context: Context = {**self.run.context, **self._plan.facts, **self.call.facts}
+            context["approvals"] = self.approval.groups
+            if self._labels:
+                context["labels"] = tuple(sorted(self._labels))
+            # Cedar stays the only judge: it is asked again with what was agreed.
+            self.decision = self._gate.engine.act(
+                self.run.session.principal, self._plan.action, self._plan.resources, context
+            )
+            self.phase = Phase.OPEN
+            self._intend()
+            if self.decision.effect != "allow":
+                self._end("denied")
+                self.refuse(PolicyDenied)
+
+    def cancel(self) -> None:
+        """A paused call goes away: nobody waits for it any more."""
+        if self.phase is Phase.PAUSED and self.approval is not None:
+            self.approval.cancel()
+            self._end("cancelled")
+
+    # ------------------------------------------------------------------ after the effect
+
+    def close(
+        self,
+        result: Any = None,
+        *,
+        responded: str = "",
+        usage: dict[str, int] | None = None,
+        tool_calls: bool = False,
+        affected: int | None = None,
+    ) -> Any:
+        """The call ran and this came back.
+
+        Args:
+            result: JSON-like data; never changed in place.
+            responded: the model that answered.
+            usage: what the provider counted, integers.
+            tool_calls: the answer asks for tools: what this context does next is the agent's doing.
+            affected: rows that a statement changed.
+
+        Returns:
+            The result as its reader may see it; the same object if nothing was masked.
+
+        Raises:
+            ResultWithheld: the call ran, but its result could not be inspected or masked.
+        """
+        if self.phase is Phase.ENDED:
+            return result
+        if result is not None and self.decision is not _RECORDED:
+            try:
+                masking = self.returning()
+                masked = masking.payload(result)
+            except Exception as exc:  # noqa: BLE001 - rule 2
+                if self._gate.mode == "observe":
+                    self._done["error"] = type(exc).__name__
+                    self._end("ok")
+                    return result
+                self.withhold(exc)
+            self._found(masking.found, masking.masked)
+            if self._gate.mode == "enforce":
+                result = masked
+            self._committed("out", result)
+        if affected is not None and affected >= 0:
+            self._done["affected"] = affected
+        if usage:
+            self._done["usage"] = usage
+        if responded:
+            self._done["responded"] = responded
+        if self.call.action == "llm.generate":
+            self.received(result, tool_calls=tool_calls)
+        self._end("ok")
+        return result
+
+    def returning(self) -> Masking:
+        """The masking that this call's result owes, tokens re-identified where the reader may see them."""
+        back = self._returning()
+        return Masking(
+            back, tokens=self.run.tokens, key=self._gate.key, resolve=back.permitted, foreign=_foreign(back)
+        )
+
+    def owed_back(self, label: str) -> Mask | None:
+        """The mask that data of this label owes on its way to whoever reads the result."""
+        return self._returning()(label)
+
+    def received(self, answer: Any, *, tool_calls: bool) -> None:
+        """Keeps what a model answered, so that its own words are recognised when they arrive at a database."""
+        self._gate.acting.received(answer, self.run, tool_calls=tool_calls)
+
+    def result_rows(self, columns: Sequence[str], schema: Any = None) -> Rows:
+        """The statement's rows come lazily: what masks and counts them. Ends the ticket when they end.
+
+        Args:
+            columns: the names of the result's columns.
+            schema: a callable that gives {table: [columns]} of the live database; asked only if a label depends on it.
+        """
+        self.run.open.add(self)
+        rows = self.rows = Rows(self, self._gate.catalog, self._plan, tuple(columns), schema)
+        return rows
+
+    def stream(self) -> Flow:
+        """The answer comes in parts."""
+        self.run.open.add(self)
+        return Flow(self)
+
+    def fail(self, exc: BaseException) -> None:
+        """The library raised. Its exception goes on unchanged; this only records."""
+        self._done["error"] = type(exc).__name__
+        # Cancelled or interrupted while it ran: the effect may have happened, or may still.
+        self._end("error" if isinstance(exc, Exception) else "unknown")
+
+    def abandon(self) -> None:
+        """Nobody will read the rest."""
+        self._end("abandoned")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the outcome is recorded."""
+        return self.phase is Phase.ENDED
+
+    @property
+    def key(self) -> bytes:
+        """The key of commitments."""
+        return self._gate.key
+
+    @property
+    def enforcing(self) -> bool:
+        """Whether results are masked (in observe mode, and for the application's own calls, they are not)."""
+        return self._gate.mode == "enforce" and self.decision is not _RECORDED
+
+    # ------------------------------------------------------------------ what is recorded
+
+    def refuse(
+        self, error: type[PolicyDenied], cause: BaseException | None = None, reason: str = ""
+    ) -> NoReturn:
+        """Raises the refusal, as the session wants it."""
+        decision = self.decision
+        known = {"action": self._action, "policies": decision.policies, "event": self.intent}
+        reason = reason or decision.reason or "no policy permits it"
+        if decision.obligations.abort or self.run.session.on_denied == "abort":
+            raise SessionAborted(reason, **known) from cause
+        raise error(reason, groups=decision.obligations.approvals, **known) from cause
+
+    @property
+    def _action(self) -> str:
+        plan = getattr(self, "_plan", None)
+        return plan.action if plan is not None else self.call.action
+
+    def _found(self, labels: dict[str, int], masks: dict[str, str]) -> None:
+        if labels:
+            found = self._labels
+            for label, count in labels.items():
+                found[label] = found.get(label, 0) + count
+            self.run.saw(set(labels))
+        if masks:
+            self._masks.update(masks)
+
+    def found(self, labels: dict[str, int], masks: dict[str, str]) -> None:
+        """What a stream or rows found and masked, for the outcome."""
+        self._found(labels, masks)
+
+    def _committed(self, side: str, payload: Any) -> None:
+        encoded = payload if isinstance(payload, bytes) else _encoded(payload)
+        digest = hashlib.blake2b(encoded, key=self._gate.key, digest_size=16).hexdigest()
+        if self._commit is None:
+            self._commit = {}
+        self._commit[side] = {"bytes": len(encoded), "commit": digest}
+
+    def commit_stream(self, digest: str, size: int) -> None:
+        """The commitment to what a stream handed out."""
+        self._commit = {**(self._commit or {}), "out": {"bytes": size, "commit": digest}}
+
+    def _intend(self) -> None:
+        call, plan = self.call, getattr(self, "_plan", None)
+        if call.statement is not None:
+            self._committed("in", call.statement.encode("utf-8", "surrogatepass"))
+        elif self.payload is not None:
+            self._committed("in", self.payload)
+        self.intent = self._gate.emit(
+            Event(
+                action=self._action,
+                call=self.id,
+                content=self._commit,
+                decision=decision_raw(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
+                findings=self._labels,
+                id="",
+                key="",
+                kind="call.intent",
+                lineage=self.run.fed.edges(),
+                log="",
+                model=plan.model if plan is not None else None,
+                parent=self._parent,
+                prev="",
+                principal=self.run.principal,
+                resource=plan.uris if plan is not None else None,
+                seq=0,
+                session=self.run.session.id,
+                status="paused" if self.phase is Phase.PAUSED else "",
+                ts=0,
+                v=VERSION,
+            )
+        )
+        self._commit = None
+
+    def _end(self, status: str) -> None:
+        if self.phase is Phase.ENDED:
+            return
+        if self.rows is not None:
+            self.rows.report()
+        self.phase = Phase.ENDED
+        run, plan, done = self.run, getattr(self, "_plan", None), self._done
+        run.open.discard(self)
+        if self._back is not None:
+            self._policies += self._back.policies(self._masks)
+        resource = plan.uris if plan is not None else None
+        model = plan.model if plan is not None else None
+        if model is not None and "responded" in done:
+            model = {**model, "responded": str(done.pop("responded"))}
+        if self.rows is not None:
+            done["rows"] = self.rows.count
+        usage: Any = done.pop("usage", None)
+        try:
+            self.outcome = self._gate.emit(
+                Event(
+                    action=self._action,
+                    body=done or None,
+                    call=self.id,
+                    content=self._commit,
+                    decision=decision_raw(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
+                    dur=(time.perf_counter_ns() - self._started) // 1000,
+                    findings=self._labels,
+                    id="",
+                    key="",
+                    kind="call.outcome",
+                    lineage=[{"evidence": "observed", "from": self.intent}] if self.intent else [],
+                    log="",
+                    model=model,
+                    parent=self._parent,
+                    prev="",
+                    principal=run.principal,
+                    resource=resource,
+                    seq=0,
+                    session=run.session.id,
+                    status=status,
+                    ts=0,
+                    usage=usage,
+                    v=VERSION,
+                ),
+                outcome=True,
+            )
+        except GuardError as exc:  # an outcome never replaces a result; the ledger has recorded the gap if it could
+            _log.warning("an outcome could not be recorded: %s", exc)
+            return
+        if status in ("ok", "abandoned"):
+            if self.call.action.startswith("llm."):
+                run.fed.answered(self.outcome)
+            else:
+                run.fed.read(self.outcome)
+
+    def withhold(self, exc: Exception) -> NoReturn:
+        """The call ran, but what came back could not be inspected: nobody gets it."""
+        self._done["error"] = type(exc).__name__
+        self._end("withheld")
+        raise ResultWithheld(
+            f"its result could not be inspected ({_told(exc)})", action=self._action, event=self.outcome
+        ) from exc
+
+
+def _told(exc: Exception) -> str:
+    """What may be said of an exception of ours: its type and, if it is ours, its words. Values may hide in others."""
+    return str(exc) if isinstance(exc, GuardError) else type(exc).__name__
+
+
+def _foreign(owed: Owed) -> str:
+    """Objects and bytes that cannot be looked into are of label `opaque.raw`: they pass where that may be revealed."""
+    return "pass" if owed.permitted("opaque.raw") else "refuse"
+
+
+def _encoded(payload: Any) -> bytes:
+    """The bytes that a commitment is made of. What JSON has no form for stands there by the name of its type."""
+    try:
+        return msgspec.json.encode(payload, enc_hook=_type_name)
+    except (TypeError, ValueError):  # lone surrogates, integers beyond 64 bits, keys that are no strings
+        return json.dumps(payload, default=_type_name, skipkeys=True).encode()
+
+
+def _type_name(value: object) -> str:
+    return f"<{type(value).__name__}>"

@@ -1,0 +1,37 @@
+"""The toolkit for integrations: all that ours can do, yours can.
+
+An integration obeys five lines:
+
+1. It describes a call (`Call`, `Target`), hands over the payload, and puts back what the gate returns.
+2. It never decides, masks or records by itself, and never imports the library that it adapts at its own import.
+3. It wraps by `Hooks.wrap`, so that every patch can be told, reported and undone.
+4. What it cannot hand over as data it names (`Call.opaque`, `Call.returns`), so that policy can refuse it.
+5. The library's types, exceptions and laziness stay as they were.
+"""
+
+from guardai.gate import Flow, Rows, Ticket
+from guardai.gate import inside
+from guardai.hooks.calls import acting, opened, started
+from guardai.hooks.patches import Hooks, Patch, Status
+from guardai.hooks.registry import Integration, Wraps, installed, report
+from guardai.model import Call, Target, TargetKind
+
+__all__ = [
+    "Call",
+    "Flow",
+    "Hooks",
+    "Integration",
+    "Patch",
+    "Rows",
+    "Status",
+    "Target",
+    "TargetKind",
+    "Ticket",
+    "Wraps",
+    "acting",
+    "inside",
+    "installed",
+    "opened",
+    "report",
+    "started",
+]

@@ -1,0 +1,35 @@
+"""How an integration reaches the gate."""
+
+from __future__ import annotations
+
+from guardai.gate import Run, Ticket, current, require
+from guardai.gate import opened as _opened
+from guardai.model import Call
+
+__all__ = ["acting", "opened", "started"]
+
+
+def started() -> bool:
+    """Whether there is a gate. Without one, what is wrapped behaves as if it were not."""
+    return current() is not None
+
+
+def acting(statement: str, dialect: str) -> Run | None:
+    """Whose statement this is; None if it is the application's own and has to be left alone."""
+    runtime = current()
+    return None if runtime is None else runtime.acting.statement(statement, dialect)
+
+
+def opened(call: Call, run: Run | None = None) -> Ticket:
+    """Opens a call: decided, masked, its intent recorded.
+
+    Args:
+        call: what is about to happen.
+        run: what `acting` found; calls that are an agent's by nature need none.
+
+    Raises:
+        PolicyDenied: nothing happened. `ApprovalPending`: a human has to agree first, and nothing can wait here.
+        LedgerError: the intent cannot be recorded; nothing happened.
+        GuardError: guardai is not started.
+    """
+    return _opened(require().gate, call, run)
