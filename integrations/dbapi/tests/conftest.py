@@ -1,0 +1,68 @@
+"""What tests share: a home of their own, a gate that is taken down again, and the events it left."""
+
+import json
+import os
+import sys
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_the_machine(monkeypatch, tmp_path):
+    """No test reads or writes the home, the settings or the environment of whoever runs it."""
+    for name in [n for n in os.environ if n.startswith("GUARDAI_") and n not in {"GUARDAI_REQUIRE_SERVICES", "GUARDAI_TEXT_ENGINE"}]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GUARDAI_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    yield
+    if "guardai" in sys.modules:
+        sys.modules["guardai"].shutdown()
+        run = sys.modules.get("guardai.gate.run")
+        if run is not None:
+            run.HERE.set(None)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def events(home):
+    """The events recorded so far, as dictionaries, oldest first."""
+
+    def read(**match):
+        from guardai.ledger import events as stored
+
+        found = [json.loads(event) for event in stored(home)]
+        return [e for e in found if all(e.get(k) == v for k, v in match.items())]
+
+    return read
+
+
+@pytest.fixture
+def calls(events):
+    """The intents and outcomes recorded so far, in pairs by call."""
+
+    def read(action=None):
+        pairs = {}
+        for event in events():
+            if event["kind"] in ("call.intent", "call.outcome") and (action is None or event["action"] == action):
+                pairs.setdefault(event["call"], []).append(event)
+        return list(pairs.values())
+
+    return read
+
+
+@pytest.fixture
+def policy(tmp_path):
+    """Writes a policy folder: `policy("permit (principal, action, resource);", catalog="")`."""
+
+    def write(cedar, catalog=""):
+        folder = tmp_path / "policy"
+        (folder / "policies").mkdir(parents=True, exist_ok=True)
+        (folder / "policies" / "test.cedar").write_text(cedar)
+        (folder / "catalog.toml").write_text(catalog)
+        return folder
+
+    return write
