@@ -1,0 +1,112 @@
+"""`guardai doctor`: what is patched, what is not and why; which bundle, which keys, where the ledger is."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from guardai._version import __version__
+from guardai.cli.options import Home, Json, console, print_json
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    home: Home = None,
+    as_json: Json = False,
+    import_: Annotated[
+        bool, typer.Option("--import", help="Import each library, so that its patches are made and tried.")
+    ] = False,
+) -> None:
+    """Tell what guardai governs here, what it does not and why."""
+    import guardai
+
+    guardai.init(home=home)
+    try:
+        found = _findings(import_)
+    finally:
+        guardai.shutdown()
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    if any(one["status"] == "failed" for one in found["integrations"]):
+        raise typer.Exit(1)
+
+
+def _findings(import_: bool) -> dict[str, Any]:
+    from guardai.gate import require
+    from guardai.hooks import registry
+    from guardai.text import engine
+
+    runtime = require()
+    if import_:
+        for module in {str(t["target"]).partition(":")[0] for one in registry.report() for t in one["targets"]}:
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                continue  # not installed: the report says so
+    bundle = runtime.gate.engine.bundle
+    home: Path = runtime.settings.home
+    return {
+        "guardai": __version__,
+        "python": sys.version.split()[0],
+        "home": str(home),
+        "ledger": str(home / "ledger"),
+        "ledger_mode": runtime.settings.ledger_mode,
+        "keys": sorted(path.name for path in (home / "keys").glob("*")) if (home / "keys").is_dir() else [],
+        "mode": runtime.settings.mode,
+        "environment": runtime.settings.environment,
+        "region": runtime.settings.region,
+        "bundle": {
+            "name": bundle.name,
+            "digest": bundle.digest,
+            "path": str(bundle.path),
+            "signed": False,
+            "policies": len(bundle.policies),
+            "warnings": [str(warning) for warning in bundle.warnings],
+        },
+        "text_engine": engine(),
+        "integrations": registry.report(),
+    }
+
+
+_MARK = {"patched": "[green]✓[/]", "pending": "[yellow]…[/]", "absent": "[dim]–[/]", "failed": "[red]✗[/]"}
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    bundle = found["bundle"]
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in (
+        ("guardai", f"{found['guardai']} on Python {found['python']}, text engine {found['text_engine']}"),
+        ("home", found["home"]),
+        ("ledger", f"{found['ledger']} ({found['ledger_mode']})"),
+        ("keys", ", ".join(found["keys"]) or "none yet: made at the first event"),
+        ("mode", f"{found['mode']}, environment {found['environment']}, region {found['region'] or 'not set'}"),
+        ("bundle", f"{bundle['name']} ({bundle['policies']} policies, {bundle['digest'][:12]}), not signed"),
+        ("", bundle["path"]),
+    ):
+        facts.add_row(f"[bold]{name}[/]", value)
+    console.print(facts)
+    console.print()
+    for one in found["integrations"]:
+        version = one["version"] or ("" if one["library"] == "standard library" else "not installed")
+        console.print(f"{_MARK[one['status']]} [bold]{one['name']}[/] {one['library']} {version} {one['why']}".rstrip())
+        for target in one["targets"]:
+            why = f"  [dim]{target['why']}[/]" if target["why"] else ""
+            console.print(f"    {_MARK[target['status']]} {target['target']}  [dim]{target['status']}[/]{why}")
+    if not found["integrations"]:
+        console.print("[yellow]No integration is installed: nothing but @guardai.tool functions is governed.[/]")
+    if any(t["status"] == "pending" for one in found["integrations"] for t in one["targets"]):
+        console.print("\n… is patched when your program imports the library; `guardai doctor --import` tries it now.")

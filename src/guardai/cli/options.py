@@ -1,0 +1,48 @@
+"""What every command takes, and how every command speaks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from guardai import settings
+
+__all__ = ["BROKEN", "REFUSED", "USAGE", "Home", "Json", "console", "home_of", "print_json", "refuse"]
+
+#: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
+REFUSED: Final = 1
+BROKEN: Final = 1
+USAGE: Final = 2
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", envvar="GUARDAI_HOME", help="Where keys, ledger and cache are kept.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print data for programs, and nothing else.")]
+
+console: Final = Console(highlight=False)
+_errors: Final = Console(stderr=True, highlight=False)
+
+
+def home_of(given: Path | None) -> Path:
+    """The folder that `--home`, `GUARDAI_HOME` or the default names."""
+    return settings.home(given)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def refuse(what: str, *, code: int = REFUSED, next_step: str = "") -> NoReturn:
+    """Says what went wrong and what to do next, on stderr, and ends."""
+    _errors.print(Text.assemble(("✗ ", "bold red"), what), soft_wrap=True)
+    if next_step:
+        _errors.print(Text(f"  {next_step}"), soft_wrap=True)
+    raise typer.Exit(code)
