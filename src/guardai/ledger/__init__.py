@@ -1,0 +1,11 @@
+"""The ledger: spool, seal, store, verify, sinks."""
+
+from guardai.ledger.canonical import raw
+from guardai.ledger.events import events, find
+from guardai.ledger.ledger import Ledger, Mode
+from guardai.ledger.projection import Projection
+from guardai.ledger.pump import Pump
+from guardai.ledger.report import CODES, Fault, Report
+from guardai.ledger.verify import verify
+
+__all__ = ["CODES", "Fault", "Ledger", "Mode", "Projection", "Pump", "Report", "events", "find", "raw", "verify"]

@@ -1,0 +1,278 @@
+"""Checks one spool from its first line to its last: order, chain, tags, signed heads.
+
+The loop over an untouched log is short (2.5 µs an event). At the first thing that does not fit, `diagnosis` takes over,
+which is slow and careful.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from binascii import hexlify
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from guardai.ledger.diagnosis import Diagnosis
+from guardai.ledger.heads import Head, holds
+from guardai.ledger.opening import Opening, read_opening
+from guardai.ledger.ratchet import TAG_HEX
+from guardai.ledger.reading import LogView, decode_link
+from guardai.ledger.report import Fault
+from guardai.ledger.spool import GENESIS
+from guardai.model import VERSION
+
+if TYPE_CHECKING:
+    from guardai.ledger.keys import Trust
+
+__all__ = ["Cursor", "Examined", "Recovered", "examine", "recovered_range"]
+
+_LEAF: Final = hashlib.sha256(b"\0")
+
+
+class Recovered(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """Body of a `recovered` record.
+
+    Events `first` to `last`, from times `since` to `until`, were unsigned; their tags held, and hash to `tags`.
+    """
+
+    first: int
+    last: int
+    tags: str
+    since: int
+    until: int
+
+
+class _RecoveredEvent(msgspec.Struct, frozen=True):
+    body: Recovered
+
+
+_decode_recovered: Final = msgspec.json.Decoder(_RecoveredEvent).decode
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a log up to which it has been examined and found whole: what is needed to go on from there."""
+
+    opening: Opening
+    events: int
+    prev: str
+    key: bytes | None
+    last: int
+    offset: int
+    heads_offset: int
+
+
+@dataclass
+class Examined:
+    """What is known of a log after `examine`.
+
+    Attributes:
+        events: how many the log has; the ones before `view.base` were examined earlier.
+        leaves: leaf hash of each event from `view.base` up to the first fault, or of all.
+        times: its `ts`, likewise.
+        signed: last position under a head; -1 if none.
+        head: that head.
+        recovered: ranges that the host countersigned.
+        tagged: tags could be checked, and were.
+        key: the key of the tag that comes next, if there is no fault and tags could be checked.
+        ended: the last event ends the log and is signed.
+    """
+
+    view: LogView
+    opening: Opening
+    leaves: list[bytes] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    events: int = 0
+    signed: int = -1
+    head: Head | None = None
+    recovered: list[Recovered] = field(default_factory=list)
+    tagged: bool = False
+    key: bytes | None = None
+    ended: bool = False
+
+    def data(self, seq: int) -> bytes:
+        """The bytes of an event of a log without faults."""
+        return self.view.lines[seq - self.view.base].rpartition(b"\t")[0]
+
+    def tag(self, seq: int) -> bytes:
+        """The tag (hex) of an event of a log without faults."""
+        return self.view.lines[seq - self.view.base].rpartition(b"\t")[2]
+
+    def leaf(self, seq: int) -> bytes:
+        """The leaf hash of an event before the first fault."""
+        return self.leaves[seq - self.view.base]
+
+    def time(self, seq: int) -> int:
+        """The time of an event before the first fault."""
+        return self.times[seq - self.view.base]
+
+    def cursor(self) -> Cursor | None:
+        """Where to go on from; None if there is a fault."""
+        if self.faults or not self.leaves:
+            return None
+        view = self.view
+        return Cursor(
+            self.opening, self.events, self.leaves[-1].hex(), self.key, self.times[-1], view.end, view.heads_end
+        )
+
+
+def recovered_range(event: bytes) -> Recovered | None:
+    """The range that a `recovered` record names."""
+    try:
+        return _decode_recovered(event).body
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def examine(view: LogView, trust: Trust, after: Cursor | None = None) -> Examined:
+    """Checks everything about a spool that it says about itself.
+
+    Args:
+        view: what is to be examined.
+        trust: the root key, and the host's where it is at hand.
+        after: where `view` begins, if not at the first event.
+    """
+    if after is None:
+        opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
+        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, 0, 0)
+        result = Examined(view, opening)
+        if not view.lines:
+            # A spool gets its name when its first event is in it: an empty one was emptied.
+            result.faults.append(Fault.at("truncated", view.log, 0))
+            return result
+        if _is_of_another_version(view):
+            result.faults.append(Fault.at("version", view.log, 0))
+            return result
+    else:
+        result = Examined(view, after.opening)
+    result.tagged = after.key is not None
+    result.events = view.base + len(view.lines)
+    own_last = _walk(result, after, trust)
+    _check_certificate(result, own_last)
+    _check_heads(result, trust)
+    _check_recovered(result)
+    if not result.faults and view.lines and result.signed == result.events - 1:
+        result.ended = decode_link(result.data(result.signed)).kind in ("log.close", "recovered")
+    return result
+
+
+def _is_of_another_version(view: LogView) -> bool:
+    # Judged by several lines: one that differs from the others was altered.
+    versions = set()
+    for line in (*view.lines[:3], *view.lines[-3:]):
+        try:
+            versions.add(decode_link(line.rpartition(b"\t")[0]).v)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return _claims_version(view.lines[0]) not in (None, VERSION)
+    return VERSION not in versions
+
+
+class _Version(msgspec.Struct):
+    v: int
+
+
+def _claims_version(line: bytes) -> int | None:
+    try:
+        return msgspec.json.decode(line.rpartition(b"\t")[0] or line, type=_Version).v
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _walk(result: Examined, after: Cursor, trust: Trust) -> int:
+    """Follows the log while everything fits, then has the rest diagnosed; returns the time of the writer's last event."""
+    view = result.view
+    log, prefix = view.log, view.log + "-"
+    prev, key, last, own_last = after.prev, after.key, after.last, after.last
+    leaves, times = result.leaves, result.times
+    for seq, line in enumerate(view.lines, view.base):
+        data, _, tag = line.rpartition(b"\t")
+        hasher = _LEAF.copy()
+        hasher.update(data)
+        leaf = hasher.digest()
+        try:
+            link = decode_link(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            break
+        if (
+            link.seq != seq
+            or link.prev != prev
+            or link.ts < last
+            or link.log != log
+            or link.v != VERSION
+            or link.id != f"{prefix}{seq:x}"
+            or len(tag) != TAG_HEX
+        ):
+            break
+        if key is not None:
+            out = blake2b(key + leaf).digest()
+            if hexlify(out[:16]) != tag:
+                break
+            key = out[32:]
+        prev, last = leaf.hex(), link.ts
+        if link.kind == "recovered":
+            # Written by the host, perhaps years later: it does not stand under the log's own certificate.
+            if (found := recovered_range(data)) is not None:
+                result.recovered.append(found)
+        else:
+            own_last = last
+        leaves.append(leaf)
+        times.append(last)
+    else:
+        result.key = key
+        return own_last
+    if key is None and leaves:
+        # Nothing but its successor could have vouched for the last one that seemed to fit: it is looked at again.
+        leaves.pop()
+        times.pop()
+        prev = leaves[-1].hex() if leaves else after.prev
+        last = times[-1] if times else after.last
+    diagnosis = Diagnosis(view, result.opening, trust, start=len(leaves), prev=prev, key=key, last=last)
+    result.faults, result.events = diagnosis.run()
+    return own_last
+
+
+def _check_certificate(result: Examined, own_last: int) -> None:
+    process = result.opening.process
+    if process is None:
+        if not any(fault.seq == 0 for fault in result.faults):
+            result.faults.append(Fault.at("certificate", result.view.log, 0))
+    elif own_last >= process.until:
+        result.faults.append(Fault.at("certificate", result.view.log, result.events - 1))
+
+
+def _check_heads(result: Examined, trust: Trust) -> None:
+    view, log = result.view, result.view.log
+    if view.bad_heads:
+        # Which event an unreadable head was for is not known any more, so the log's first is named.
+        result.faults.append(Fault.at("signature", log, 0))
+    named = {fault.seq for fault in result.faults}
+    for head in sorted(view.heads, key=lambda head: head.seq):
+        public = result.opening.signer(head, trust)
+        if public is None or not holds(head, log, public):
+            if result.opening.process is not None:
+                result.faults.append(Fault.at("signature", log, head.seq))
+        elif head.seq >= result.events:
+            result.faults.append(Fault.at("truncated", log, result.events))
+            return
+        elif view.base <= head.seq < view.base + len(result.leaves):
+            if result.leaf(head.seq).hex() == head.hash:
+                result.signed, result.head = head.seq, head
+            elif not any(result.signed < seq <= head.seq for seq in named):
+                result.faults.append(Fault.at("changed", log, head.seq))
+
+
+def _check_recovered(result: Examined) -> None:
+    if result.faults:
+        return
+    for found in result.recovered:
+        tags = hashlib.sha256()
+        if not result.view.base <= found.first <= found.last + 1 <= result.events:
+            result.faults.append(Fault.at("recovered", result.view.log, max(found.last + 1, 0)))
+            continue
+        for seq in range(found.first, found.last + 1):
+            tags.update(result.tag(seq))
+        if tags.hexdigest() != found.tags:
+            result.faults.append(Fault.at("recovered", result.view.log, found.last + 1))

@@ -1,0 +1,115 @@
+"""Checkpoints: signed tree heads in the formats of C2SP, tlog-checkpoint inside signed-note.
+
+::
+
+    guardai/0123456789abcdef
+    1042
+    <root hash, base64>
+
+    — guardai/0123456789abcdef <base64 of key hash (4 bytes) ‖ Ed25519 signature>
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+__all__ = ["Checkpoint", "NoteError", "open_checkpoint", "sign_checkpoint", "verifier_key"]
+
+_ED25519: Final = b"\x01"
+#: More lines than any checkpoint of ours has; a bound for what is parsed.
+_MAX: Final = 16_384
+
+
+class NoteError(Exception):
+    """A checkpoint does not hold; the message says why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A tree head."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def text(self) -> str:
+        """What is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def _key_hash(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+def verifier_key(name: str, public: bytes) -> str:
+    """The key as C2SP tools take it: name+hash+key."""
+    return f"{name}+{_key_hash(name, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+
+
+def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
+    """The signed note."""
+    text = checkpoint.text()
+    public = key.public_key().public_bytes_raw()
+    signature = _key_hash(checkpoint.origin, public) + key.sign(text.encode())
+    return f"{text}\n— {checkpoint.origin} {base64.b64encode(signature).decode()}\n"
+
+
+def open_checkpoint(note: str, origin: str, keys: Iterable[bytes]) -> Checkpoint:
+    """The checkpoint in a signed note, if one of the keys signed it for this origin.
+
+    Raises:
+        NoteError: malformed, of another origin, or not signed by any of the keys.
+    """
+    if len(note) > _MAX:
+        raise NoteError("the note is too long")
+    text, separator, signatures = note.rpartition("\n\n")
+    text += "\n"
+    if not separator or not signatures.endswith("\n"):
+        raise NoteError("the note has no signature")
+    known = {_key_hash(origin, key): key for key in keys}
+    signed = False
+    for line in signatures[:-1].split("\n"):
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        try:
+            blob = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            blob = b""
+        if dash != "—" or not name or len(blob) < 5 or base64.b64encode(blob).decode() != encoded:
+            raise NoteError("the note has a malformed signature")
+        key = known.get(blob[:4])
+        if name != origin or key is None:
+            continue  # someone else's signature, a witness's say
+        try:
+            Ed25519PublicKey.from_public_bytes(key).verify(blob[4:], text.encode())
+        except InvalidSignature:
+            raise NoteError("the note's signature does not hold") from None
+        signed = True
+    if not signed:
+        raise NoteError("the note is not signed by a key of this ledger")
+    return _parse(text, origin)
+
+
+def _parse(text: str, origin: str) -> Checkpoint:
+    lines = text.split("\n")
+    if len(lines) < 4 or lines[0] != origin:
+        raise NoteError("the checkpoint is of another origin")
+    try:
+        checkpoint = Checkpoint(origin, int(lines[1]), base64.b64decode(lines[2], validate=True))
+    except (binascii.Error, ValueError):
+        raise NoteError("the checkpoint is malformed") from None
+    if len(checkpoint.root) != 32 or not text.startswith(checkpoint.text()):
+        raise NoteError("the checkpoint is malformed")
+    return checkpoint

@@ -1,0 +1,91 @@
+"""Tables that are derived from the sealed events: filled by the sealer, filled again by verify and compared.
+
+Each has a cursor of its own, so a process that knows nothing of a projection can seal, and one that does catches up.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Projection", "catch_up", "create_table", "insert_rows"]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN: Final = frozenset({"checkpoints", "derived", "events", "heads", "logs", "tiles"})
+
+
+class Projection(Protocol):
+    """A table that follows from the events alone.
+
+    Attributes:
+        name: of the table.
+        columns: of the table; a row is unique, and can be looked up by its first or its second column.
+    """
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The table's columns."""
+        ...
+
+    def rows(self, event: Mapping[str, Any], /) -> Iterable[tuple[object, ...]]:
+        """The rows that an event adds."""
+        ...
+
+
+def create_table(store: sqlite3.Connection, projection: Projection, schema: str = "main") -> None:
+    """Makes the table, if it is not there."""
+    for name in (projection.name, *projection.columns):
+        if not _NAME.fullmatch(name) or name in _TAKEN:
+            raise ValueError(f"{name!r} cannot be the name of a derived table or of its column")
+    columns = ", ".join(projection.columns)
+    store.execute(
+        f"CREATE TABLE IF NOT EXISTS {schema}.{projection.name} "
+        f"({', '.join(f'{column} NOT NULL' for column in projection.columns)}, PRIMARY KEY ({columns})) WITHOUT ROWID"
+    )
+    if len(projection.columns) > 1:
+        second = projection.columns[1]
+        store.execute(
+            f"CREATE INDEX IF NOT EXISTS {schema}.{projection.name}_by_{second} ON {projection.name} ({second})"
+        )
+
+
+def insert_rows(store: sqlite3.Connection, projection: Projection, events: Iterable[bytes], schema: str = "main") -> None:
+    """Adds the rows of these events."""
+    marks = ", ".join("?" * len(projection.columns))
+    sql = f"INSERT OR IGNORE INTO {schema}.{projection.name} VALUES ({marks})"  # noqa: S608 - names are checked above
+    store.executemany(sql, (row for event in events for row in _rows(projection, event)))
+
+
+def _rows(projection: Projection, event: bytes) -> list[tuple[object, ...]]:
+    """An event that a projection cannot take adds nothing: it must keep neither the sealer nor verify from their work."""
+    try:
+        rows = list(projection.rows(msgspec.json.decode(event)))
+    except Exception:  # whatever the projection's code does with an event that has been tampered with
+        return []
+    width = len(projection.columns)
+    return [row for row in rows if len(row) == width and all(isinstance(value, str | int | bytes) for value in row)]
+
+
+def catch_up(store: sqlite3.Connection, projection: Projection, most: int) -> bool:
+    """Within a transaction: brings the table up to the sealed events, at most so many; whether it is now."""
+    create_table(store, projection)
+    row = store.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
+    start = row[0] if row else 0
+    events = [
+        data for (data,) in store.execute("SELECT bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?", (start, most))
+    ]
+    if events or not row:
+        insert_rows(store, projection, events)
+        store.execute("INSERT OR REPLACE INTO derived VALUES (?, ?)", (projection.name, start + len(events)))
+    return len(events) < most

@@ -1,0 +1,366 @@
+"""Checks the sealed store: every event, the tree over them, its checkpoints, the heads, the indexes.
+
+A store whose pages are damaged is read as far as it can be, row by row, and what an index still knows of an unreadable
+event is used to name it. SQLite's column types are a habit, not a promise: a value out of a damaged page may have any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from guardai.ledger.chain import Recovered, recovered_range
+from guardai.ledger.heads import Head, holds
+from guardai.ledger.merkle import leaf_hash
+from guardai.ledger.opening import Opening, read_opening
+from guardai.ledger.ratchet import step
+from guardai.ledger.reading import Link, decode_link
+from guardai.ledger.report import Code, Fault
+from guardai.ledger.spool import GENESIS
+from guardai.ledger.treecheck import adds_up, read_checkpoints, read_tree
+from guardai.model import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from guardai.ledger.keys import Trust
+    from guardai.ledger.note import Checkpoint
+    from guardai.ledger.store import Store
+
+__all__ = ["LogState", "SealedAudit"]
+
+#: Faults beyond which a store is simply broken; naming more would help nobody.
+_ENOUGH: Final = 10_000
+_ROWS: Final = "SELECT leaf, log, seq, ts, bytes, tag FROM events NOT INDEXED"
+
+
+@dataclass
+class LogState:
+    """What the store's events say of one log."""
+
+    name: str
+    events: int = 0
+    hash: str = GENESIS
+    last: int = 0
+    own_last: int = 0
+    last_kind: str = ""
+    #: Last event under a head of the log's own key; last event under any.
+    signed: int = -1
+    covered: int = -1
+    opening: Opening | None = None
+    heads: dict[int, Head] = field(default_factory=dict)
+    at_heads: dict[int, str] = field(default_factory=dict)
+    recovered: list[Recovered] = field(default_factory=list)
+    tagged: list[int] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its last event ends it, and is signed."""
+        return self.last_kind in ("log.close", "recovered") and self.covered >= self.events - 1
+
+
+class SealedAudit:
+    """One verification of one store: `run`, then read the attributes."""
+
+    def __init__(
+        self, store: Store, trust: Trust, origin: str, on_file: Checkpoint | None, progress: Callable[[int], None]
+    ) -> None:
+        self.db = store.db
+        self.store = store
+        self.trust = trust
+        self.origin = origin
+        self.on_file = on_file
+        self.progress = progress
+        self.faults: list[Fault] = []
+        self.logs: dict[str, LogState] = {}
+        self.events = 0
+        self.checkpoints: list[Checkpoint] = []
+        self._named: set[tuple[str, int]] = set()
+        self._by_number: dict[object, LogState] = {}
+        #: Leaf hashes that a signed checkpoint vouches for; None if there is no such thing.
+        self._attested: list[bytes] | None = None
+        self._expected = 0
+
+    def run(self) -> None:
+        """Does every step. What cannot be read is a fault, and does not keep the other steps from being done."""
+        for check in (
+            self.check_pages,
+            self.read_logs,
+            self.read_heads,
+            self.check_tree,
+            self.check_events,
+            self.check_cursors,
+            self.check_heads,
+            self.check_recovered,
+        ):
+            try:
+                check()
+            except (sqlite3.Error, TypeError, ValueError, OverflowError):
+                self.fault("store")
+
+    def fault(self, code: Code, log: str = "", seq: int = -1) -> None:
+        """Reports one; an event is named once."""
+        if seq >= 0:
+            if (log, seq) in self._named or len(self._named) > _ENOUGH:
+                return
+            self._named.add((log, seq))
+            self.faults.append(Fault.at(code, log, seq))
+        elif Fault(code, log) not in self.faults:
+            self.faults.append(Fault(code, log))
+
+    def check_pages(self) -> None:
+        """SQLite's own check of its pages, and of every index against its table."""
+        try:
+            problems = [str(row[0]) for row in self.db.execute("PRAGMA integrity_check(100)")]
+        except sqlite3.DatabaseError:
+            problems = ["unreadable"]
+        if problems != ["ok"]:
+            self.fault("index" if all("index" in problem for problem in problems) else "store")
+
+    def read_logs(self) -> None:
+        """Which number stands for which log."""
+        for n, log in self.db.execute("SELECT n, log FROM logs"):
+            if isinstance(log, str) and log not in self.logs:
+                self._by_number[n] = self.logs[log] = LogState(log)
+            else:
+                self.fault("store")
+
+    def read_heads(self) -> None:
+        """The signed heads, by log."""
+        for n, *rest in self.db.execute("SELECT log, by, hash, seq, sig, ts FROM heads"):
+            state = self._by_number.get(n)
+            try:
+                head = msgspec.convert(dict(zip(("by", "hash", "seq", "sig", "ts"), rest, strict=True)), Head)
+            except msgspec.ValidationError:
+                head = None
+            if state is None or head is None:
+                self.fault("signature", state.name if state else "", 0 if state else -1)
+            else:
+                state.heads[head.seq] = head
+
+    def check_tree(self) -> None:
+        """Checkpoints and tiles, and which leaf hashes they vouch for."""
+        keys = [bytes.fromhex(self.trust.host.key)] if self.trust.host is not None else []
+        self.checkpoints, bad = read_checkpoints(self.store, self.origin, keys)
+        if bad:
+            self.fault("checkpoint")
+        newest = self.checkpoints[-1].size if self.checkpoints else 0
+        if self.on_file is not None and (
+            self.on_file.size > newest
+            or any(one.size == self.on_file.size and one.root != self.on_file.root for one in self.checkpoints)
+        ):
+            self.fault("rolled_back")
+        tree = read_tree(self.store)
+        if tree.agrees(self.checkpoints):
+            self._attested = tree.leaves
+            if not tree.consistent:
+                self.fault("tree")
+            return
+        self.fault("tree")
+        computed = [leaf_hash(row[4]) if isinstance(row[4], bytes) else b"" for row in self._rows(newest)]
+        if self.checkpoints and adds_up(computed, self.checkpoints):
+            self._attested = computed
+        elif not self.checkpoints:
+            self.fault("checkpoint")
+
+    def check_events(self) -> None:
+        """Each event is its leaf, has its own address, and follows the one before it in its log."""
+        size = self.checkpoints[-1].size if self.checkpoints else 0
+        for row in self._rows(size):
+            self._check_event(*row)
+            self.events += 1
+            if not self.events % 2000:
+                self.progress(2000)
+        if self.events != size:
+            self.fault("tree")
+
+    def _rows(self, size: int) -> Iterator[tuple[Any, ...]]:
+        """Rows in the order of their leaves; one by one where a page is damaged."""
+        leaf = -1
+        try:
+            for row in self.db.execute(f"{_ROWS} ORDER BY leaf"):
+                if not isinstance(row[0], int) or row[0] <= leaf:
+                    raise sqlite3.DatabaseError("leaves out of order")
+                leaf = row[0]
+                yield row
+        except (sqlite3.Error, OverflowError):
+            self.fault("store")
+        else:
+            return
+        for later in range(leaf + 1, size):
+            try:
+                row = self.db.execute(f"{_ROWS} WHERE leaf = ?", (later,)).fetchone()
+            except (sqlite3.Error, OverflowError):
+                row = None
+            if row is None:
+                self._name_by_index(later)
+            elif row[0] == later:
+                yield row
+
+    def _name_by_index(self, leaf: int) -> None:
+        """Names an event whose row cannot be read, from what an index knows of it."""
+        try:
+            found = self.db.execute("SELECT log, seq FROM events INDEXED BY events_by_log WHERE +leaf = ?", (leaf,))
+            for n, seq in found.fetchall():
+                state = self._by_number.get(n)
+                if state is not None and isinstance(seq, int):
+                    self.fault("changed", state.name, seq)
+        except (sqlite3.Error, OverflowError):
+            return
+
+    def _check_event(self, leaf: int, n: Any, seq: Any, ts: Any, data: Any, tag: Any) -> None:  # noqa: PLR0917 - a row
+        hashed = leaf_hash(data) if isinstance(data, bytes) else b""
+        attested = self._attested
+        true = hashed if attested is None else attested[leaf] if leaf < len(attested) else b""
+        link = _read(data)
+        state = self._by_number.get(n)
+        if attested is not None and hashed != true:
+            # The bytes were changed, so it is the columns that say which event this was; or its place does.
+            if state is not None:
+                self._continue(state, seq if isinstance(seq, int) else state.events, "changed", true)
+            elif link is not None and link.log in self.logs:
+                self._continue(self.logs[link.log], link.seq, "changed", true)
+            else:
+                self.fault("store")
+            return
+        if link is None:
+            if state is None:
+                self.fault("store")
+            else:
+                self._continue(state, seq if isinstance(seq, int) else state.events, "changed", true)
+            return
+        fits = state is not None and (link.log, link.seq, link.ts) == (state.name, seq, ts)
+        if attested is not None:
+            # The bytes are what was sealed: if they and the columns disagree, it is the columns that were altered.
+            state = self.logs.get(link.log)
+        if state is None:
+            self.fault("changed", link.log, link.seq)
+            return
+        previous, missing = state.hash, link.seq > state.events
+        placed = self._continue(state, link.seq, "" if fits and _is_addressed(link, state.name) else "changed", true)
+        if placed and not missing:
+            if previous and link.prev != previous:
+                self.fault("inserted" if attested is not None else "changed", state.name, link.seq)
+            elif link.ts < state.last:
+                self.fault("back_dated", state.name, link.seq)
+        self._take_note(state, link, data, tag)
+
+    def _continue(self, state: LogState, seq: int, code: Code | str, true: bytes) -> bool:
+        """Puts an event at its place in its log, naming what is missing before it; False if that place is taken."""
+        if code:
+            self.fault("changed", state.name, seq)
+        if seq < state.events:
+            self.fault("order", state.name, seq)
+            return False
+        for lost in range(state.events, min(seq, state.events + _ENOUGH)):
+            self.fault("missing", state.name, lost)
+        state.events, state.hash, state.last_kind = seq + 1, true.hex(), ""
+        if seq in state.heads:
+            state.at_heads[seq] = state.hash
+        return True
+
+    def _take_note(self, state: LogState, link: Link, data: bytes, tag: Any) -> None:
+        state.last, state.last_kind = max(state.last, link.ts), link.kind
+        if link.seq == 0:
+            state.opening = read_opening(data, state.name, self.trust)
+        if link.kind == "recovered":
+            if (found := recovered_range(data)) is not None:
+                state.recovered.append(found)
+        else:
+            state.own_last = max(state.own_last, link.ts)
+        if tag is not None:
+            state.tagged.append(link.seq)
+
+    def check_cursors(self) -> None:
+        """The table of logs, which says how far each has been folded."""
+        for n, events, hashed, ended in self.db.execute("SELECT n, events, hash, ended FROM logs"):
+            state = self._by_number.get(n)
+            if state is None:
+                continue
+            if isinstance(events, int) and events > state.events:
+                for seq in range(state.events, min(events, state.events + _ENOUGH)):
+                    self.fault("missing", state.name, seq)
+            elif (events, hashed) != (state.events, state.hash):
+                self.fault("derived", state.name)
+            ends = state.last_kind in ("log.close", "recovered") or (state.name, state.events - 1) in self._named
+            if ended not in (0, 1) or (ended and not ends):
+                self.fault("derived", state.name)
+
+    def check_heads(self) -> None:
+        """Each log's key is vouched for, and its heads are signed by it over the events that are there."""
+        for state in self.logs.values():
+            opening = state.opening
+            if opening is None or opening.process is None:
+                self.fault("certificate", state.name, 0)
+                continue
+            if state.own_last >= opening.process.until:
+                self.fault("certificate", state.name, state.events - 1)
+            for seq, head in state.heads.items():
+                public = opening.signer(head, self.trust)
+                if public is None or not holds(head, state.name, public):
+                    self.fault("signature", state.name, seq)
+                    continue
+                if seq >= state.events:
+                    continue  # folded only in part so far: the spool has the rest, or its absence is a fault
+                if state.at_heads.get(seq) != head.hash:
+                    self.fault("signature", state.name, seq)
+                    continue
+                state.covered = max(state.covered, seq)
+                if not opening.is_host(head.by, self.trust):
+                    state.signed = max(state.signed, seq)
+
+    def check_recovered(self) -> None:
+        """The tags of each countersigned range are the ones that were countersigned; no other event has one."""
+        for state in self.logs.values():
+            tagged = set(state.tagged)
+            for found in state.recovered:
+                if not 0 <= found.first <= found.last + 1 <= state.events:
+                    self.fault("recovered", state.name, max(found.last + 1, 0))
+                    continue
+                tags = hashlib.sha256()
+                for tag in self._tags(state, found):
+                    tags.update(tag)
+                if tags.hexdigest() != found.tags:
+                    self._name_tags(state, found)
+                tagged.difference_update(range(found.first, found.last + 1))
+            if not any(log == state.name for log, _ in self._named):  # an altered record names no range any more
+                for seq in sorted(tagged):
+                    self.fault("tag", state.name, seq)
+
+    def _tags(self, state: LogState, found: Recovered) -> list[bytes]:
+        number = next(n for n, one in self._by_number.items() if one is state)
+        rows = self.db.execute(
+            "SELECT tag FROM events WHERE log = ? AND seq BETWEEN ? AND ? ORDER BY seq", (number, found.first, found.last)
+        )
+        return [tag if isinstance(tag, bytes) else b"" for (tag,) in rows]
+
+    def _name_tags(self, state: LogState, found: Recovered) -> None:
+        """Which tag was altered: the host's key tells, by making them again."""
+        key = state.opening.ratchet if state.opening is not None else None
+        if key is None:
+            self.fault("recovered", state.name, found.last + 1)
+            return
+        number = next(n for n, one in self._by_number.items() if one is state)
+        for seq, data, stored in self.db.execute(
+            "SELECT seq, bytes, tag FROM events WHERE log = ? AND seq <= ? ORDER BY seq", (number, found.last)
+        ):
+            tag, key = step(key, leaf_hash(data))
+            if seq >= found.first and stored != tag.encode():
+                self.fault("tag", state.name, seq)
+        if not any(one.log == state.name for one in self.faults):
+            self.fault("recovered", state.name, found.last + 1)
+
+
+def _read(data: Any) -> Link | None:
+    try:
+        return decode_link(data) if isinstance(data, bytes) else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _is_addressed(link: Link, log: str) -> bool:
+    return link.v == VERSION and link.log == log and link.id == f"{log}-{link.seq:x}"

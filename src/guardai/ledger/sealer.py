@@ -1,0 +1,391 @@
+"""Folds all spools into the store: whoever holds the lock does it for every process of the home.
+
+A log that is still being written is folded up to its newest signed head; the log of a dead process is adopted first
+(`adopt`), and its spool is removed once the store alone holds it.
+
+INVARIANTS
+- What does not pass `chain.examine` is not folded: the spool stays as it is, for `verify` to name the fault.
+- A spool is removed, and the `checkpoint` file moved forward, only after the commit is on the disk and the write-ahead
+  log is empty. So a store that was set back, or lost its write-ahead log, disagrees with that file.
+- The store is never open across a fork (`forks`), so a batch is short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from guardai.ledger import forks, liveness
+from guardai.ledger.adopt import adopt
+from guardai.ledger.chain import Cursor, Examined, examine
+from guardai.ledger.keys import Trust
+from guardai.ledger.layout import Layout, replace
+from guardai.ledger.merkle import Tree
+from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint, sign_checkpoint
+from guardai.ledger.projection import catch_up
+from guardai.ledger.reading import read_log
+from guardai.ledger.store import LogRow, Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from guardai.ledger.heads import Head
+    from guardai.ledger.keys import Keys
+    from guardai.ledger.projection import Projection
+
+__all__ = ["SealError", "forget_in_child", "seal"]
+
+#: Events of one transaction: at most 50 ms, so that a fork does not wait long.
+_BATCH: Final = 2_000
+#: Events between two pauses of a courteous sealer. The interpreter lock changes hands only every 5 ms by itself, and a
+#: caller's append needs it twice: without pauses a background fold would cost callers milliseconds.
+_COURTESY: Final = 48
+_PAUSE: Final = 0.0004
+#: So many of the newest checkpoints are kept.
+_CHECKPOINTS: Final = 256
+#: Seconds after which what a dead process had not finished opening is cleared away.
+_STALE: Final = 3600.0
+#: Logs that are remembered between two seals.
+_MOST_KNOWN: Final = 1024
+
+#: Spool → how far it was examined, so that a long log is not examined from its start every second.
+_known: dict[str, Cursor] = {}
+
+
+class SealError(Exception):
+    """The store is not what was sealed; nothing is added to it until that is cleared up."""
+
+
+def seal(
+    home: Path,
+    keys: Keys,
+    projection: Projection | None = None,
+    *,
+    deadline: float | None = None,
+    courteous: bool = False,
+    stop: Callable[[], bool] | None = None,
+) -> bool:
+    """Folds what can be folded; False if another process is sealing, or not all could be done in time.
+
+    Args:
+        home: the home.
+        keys: its keys.
+        projection: the derived table to bring up to date; None leaves it behind, which harms nothing.
+        deadline: when to stop, as `time.monotonic` counts.
+        courteous: pause often, for a thread beside an application.
+        stop: asked between two batches whether to stop.
+
+    Raises:
+        SealError: the store does not agree with its newest checkpoint.
+        sqlite3.Error, OSError: the store cannot be read or written.
+    """
+    layout = Layout(home)
+    if not layout.spools.is_dir():
+        return True
+    fd = liveness.open_tracked(layout.seal_lock, os.O_RDWR | os.O_CREAT)
+    try:
+        if not liveness.try_lock(fd):
+            return False
+        try:
+            return _Sealer(layout, keys, projection, deadline, stop, courteous=courteous).run()
+        finally:
+            # Unlocked, not only closed: a child forked meanwhile may still hold a copy of the descriptor.
+            liveness.unlock(fd)
+    finally:
+        liveness.close(fd)
+
+
+@dataclass
+class _Pending:
+    """Events `start` to `stop` (exclusive) of one log, which may be folded now."""
+
+    examined: Examined
+    head: Head
+    start: int
+    stop: int
+
+    @property
+    def log(self) -> str:
+        return self.examined.view.log
+
+
+class _Sealer:
+    def __init__(
+        self,
+        layout: Layout,
+        keys: Keys,
+        projection: Projection | None,
+        deadline: float | None,
+        stop: Callable[[], bool] | None,
+        *,
+        courteous: bool,
+    ) -> None:
+        self.layout = layout
+        self.keys = keys
+        self.projection = projection
+        self.deadline = deadline
+        self.stop = stop
+        self.courteous = courteous
+        self.trust = Trust(keys.root, keys.claims, keys.box)
+        self.rows: dict[str, LogRow] = {}
+        self.queue: list[_Pending] = []
+        self.ended: list[str] = []
+
+    def run(self) -> bool:
+        logs = sorted(path.name.removesuffix(".jsonl") for path in self.layout.spools.glob("*.jsonl"))
+        self._read_rows(logs)
+        complete = True
+        for log in logs:
+            if self._out_of_time():
+                return False
+            complete = self._gather(log) and complete
+            if sum(pending.stop - pending.start for pending in self.queue) >= _BATCH:
+                complete = self._flush() and complete
+        complete = self._flush() and complete
+        self._clear_away(logs)
+        return self._project() and complete
+
+    def _out_of_time(self) -> bool:
+        return (self.deadline is not None and time.monotonic() > self.deadline) or (self.stop is not None and self.stop())
+
+    def _read_rows(self, logs: list[str]) -> None:
+        if logs and self.layout.store.exists():
+            with _at_the_store(self.layout) as store:
+                for log in logs:
+                    row = store.log(log)
+                    if row is not None:
+                        self.rows[log] = row
+
+    def _gather(self, log: str) -> bool:
+        """Queues what may be folded of one log; False if it holds something that may not be folded now."""
+        try:
+            fd = liveness.open_tracked(self.layout.spool(log), os.O_RDWR | os.O_APPEND)
+        except OSError:
+            return False
+        try:
+            if not liveness.try_lock(fd):
+                return self._gather_live(log)
+            try:
+                return self._gather_dead(log, fd)
+            finally:
+                liveness.unlock(fd)
+        finally:
+            liveness.close(fd)
+
+    def _gather_live(self, log: str) -> bool:
+        """What is new under the newest head of a log that is being written."""
+        place = str(self.layout.spool(log))
+        after = _known.get(place)
+        if after is None:
+            view = read_log(self.layout, log)
+        else:
+            view = read_log(
+                self.layout, log, base=after.events, offset=after.offset, heads_offset=after.heads_offset
+            )
+        if view is None:
+            return True
+        newest = max((head.seq for head in view.heads), default=-1)
+        if newest < view.base:
+            return True
+        examined = examine(view.upto(newest), self.trust, after)
+        cursor = examined.cursor()
+        if cursor is None or examined.signed != newest:
+            return False
+        if len(_known) > _MOST_KNOWN:
+            _known.clear()
+        if not self._enqueue(examined):
+            # Begun elsewhere than the store is, or torn from it: the next time from the start.
+            _known.pop(place, None)
+            return after is None or self._gather_live(log)
+        _known[place] = cursor
+        return True
+
+    def _gather_dead(self, log: str, fd: int) -> bool:
+        """Everything of a log that nobody writes any more, after its end has been signed."""
+        _known.pop(str(self.layout.spool(log)), None)
+        view = read_log(self.layout, log)
+        if view is None:
+            return True
+        examined = examine(view, self.trust)
+        row = self.rows.get(log)
+        if row is not None and row.events > examined.events:
+            return False  # cut off below what has been sealed of it: `verify` says `truncated`
+        if not examined.faults and not examined.ended and adopt(self.layout, self.keys, examined, fd):
+            view = read_log(self.layout, log)
+            if view is None:
+                return True
+            examined = examine(view, self.trust)
+        return bool(examined.ended) and self._enqueue(examined)
+
+    def _enqueue(self, examined: Examined) -> bool:
+        log, head = examined.view.log, examined.head
+        row = self.rows.get(log)
+        start = row.events if row is not None else 0
+        base = examined.view.base
+        if head is None or start < base or start > examined.events:
+            return False
+        if row is not None and start > base and examined.leaf(start - 1).hex() != row.hash:
+            return False  # two copies of one log: `verify` says `differs`
+        if start <= examined.signed:
+            self.queue.append(_Pending(examined, head, start, examined.signed + 1))
+        if examined.ended:
+            self.ended.append(log)
+        return True
+
+    def _flush(self) -> bool:
+        """Folds what is queued, in batches of one transaction and one checkpoint each."""
+        while self.queue:
+            if self._out_of_time():
+                return False
+            with _at_the_store(self.layout) as store:
+                note = self._batch(store)
+                self._settle(store, note)
+        return True
+
+    def _batch(self, store: Store) -> str:
+        store.db.execute("BEGIN IMMEDIATE")
+        try:
+            tree = Tree(store, self._check_edge(store))
+            room = _BATCH
+            done = 0
+            for pending in self.queue:
+                stop = min(pending.stop, pending.start + room)
+                self._insert(store, pending, tree.size, stop)
+                tree.extend([pending.examined.leaf(seq) for seq in range(pending.start, stop)])
+                room -= stop - pending.start
+                pending.start = stop
+                if stop < pending.stop:
+                    break
+                done += 1
+                if not room:
+                    break
+            note = sign_checkpoint(Checkpoint(self.keys.origin, tree.size, tree.root()), self.keys.host)
+            store.db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (tree.size, note))
+            store.db.execute(
+                "DELETE FROM checkpoints WHERE size NOT IN (SELECT size FROM checkpoints ORDER BY size DESC LIMIT ?)",
+                (_CHECKPOINTS,),
+            )
+            store.db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                store.db.execute("ROLLBACK")
+            raise
+        del self.queue[:done]
+        return note
+
+    def _insert(self, store: Store, pending: _Pending, size: int, stop: int) -> None:
+        examined, db = pending.examined, store.db
+        row = store.log(pending.log)
+        n = row.n if row else db.execute("SELECT coalesce(max(n), 0) + 1 FROM logs").fetchone()[0]
+        kept = [range(found.first, found.last + 1) for found in examined.recovered]
+
+        def rows() -> Iterator[tuple[int, int, int, int, bytes, bytes | None]]:
+            ahead = size - pending.start
+            for seq in range(pending.start, stop):
+                if self.courteous and not seq % _COURTESY:
+                    time.sleep(_PAUSE)
+                # Under a signed head a tag proves nothing more; of a recovered event it is the evidence.
+                tag = examined.tag(seq) if kept and any(seq in one for one in kept) else None
+                yield ahead + seq, n, seq, examined.time(seq), examined.data(seq), tag
+
+        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows())
+        db.execute(
+            "INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)",
+            (n, pending.log, stop, examined.leaf(stop - 1).hex(), int(examined.ended and stop == pending.stop)),
+        )
+        # The newest head of a key covers what its older ones did.
+        heads = {head.by: head for head in sorted(examined.view.heads, key=lambda head: head.seq) if head.seq < pending.stop}
+        for head in heads.values():
+            db.execute("DELETE FROM heads WHERE log = ? AND by = ?", (n, head.by))
+            db.execute(
+                "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?)",
+                (n, head.seq, head.hash, head.by, head.ts, head.sig),
+            )
+
+    def _check_edge(self, store: Store) -> int:
+        """The tree's size, if its right edge is what the newest checkpoint, and the one on file, say."""
+        size = store.size()
+        note = store.newest()
+        if (note is None) != (size == 0):
+            raise SealError("the store has events but no checkpoint")
+        held = self._checkpoint_on_file()
+        if held is not None and held.size > size:
+            raise SealError(f"the store has {size} events, its newest checkpoint was for {held.size}")
+        if note is not None:
+            try:
+                checkpoint = open_checkpoint(note, self.keys.origin, [self.keys.host_public])
+                root = Tree(store, size).root()
+            except (NoteError, ValueError) as error:
+                raise SealError(str(error)) from error
+            if checkpoint.size != size or checkpoint.root != root:
+                raise SealError("the tree is not what its checkpoint says")
+        return size
+
+    def _checkpoint_on_file(self) -> Checkpoint | None:
+        try:
+            note = self.layout.checkpoint.read_text("utf-8")
+            return open_checkpoint(note, self.keys.origin, [self.keys.host_public])
+        except FileNotFoundError:
+            return None
+        except (NoteError, UnicodeDecodeError) as error:
+            raise SealError(f"the checkpoint on file does not hold: {error}") from error
+
+    def _settle(self, store: Store, note: str) -> bool:
+        """Moves everything into the main file, then the checkpoint on file forward."""
+        busy = store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            return False  # a reader is at it; the spools wait
+        replace(self.layout.checkpoint, note.encode(), 0o600)
+        return True
+
+    def _project(self) -> bool:
+        if self.projection is None or not self.layout.store.exists():
+            return True
+        while not self._out_of_time():
+            with _at_the_store(self.layout) as store:
+                store.db.execute("BEGIN IMMEDIATE")
+                try:
+                    done = catch_up(store.db, self.projection, _BATCH)
+                    store.db.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        store.db.execute("ROLLBACK")
+                    raise
+            if done:
+                return True
+        return False
+
+    def _clear_away(self, logs: list[str]) -> None:
+        """Removes spools that the store alone holds now, and what a death left half-made."""
+        if self.ended:
+            with _at_the_store(self.layout) as store:
+                note = store.newest()
+                settled = note is not None and self._settle(store, note)
+            for log in self.ended if settled else ():
+                self.layout.spool(log).unlink(missing_ok=True)
+                self.layout.heads(log).unlink(missing_ok=True)
+        spools = self.layout.spools
+        old = time.time() - _STALE
+        for file in spools.iterdir():
+            with contextlib.suppress(OSError):
+                log = file.name.removeprefix(".").partition(".")[0]
+                if log in logs or file.stat().st_mtime > old or liveness.is_held(file):
+                    continue
+                if file.suffix == ".draft" or (file.suffix == ".sig" and not (spools / f".{log}.draft").exists()):
+                    file.unlink()
+
+
+@contextlib.contextmanager
+def _at_the_store(layout: Layout) -> Iterator[Store]:
+    with forks.quiet(), open_store(layout.store) as store:
+        yield store
+
+
+def forget_in_child() -> None:
+    """After a fork, in the child."""
+    _known.clear()

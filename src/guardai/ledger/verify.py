@@ -1,0 +1,235 @@
+"""Verifies a home: every copy of every event, and everything that vouches for it.
+
+The steps, each a function below or a room of its own:
+
+1. adopt: the tails of dead processes are checked and countersigned, as the sealer does anyway (unless `adopt=False`, or
+   the home cannot be written);
+2. trust: the root key, and by it the host's certificate;
+3. spools: each log that is not yet wholly in the store (`chain`);
+4. store: tree, checkpoints, events, heads, indexes (`sealed`), the derived table (`derivedcheck`);
+5. agreement: the copies of a log do not differ, no log ends early, no parent of a log is missing.
+
+What is read first is what may only lag behind: checkpoint on file, heads, spools, then the store. So a process that
+writes meanwhile is no fault.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from guardai.errors import LedgerError
+from guardai.ledger import liveness
+from guardai.ledger.chain import Examined, examine
+from guardai.ledger.derivedcheck import check_derived, unchecked_tables
+from guardai.ledger.keys import Trust, open_keys, origin, trust
+from guardai.ledger.layout import Layout
+from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
+from guardai.ledger.reading import read_log
+from guardai.ledger.report import Fault, Report
+from guardai.ledger.sealed import LogState, SealedAudit
+from guardai.ledger.sealer import SealError, seal
+from guardai.ledger.store import StoreVersionError, read_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from guardai.ledger.projection import Projection
+
+__all__ = ["verify"]
+
+
+def verify(
+    home: Path,
+    *,
+    key: Path | None = None,
+    adopt: bool = True,
+    projection: Projection | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Checks everything under a home.
+
+    A home in which nothing has been recorded yet is whole, with 0 events. One that is not there, or is no home, cannot be
+    told anything of.
+
+    Args:
+        home: the home; nothing in it is changed if it cannot be written or `adopt` is False.
+        key: the root's public key (PEM). Without it the home's own is trusted, which proves only that nobody without
+            that home's private keys has altered anything.
+        adopt: end the logs of dead processes first, and seal.
+        projection: derives the derived table again, to compare.
+        progress: called with the number of events checked since the last call.
+
+    Returns:
+        The report; its `verdict` is 0 for whole, 1 for broken, 2 for "cannot tell".
+    """
+    report = Report()
+    layout = Layout(home)
+    if not layout.ledger.is_dir():
+        report.notes.append(f"there is no ledger under {home}")
+        return report
+    return _Verification(layout, report, projection, progress or (lambda _: None)).run(key, adopt=adopt)
+
+
+class _Verification:
+    def __init__(
+        self, layout: Layout, report: Report, projection: Projection | None, progress: Callable[[int], None]
+    ) -> None:
+        self.layout = layout
+        self.report = report
+        self.projection = projection
+        self.progress = progress
+        self.spools: dict[str, Examined] = {}
+        self.live: set[str] = set()
+        self.sealed: dict[str, LogState] = {}
+
+    def run(self, key: Path | None, *, adopt: bool) -> Report:
+        report = self.report
+        if adopt:
+            self._adopt()
+        try:
+            trusted = trust(self.layout.home, key)
+        except LedgerError as error:
+            report.notes.append(str(error))
+            if self._has_events():
+                report.faults.append(Fault("certificate"))
+            return report
+        on_file = self._checkpoint_on_file(trusted)
+        self._examine_spools(trusted)
+        self._audit_store(trusted, on_file)
+        self._compare()
+        self._count()
+        report.faults = sorted(set(report.faults))
+        return report
+
+    def _adopt(self) -> None:
+        if not all(os.access(path, os.W_OK) for path in (self.layout.ledger, self.layout.spools) if path.exists()):
+            return
+        try:
+            if self._has_events():
+                seal(self.layout.home, open_keys(self.layout.home, create=False), self.projection)
+        except (LedgerError, SealError, StoreVersionError, sqlite3.Error, OSError):
+            return  # what kept the sealer from it is found, and named, by the steps that follow
+
+    def _has_events(self) -> bool:
+        return self.layout.store.exists() or any(self.layout.spools.glob("*.jsonl"))
+
+    def _checkpoint_on_file(self, trusted: Trust) -> Checkpoint | None:
+        try:
+            note = self.layout.checkpoint.read_text("utf-8")
+            keys = [bytes.fromhex(trusted.host.key)] if trusted.host is not None else []
+            return open_checkpoint(note, origin(trusted.root), keys)
+        except FileNotFoundError:
+            if self.layout.store.exists():
+                self.report.faults.append(Fault("checkpoint"))
+        except (NoteError, UnicodeDecodeError):
+            self.report.faults.append(Fault("checkpoint"))
+        return None
+
+    def _examine_spools(self, trusted: Trust) -> None:
+        for path in sorted(self.layout.spools.glob("*.jsonl")):
+            log = path.name.removesuffix(".jsonl")
+            if liveness.is_held(path):
+                self.live.add(log)
+            view = read_log(self.layout, log)
+            if view is None:
+                continue  # sealed and removed meanwhile: it is in the store
+            self.spools[log] = examined = examine(view, trusted)
+            self.progress(len(view.lines))
+            self.report.faults.extend(examined.faults)
+            if any(fault.code == "version" for fault in examined.faults):
+                self.report.notes.append(f"log {log} was written by another version of guardai")
+
+    def _audit_store(self, trusted: Trust, on_file: Checkpoint | None) -> None:
+        report = self.report
+        try:
+            with read_store(self.layout.store, gated=False) as store:
+                if store is None:
+                    if on_file is not None:
+                        report.faults.append(Fault("rolled_back"))
+                    return
+                audit = SealedAudit(store, trusted, origin(trusted.root), on_file, self.progress)
+                audit.run()
+                report.faults.extend(audit.faults)
+                report.checkpoints = len(audit.checkpoints)
+                self.sealed = audit.logs
+                unchecked = unchecked_tables(store, self.projection)
+                if unchecked:
+                    report.notes.append(f"derived tables were not checked: {', '.join(unchecked)}")
+                if self.projection is not None and not audit.faults:
+                    # From events that are not what was recorded, a table cannot be derived again.
+                    report.faults.extend(check_derived(store, self.projection))
+        except StoreVersionError as error:
+            report.faults.append(Fault("version"))
+            report.notes.append(str(error))
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "unable to open" in str(error):
+                report.notes.append(f"the store cannot be read now: {error}")
+            else:
+                report.faults.append(Fault("store"))
+        except (sqlite3.Error, TypeError, ValueError, OverflowError):
+            report.faults.append(Fault("store"))
+
+    def _compare(self) -> None:
+        """The copies of a log agree, and no log lacks its end or its parent."""
+        faults = self.report.faults
+        for log, state in self.sealed.items():
+            examined = self.spools.get(log)
+            if examined is None:
+                if not state.ended and state.events:
+                    self._name_end(log, state)
+                continue
+            if state.events > examined.events:
+                # Sealed further while this ran, or cut: the spool as it is now tells.
+                view = read_log(self.layout, log)
+                if view is not None and len(view.lines) < state.events and not examined.faults:
+                    faults.append(Fault.at("truncated", log, len(view.lines)))
+            elif state.events and len(examined.leaves) >= state.events and examined.leaf(state.events - 1).hex() != state.hash:
+                faults.append(Fault.at("differs", log, state.events - 1))
+        openings = [one.opening for one in self.spools.values()] + [one.opening for one in self.sealed.values()]
+        for opening in openings:
+            parent = opening.parent if opening is not None else None
+            if parent is not None and not self._exists(*parent):
+                faults.append(Fault.at("missing", parent[0], max(parent[1], 0)))
+
+    def _name_end(self, log: str, state: LogState) -> None:
+        if self.layout.spool(log).exists():
+            return  # appeared meanwhile: a fold in progress
+        if not any(fault.log == log for fault in self.report.faults):
+            self.report.faults.append(Fault.at("unsealed", log, state.events))
+
+    def _exists(self, log: str, seq: int) -> bool:
+        """Whether a log is here and reaches that far. A log that is here but damaged has been named already."""
+        examined, state = self.spools.get(log), self.sealed.get(log)
+        if examined is not None and (examined.faults or examined.events > seq):
+            return True
+        if state is not None and state.events > seq:
+            return True
+        return any(fault.log == log for fault in self.report.faults) or self.layout.spool(log).exists()
+
+    def _count(self) -> None:
+        report = self.report
+        for log in self.spools.keys() | self.sealed.keys():
+            examined, state = self.spools.get(log), self.sealed.get(log)
+            events = max(examined.events if examined else 0, state.events if state else 0)
+            covered = max(examined.signed if examined else -1, state.covered if state else -1) + 1
+            ranges = examined.recovered if examined and len(examined.recovered) else state.recovered if state else []
+            recovered: set[int] = set()
+            for found in ranges:
+                if 0 <= found.first <= found.last < covered:
+                    recovered.update(range(found.first, found.last + 1))
+                    if found.since:
+                        since = report.recovered_since
+                        report.recovered_since = min(since, found.since) if since else found.since
+                        report.recovered_until = max(report.recovered_until, found.until)
+            report.logs += 1
+            report.events += events
+            report.recovered += len(recovered)
+            report.signed += covered - len(recovered)
+            report.unsigned += events - covered
+            if log in self.live and examined is not None and examined.tagged:
+                report.live += events - covered
+        #: No anchor exists yet, so nothing that was recorded is anchored.
+        report.unanchored = report.events
