@@ -306,9 +306,9 @@ class Ticket:
     def returning(self) -> Masking:
         """The masking that this call's result owes, tokens re-identified where the reader may see them."""
         back = self._returning()
-        return Masking(
-            back, tokens=self.run.tokens, key=self._gate.key, resolve=back.permitted, foreign=_foreign(back)
-        )
+        # Only a model writes tokens; what a row or a document holds is no reference to this session's values.
+        resolve = back.permitted if self.call.target.kind == "model" else None
+        return Masking(back, tokens=self.run.tokens, key=self._gate.key, resolve=resolve, foreign=_foreign(back))
 
     def owed_back(self, label: str) -> Mask | None:
         """The mask that data of this label owes on its way to whoever reads the result."""
@@ -417,7 +417,7 @@ class Ticket:
                 id="",
                 key="",
                 kind="call.intent",
-                lineage=self.run.fed.edges(),
+                lineage=self.run.fed.edges() if self.call.target.kind == "model" else self.run.fed.latest(),
                 log="",
                 model=plan.model if plan is not None else None,
                 parent=self._parent,

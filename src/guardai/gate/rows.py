@@ -61,7 +61,7 @@ class Rows:
         try:
             if self._masked:
                 rows = [self._columns(row) for row in rows]
-            passed: list[Any] = self._masking.payload(rows)
+            passed: list[Any] = self._masking.rows(rows)
         except Exception as exc:  # noqa: BLE001 - the road's rule 2
             ticket.withhold(exc)
         return passed

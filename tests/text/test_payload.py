@@ -1,0 +1,192 @@
+"""Structured payloads."""
+
+import datetime
+import enum
+import json
+import uuid
+from collections import namedtuple
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardai.errors import GuardError
+from guardai.text import Masking, PayloadError, Tokens
+
+
+def redacting(**more):
+    return Masking(lambda _: "redact", **more)
+
+
+def test_a_chat_request_is_masked_where_it_has_to_be():
+    request = {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be kind."},
+            {"role": "user", "content": [{"type": "text", "text": "I am a@b.co"}]},
+            {"role": "assistant", "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": '{"to": "a@b.co"}'}}]},
+        ],
+    }
+    before = json.dumps(request)
+    masked = redacting().payload(request)
+    assert masked["messages"][1] == {"role": "user", "content": [{"type": "text", "text": "I am [EMAIL]"}]}
+    assert json.loads(masked["messages"][2]["tool_calls"][0]["function"]["arguments"]) == {"to": "[EMAIL]"}
+    assert masked["messages"][0] is request["messages"][0]
+    assert json.dumps(request) == before
+
+
+def test_a_payload_in_which_nothing_is_found_is_the_same_object():
+    for payload in ({"a": [1, "some words", {"b": ("x" * 600, None)}]}, ["plain words here"], "plain words", 7, None, [], {}):
+        assert redacting().payload(payload) is payload
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.sampled_from(["a@b.co", "+14155552671", "x a@b.co é"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=12), inner, max_size=4)),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_masking_keeps_the_shape_and_masks_each_leaf_as_its_text(payload):
+    masking = redacting()
+
+    def check(old, new):
+        if isinstance(old, dict):
+            assert list(new.values()) is not None and len(new) <= len(old)
+            if list(old) == list(new):
+                for key in old:
+                    check(old[key], new[key])
+        elif isinstance(old, list):
+            assert isinstance(new, list) and len(old) == len(new)
+            [check(a, b) for a, b in zip(old, new, strict=True)]
+        elif isinstance(old, str) and old in ("a@b.co", "+14155552671", "x a@b.co é"):
+            assert new == masking.text(old)
+        elif not isinstance(old, str) and not isinstance(old, int):
+            assert new is old or new == old
+
+    check(payload, masking.payload(payload))
+
+
+def test_a_changed_document_within_a_string_is_valid_json():
+    text = '{"card": 4111111111111111, "quote": "\\"a\\u0040b.co\\"", "n": [1.5, null], "deep": "{\\"mail\\": \\"a@b.co\\"}"}'
+    masked = redacting().payload({"arguments": text})["arguments"]
+    assert json.loads(masked) == {"card": "[CARD]", "quote": '"[EMAIL]"', "n": [1.5, None], "deep": '{"mail": "[EMAIL]"}'}
+
+
+def test_a_clean_document_within_a_string_keeps_its_form():
+    payload = {"arguments": '{ "a" :  "b\\n" , "c":1.50 }'}
+    assert redacting().payload(payload) is payload
+
+
+def test_a_value_hidden_in_a_key_that_comes_twice_is_masked():
+    masked = redacting().payload({"arguments": '{"a": "x@y.co", "a": "ok"}'})["arguments"]
+    assert "x@y.co" not in masked
+
+
+def test_tokens_within_a_document_are_put_back_as_json():
+    tokens = Tokens()
+    token = tokens.token("secret.private_key", 'line "one"\nline two')
+    masking = Masking(lambda _: None, tokens=tokens, resolve=lambda _: True)
+    assert json.loads(masking.payload({"arguments": f'{{"key": "{token}"}}'})["arguments"]) == {"key": 'line "one"\nline two'}
+
+
+def test_the_key_is_context_for_its_value():
+    masked = redacting().payload({"phone": "5551234567", "order": "5551234567", "mobile": [5551234567], "password": "hunter2X99!"})
+    assert masked == {"phone": "[PHONE]", "order": "5551234567", "mobile": ["[PHONE]"], "password": "[SECRET:GENERIC]"}
+
+
+def test_a_neighbour_is_no_context():
+    assert redacting().payload(["my phone", "5551234567"]) == ["my phone", "5551234567"]
+
+
+def test_content_that_stands_as_a_key_is_masked():
+    assert redacting().payload({"a@b.co": 1, "name": {"+14155552671": []}}) == {"[EMAIL]": 1, "name": {"[PHONE]": []}}
+
+
+def test_numbers_in_a_row_stay_numbers():
+    row = [(4111111111111111, 5551234567, 1.5, True, None, datetime.date(2024, 1, 1), Decimal("4111111111111111"), uuid.UUID(int=5))]
+    assert redacting().payload(row) is row
+
+
+def test_types_of_containers_are_kept():
+    Point = namedtuple("Point", "x y")
+    masked = redacting().payload({"t": ("a@b.co", 1), "n": Point("a@b.co", 2), "s": {"a@b.co"}, "f": frozenset({"a@b.co"})})
+    assert masked == {"t": ("[EMAIL]", 1), "n": Point("[EMAIL]", 2), "s": {"[EMAIL]"}, "f": frozenset({"[EMAIL]"})}
+    assert type(masked["n"]) is Point
+
+
+def test_text_in_other_clothes_is_masked():
+    class Mail(str):
+        pass
+
+    class Kind(enum.Enum):
+        A = "a@b.co"
+
+    masked = redacting().payload([Mail("a@b.co"), Kind.A, b"a@b.co", bytearray(b"a@b.co")])
+    assert masked == ["[EMAIL]", "[EMAIL]", b"[EMAIL]", b"[EMAIL]"]
+
+
+def test_a_clean_value_in_other_clothes_stays_what_it_is():
+    class Mail(str):
+        pass
+
+    payload = [Mail("nothing in here"), b"nothing in here"]
+    assert redacting().payload(payload) is payload
+
+
+@pytest.mark.parametrize("payload", [[b"\xff\xfe"], [object()], {"a": (b"\x80abc",)}, [lambda: 0]])
+def test_what_cannot_be_looked_into_is_refused(payload):
+    with pytest.raises(PayloadError) as caught:
+        redacting().payload(payload)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, GuardError)
+
+
+def test_what_cannot_be_looked_into_may_be_let_pass():
+    payload = [b"\xff\xfe", object()]
+    assert redacting(foreign="pass").payload(payload) is payload
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}, lambda inner: (inner,)])
+def test_a_payload_that_is_nested_too_deep_is_refused(depth, wrap):
+    payload = "a@b.co"
+    for _ in range(depth):
+        payload = wrap(payload)
+    with pytest.raises(PayloadError, match="nested"):
+        redacting().payload(payload)
+
+
+def test_a_payload_that_holds_itself_is_refused():
+    payload = [1]
+    payload += [payload, payload]
+    with pytest.raises(PayloadError):
+        redacting().payload(payload)
+
+
+def test_json_that_is_nested_too_deep_is_masked_as_text():
+    text = "[" * 100_000 + '"a@b.co"' + "]" * 100_000
+    masked = redacting().payload({"arguments": text})["arguments"]
+    assert "a@b.co" not in masked
+
+
+def test_a_long_message_is_scanned_once(monkeypatch):
+    masking, seen = redacting(), []
+    find = masking._see_long.__self__.find
+    monkeypatch.setattr(masking._see_long.__self__, "find", lambda data: seen.append(len(data)) or find(data), raising=False)
+    text = "some long message, never seen before, of many words " * 40
+    for _ in range(3):
+        masking.payload({"messages": [{"role": "user", "content": text}]})
+    assert len([size for size in seen if size == len(text)]) == 1
+
+
+def test_what_is_remembered_is_bounded_and_holds_no_text():
+    from guardai.text.engines import build
+
+    scanner = build("python")
+    for at in range(2100):
+        scanner.find_long(f"{at} {'x' * 40}".encode())
+    assert len(scanner._known) <= 2048
+    assert all(isinstance(key, bytes) and len(key) == 16 for key in scanner._known)

@@ -1,0 +1,149 @@
+"""What is found, and what is not."""
+
+import base64
+import hashlib
+import random
+
+import pytest
+from guardai.model import Finding
+from guardai.text import mask, packs, scan
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def test_every_kind_is_found_where_it_stands(example):
+    label, value, before = example
+    after = "@db.example.com/x" if label == "secret.url_password" else '"' if before.endswith('"') else " and so on"
+    text = f"It says: {before}{value}{after}"
+    start = text.index(value)
+    assert [(f.start, f.end, f.label) for f in scan(text) if f.end > start] == [(start, start + len(value), label)]
+
+
+def test_every_detector_of_the_packs_has_an_example(examples):
+    labels = {label for label, _, _ in examples}
+    wanted = {d.label for pack in (packs.core(), packs.secrets()) for d in pack.detectors}
+    assert wanted <= labels
+
+
+def test_offsets_count_characters_in_any_script():
+    text = "電話 😀 é\u0301 \ud800 \x00 → john.doe@example.com, карта 4111 1111 1111 1111 ✓"
+    found = [text[f.start : f.end] for f in scan(text)]
+    assert found == ["john.doe@example.com", "4111 1111 1111 1111"]
+
+
+def test_lone_surrogates_and_nul_pass_through_masking():
+    assert mask("\ud83d a@b.co \udc4d\x00") == "\ud83d [EMAIL] \udc4d\x00"
+
+
+def test_a_text_without_findings_is_returned_itself():
+    text = "nothing to see here, 42 times"
+    assert mask(text) is text
+
+
+def test_findings_are_sorted_and_do_not_overlap(examples):
+    pick = random.Random(5)
+    for _ in range(200):
+        text = "".join(
+            before + value + pick.choice(("", " ", "@", ":", "/", ", "))
+            for _, value, before in pick.sample(examples, 4)
+        )
+        found = scan(text)
+        assert found == sorted(found)
+        assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+        assert all(0 <= f.start < f.end <= len(text) and 0 < f.score <= 1 for f in found)
+
+
+def test_a_finding_holds_no_text():
+    assert set(Finding.__struct_fields__) == {"start", "end", "label", "score"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order 5551234567",
+        "Bestellung 4915112345678",
+        "5551234567",
+        "id=1234567890123456789",
+        "1700000000",
+        "1700000000000",
+        "ts 1700000000123456789",
+        "2024-01-15T10:20:30.123456Z",
+        "15.01.2024 10:20:30",
+        "20240115102030",
+        "version 1.2.3.4",
+        "v1.2.3.4",
+        "requires foo==1.2.3.4",
+        "release 10.15.7.1 is out",
+        "127.0.0.1 and 0.0.0.0 and ::1",
+        "mask 255.255.255.0",
+        "1.2.3.4.5.6",
+        "123e4567-e89b-12d3-a456-426614174000",
+        "sha256:" + hashlib.sha256(b"x").hexdigest(),
+        hashlib.md5(b"y").hexdigest(),
+        "commit 4111111111111111222233334444555566667777",
+        base64.b64encode(bytes(range(256))).decode(),
+        "00000000: 4111 1111 aaaa 1111 dead beef 0000 0001  A...",
+        "00:1B:44:11:3A:B7",
+        "12:34:56:78",
+        "std::vector<int> a::b::c",
+        "@media (max-width: 600px) { color: #123456 }",
+        "icon@2x.png",
+        "lodash@4.17.21",
+        "git@github.com:org/repo.git",
+        "@decorator.method",
+        "x = 3.141592653589793",
+        "0.4111111111111111",
+        "$1,234,567.89 and 1 234 567 km",
+        "pages 1234-5678 (2019) 123-145",
+        "ISBN 978-3-16-148410-0",
+        "4111 1111 1111 1112",
+        "GB29 NWBK 6016 1331 9268 18",
+        "GB29NWBK601613319268190",
+        "000-12-3456 and 666-12-3456 and 900-12-3456",
+        "078-05-1120-99",
+        "password = get_password()",
+        "password: str = None",
+        "token = config.api_token",
+        'password = "password"',
+        'api_key = os.environ["API_KEY"]',
+        "secret: ${DB_SECRET}",
+        "postgres://user:${PASSWORD}@host/db",
+        "postgres://user:password@localhost/db",
+        "https://example.com:8080/a@b",
+        "sk-learn-estimator-container-fitted",
+        "task-force-of-the-united-kingdom-2024",
+        "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A\n-----END PUBLIC KEY-----",
+        "-----BEGIN CERTIFICATE-----",
+        "The quick brown fox jumps over the lazy dog.",
+    ],
+)
+def test_what_only_looks_like_it_is_left_alone(text):
+    assert scan(text) == []
+
+
+def test_a_number_needs_its_word_near_and_the_nearest_word_decides():
+    number = "5551234567"
+    assert [f.label for f in scan(f"call me on {number}")] == ["pii.phone"]
+    assert scan(f"phone support, order number {number}") == []
+    assert scan(f"call me. {'blah ' * 20}{number}") == []
+
+
+def test_words_after_a_number_count():
+    assert [f.label for f in scan("92 34 70-Office")] == ["pii.phone"]
+    assert [f.label for f in scan("555 1234567 fax")] == ["pii.phone"]
+
+
+def test_a_password_in_a_url_is_found_and_its_host_is_no_address():
+    assert mask("amqp://svc:pass-w0rd@mq.example.com/x") == "amqp://svc:[SECRET:URL_PASSWORD]@mq.example.com/x"
+    assert mask("https://jane@mq.example.com/x") == "https://jane@mq.example.com/x"
+
+
+def test_a_key_block_without_its_end_is_masked_as_far_as_it_goes():
+    body = "MIIEpAIBAAKCAQEA7bq0ZxYkP1o2r3s4t5u6v7w8x9y0"
+    assert mask(f"-----BEGIN PRIVATE KEY-----\n{body}\n{body[:20]}") == "[SECRET:PRIVATE_KEY]"
+    assert mask("the line -----BEGIN PRIVATE KEY----- begins it") == "the line [SECRET:PRIVATE_KEY] begins it"
+
+
+def test_json_keys_and_columns_are_context():
+    assert mask('{"phone": "5551234567", "order": "5551234567"}') == '{"phone": "[PHONE]", "order": "5551234567"}'
+    assert mask("customer_phone=5551234567") == "customer_phone=[PHONE]"

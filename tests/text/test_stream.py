@@ -1,0 +1,144 @@
+"""SECURITY INVARIANT: what leaves a stream is what masking the whole text gives, wherever it is split."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardai.text import Masking, StreamMasker, Tokens, mask
+from guardai.text import stream as streams
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+BETWEEN = ["", "", " ", " ", "  ", "\n", ", ", ". ", ":", "-", "/", "(", ")", "[", "]", "<", "@", ".", "+", "x", "1", "12", "é", "电话", "\u00a0", "\u202f", "\ud83d", "\udc4d", "\x00", " the quick fox ", "2024-01-15 10:20:30 ", "version 1.2.3.4 ", "a" * 70, "A1b2" * 80, "phone ", "order ", "[EMAIL]", "<EMAIL_1>", "sk-", "eyJ", "-----BEGIN ", "AKIA", "://", "password=", "\\n", "123e4567-e89b-12d3-a456-426614174000"]
+
+
+def through(pieces, masker=None):
+    masker = masker or StreamMasker()
+    return "".join([masker.feed(piece) for piece in pieces]) + masker.finish()
+
+
+def split(text, cuts):
+    cuts = sorted({cut for cut in cuts if 0 < cut < len(text)})
+    return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+def test_every_kind_survives_every_split_in_two(example):
+    label, value, before = example
+    text = f"Well, {before}{value}{'@h.example.com ' if label == 'secret.url_password' else ' '}is it."
+    whole = mask(text)
+    for cut in range(len(text) + 1):
+        assert through([text[:cut], text[cut:]]) == whole
+
+
+def test_every_kind_survives_single_characters(example):
+    _, value, before = example
+    for text in (f"{before}{value}", f"{before}{value} mobile, {before}{value}\n"):
+        assert through(text) == mask(text)
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_whatever_is_split_wherever_it_is_the_same_as_the_whole(examples, data):
+    parts = data.draw(st.lists(st.one_of(st.sampled_from(examples), st.sampled_from(BETWEEN)), min_size=1, max_size=12))
+    text = "".join(part if isinstance(part, str) else part[2] + part[1] + data.draw(st.sampled_from(BETWEEN)) for part in parts)
+    cuts = data.draw(st.lists(st.integers(1, max(1, len(text))), max_size=30))
+    assert through(split(text, cuts)) == mask(text)
+
+
+@given(text=st.text(), cuts=st.lists(st.integers(1, 200), max_size=8))
+def test_any_text_at_all_is_the_same_as_the_whole(text, cuts):
+    assert through(split(text, cuts)) == mask(text)
+
+
+def test_what_has_left_is_always_a_beginning_of_the_whole(examples):
+    pick = random.Random(11)
+    for _ in range(60):
+        text = "".join(before + value + pick.choice(BETWEEN) for _, value, before in pick.sample(examples, 5))
+        whole, masker, out = mask(text), StreamMasker(), ""
+        for character in text:
+            out += masker.feed(character)
+            assert whole.startswith(out)
+
+
+def test_a_match_at_the_end_of_what_has_come_is_not_final():
+    masker = StreamMasker()
+    assert masker.feed("mail bob@example.co") == "mail "
+    assert masker.feed("m.internal") == ""
+    assert masker.feed(" now") + masker.finish() == "[EMAIL] now"
+    masker = StreamMasker()
+    out = [masker.feed("from 192.168.1.1"), masker.feed("23"), masker.feed("."), masker.finish()]
+    assert "".join(out) == "from [IP]."
+
+
+def test_a_key_block_is_withheld_until_its_end():
+    masker = StreamMasker()
+    body = "MIIEpAIBAAKCAQEA7bq0ZxYkP1o2r3s4t5u6v7w8x9y0\n" * 30
+    out = "".join(masker.feed(line + "\n") for line in ["key:", "-----BEGIN RSA PRIVATE KEY-----", *body.split()])
+    assert out == "key:\n"
+    out += masker.feed("-----END RSA PRIVATE KEY-----\n") + masker.finish()
+    assert out == "key:\n[SECRET:PRIVATE_KEY]\n"
+
+
+def test_a_long_key_is_masked_to_its_end():
+    key = "sk-" + "ant-" + "aB3dE5gH7j" * 500
+    masker = StreamMasker()
+    out = "".join(masker.feed(key[at : at + 7]) for at in range(0, len(key), 7))
+    assert out == ""
+    assert masker.feed(" then") + masker.finish() == "[SECRET:ANTHROPIC_KEY] then"
+
+
+@pytest.mark.parametrize("unit", ["a", "7", "word ", "x@", "1 2 ", "é", "电", "4111 ", '{"k":1},', "-", "+1 ", "\u00a0", "AB12 "])
+def test_little_is_held_back_where_nothing_goes_on(unit):
+    masker = StreamMasker()
+    for _ in range(4000 // len(unit)):
+        masker.feed(unit)
+        assert masker.held <= streams.WORD + streams.REACH + 8
+
+
+def test_plain_prose_leaves_word_by_word():
+    masker = StreamMasker()
+    assert masker.feed("The quick brown fox ") == "The quick brown fox "
+    assert masker.feed("in 2024, the") == "in 2024, "
+
+
+def test_a_failing_detector_lets_nothing_out(monkeypatch):
+    masker = StreamMasker()
+    masker.feed("mail bob@exam")
+
+    class Broken:
+        def find_from(self, *_):
+            raise RuntimeError("broken")
+
+    masker._scanner = Broken()
+    with pytest.raises(RuntimeError):
+        masker.feed("ple.com and more")
+    assert masker.held == 0
+    with pytest.raises(ValueError, match="failed"):
+        masker.feed("x")
+    with pytest.raises(ValueError, match="failed"):
+        masker.finish()
+
+
+def test_finish_is_idempotent_and_ends_the_stream():
+    masker = StreamMasker()
+    masker.feed("bob@example.com")
+    assert (masker.finish(), masker.finish()) == ("[EMAIL]", "")
+    with pytest.raises(ValueError, match="finished"):
+        masker.feed("more")
+
+
+def test_a_stream_of_a_masking_counts_and_masks_as_it_does():
+    masking = Masking({"pii.email": "token", "pii.phone": None}.get, tokens=Tokens())
+    text = "mail a@b.co or A@b.co or +14155552671 now"
+    assert through(text, masking.stream()) == "mail <EMAIL_1> or <EMAIL_1> or +14155552671 now"
+    assert masking.found == {"pii.email": 2, "pii.phone": 1}
+
+
+def test_a_stream_puts_permitted_tokens_back_before_it_masks():
+    tokens = Tokens()
+    mail, card = tokens.token("pii.email", "a@b.co"), tokens.token("pii.card", "4111111111111111")
+    back = Masking({"pii.card": "redact"}.get, tokens=tokens, resolve=lambda label: label == "pii.email")
+    text = f"send {mail} the {card} and c@d.co"
+    assert through(text, back.stream()) == back.text(text) == f"send a@b.co the {card} and c@d.co"
