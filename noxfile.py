@@ -14,7 +14,9 @@ import nox
 ROOT = Path(__file__).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: 3.11, 3.12, …: what the classifiers promise is what is tested.
-SUPPORTED = [c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if c.startswith("Programming Language :: Python :: 3.")]
+SUPPORTED = [
+    c.rsplit(" ", 1)[1] for c in PROJECT["classifiers"] if c.startswith("Programming Language :: Python :: 3.")
+]
 #: The majors of openai that the integration is tested against; the first runs with the whole suite.
 OPENAI = ("openai>=3,<4", "openai>=2.45,<3")
 CHECKOUT = ("-e", ".", "-e", "integrations/openai", "-e", "integrations/dbapi")

@@ -147,7 +147,7 @@ def record(kind: str, **fields: Any) -> str:
     from guardai.gate.scope import emit_in
     from guardai.text import Masking
 
-    if kind.split(".")[0] in {"call", "log", "session", "recovered", "gap", "policy", "key", "checkpoint"}:
+    if kind.split(".", maxsplit=1)[0] in {"call", "log", "session", "recovered", "gap", "policy", "key", "checkpoint"}:
         raise ValueError(f"events of kind {kind!r} are written by guardai itself; choose another name")
     here = HERE.get()
     run = here.run if here is not None else require().acting.app()

@@ -51,7 +51,7 @@ def _governed_tool(function: Callable[..., Any], *, name: str | None, effects: s
         raise TypeError(f"{function.__qualname__} is a generator; a governed tool returns its result as a whole")
     if effects not in ("read", "write", "destroy"):
         raise ValueError(f"effects of a tool are 'read', 'write' or 'destroy', not {effects!r}")
-    title = name or getattr(function, "__qualname__", type(function).__qualname__)
+    title = name or str(getattr(function, "__qualname__", type(function).__qualname__))
     target = Target("tool", "", title)
     facts: dict[str, Any] = {"tool.effects": effects, "tool.resource": resource}
     arguments = _Arguments(function)
@@ -117,5 +117,5 @@ class _Arguments:
         return cast("dict[str, Any]", dict(self._signature.bind(*args, **kwargs).arguments))
 
     def placed(self, named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        bound = inspect.BoundArguments(self._signature, named)  # type: ignore[arg-type]
+        bound = inspect.BoundArguments(self._signature, named)
         return bound.args, bound.kwargs

@@ -46,7 +46,13 @@ class _Refusal:
     """What a refusal knows: which policies, why, and the event that records it."""
 
     def __init__(
-        self, reason: str, *, action: str = "", policies: tuple[str, ...] = (), event: str = "", groups: tuple[str, ...] = ()
+        self,
+        reason: str,
+        *,
+        action: str = "",
+        policies: tuple[str, ...] = (),
+        event: str = "",
+        groups: tuple[str, ...] = (),
     ) -> None:
         self.reason = reason
         self.action = action

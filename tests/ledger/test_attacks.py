@@ -1,5 +1,6 @@
 """Attacks on a ledger at rest, each on a copy of a real one: found, and named."""
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -22,9 +23,15 @@ def write_lines(home, lines):
     spool_of(home).write_bytes(b"".join(line + b"\n" for line in lines))
 
 
+@contextlib.contextmanager
 def store_of(home):
-    db = sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)
-    return db
+    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
+        yield db
+
+
+def alter(home, statement, *values):
+    with store_of(home) as db:
+        db.execute(statement, values)
 
 
 def found(home, **options):
@@ -265,13 +272,13 @@ def test_changed_event_in_the_store_is_named(sealed_home, copy):
 
 def test_changed_event_is_named_if_the_sealer_never_looked(sealed_home, copy):
     home = copy(sealed_home)
-    store_of(home).execute("UPDATE events SET bytes = replace(bytes, 'db.read', 'db.raed') WHERE seq = 10")
+    alter(home, "UPDATE events SET bytes = replace(bytes, 'db.read', 'db.raed') WHERE seq = 10")
     assert found(home, adopt=False) == (1, {("changed", 10)})
 
 
 def test_deleted_event_in_the_store_is_named(sealed_home, copy):
     home = copy(sealed_home)
-    store_of(home).execute("DELETE FROM events WHERE seq = 10")
+    alter(home, "DELETE FROM events WHERE seq = 10")
     verdict, faults = found(home)
     assert verdict == 1
     assert ("missing", 10) in faults
@@ -279,7 +286,7 @@ def test_deleted_event_in_the_store_is_named(sealed_home, copy):
 
 def test_deleted_last_event_in_the_store_is_named(sealed_home, copy):
     home = copy(sealed_home)
-    store_of(home).execute("DELETE FROM events WHERE seq = 29")
+    alter(home, "DELETE FROM events WHERE seq = 29")
     verdict, faults = found(home)
     assert verdict == 1
     assert ("missing", 29) in faults
@@ -287,18 +294,18 @@ def test_deleted_last_event_in_the_store_is_named(sealed_home, copy):
 
 def test_swapped_events_in_the_store_are_named(sealed_home, copy):
     home = copy(sealed_home)
-    db = store_of(home)
-    (a,), (b,) = (db.execute("SELECT bytes FROM events WHERE seq = ?", (n,)).fetchone() for n in (10, 11))
-    db.execute("UPDATE events SET bytes = ? WHERE seq = 10", (b,))
-    db.execute("UPDATE events SET bytes = ? WHERE seq = 11", (a,))
+    with store_of(home) as db:
+        (a,), (b,) = (db.execute("SELECT bytes FROM events WHERE seq = ?", (n,)).fetchone() for n in (10, 11))
+    alter(home, "UPDATE events SET bytes = ? WHERE seq = 10", b)
+    alter(home, "UPDATE events SET bytes = ? WHERE seq = 11", a)
     assert found(home) == (1, {("changed", 10), ("changed", 11)})
 
 
 def test_event_put_into_the_store_is_found(sealed_home, copy):
     home = copy(sealed_home)
-    db = store_of(home)
-    (data,) = db.execute("SELECT bytes FROM events WHERE seq = 10").fetchone()
-    db.execute("INSERT INTO events VALUES (30, 1, 30, 1, ?, NULL)", (data,))
+    with store_of(home) as db:
+        (data,) = db.execute("SELECT bytes FROM events WHERE seq = 10").fetchone()
+    alter(home, "INSERT INTO events VALUES (30, 1, 30, 1, ?, NULL)", data)
     assert found(home)[0] == 1
 
 
@@ -307,13 +314,11 @@ def test_event_put_into_the_store_is_found(sealed_home, copy):
 )
 def test_changed_column_of_an_event_is_named(sealed_home, copy, column, value):
     home = copy(sealed_home)
-    db = store_of(home)
     if value is None:
-        db.execute("PRAGMA writable_schema = ON")
-        db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'bytes BLOB NOT NULL', 'bytes BLOB')")
-        db.close()
-        db = store_of(home)
-    db.execute(f"UPDATE events SET {column} = ? WHERE seq = 10", (value,))
+        with store_of(home) as db:
+            db.execute("PRAGMA writable_schema = ON")
+            db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'bytes BLOB NOT NULL', 'bytes BLOB')")
+    alter(home, f"UPDATE events SET {column} = ? WHERE seq = 10", value)
     verdict, faults = found(home)
     assert verdict == 1
     assert 10 in {seq for _, seq in faults}
@@ -340,7 +345,7 @@ def test_changed_column_of_an_event_is_named(sealed_home, copy, column, value):
 )
 def test_damage_beside_the_events_is_found(sealed_home, copy, statement, code):
     home = copy(sealed_home)
-    store_of(home).execute(statement)
+    alter(home, statement)
     verdict, faults = found(home)
     assert verdict == 1
     assert code in {fault[0] for fault in faults}
@@ -398,7 +403,7 @@ def test_spool_cut_below_what_was_sealed_of_it_is_found(home, open_ledger, event
 
 
 def test_sealer_refuses_to_build_on_a_store_that_was_tampered_with(sealed_home, open_ledger, event):
-    store_of(sealed_home).execute("UPDATE tiles SET hashes = zeroblob(length(hashes))")
+    alter(sealed_home, "UPDATE tiles SET hashes = zeroblob(length(hashes))")
     ledger = open_ledger(sealed_home)
     ledger.append(event())
     ledger.close()

@@ -124,7 +124,12 @@ def test_an_unlisted_model_may_be_asked_and_sees_nothing(label):
     assert mask(label, UNLISTED) is not None
 
 
-@pytest.mark.parametrize("label", ["opaque.image", "opaque.audio", "opaque.file", "opaque.raw"])
+def test_what_nobody_can_name_stays_at_home():
+    assert mask("opaque.raw", PROCESS) is None
+    assert None not in [mask("opaque.raw", to) for to in (MODEL, LOCAL, UNLISTED, PERSON, TOOL, HOST)]
+
+
+@pytest.mark.parametrize("label", ["opaque.image", "opaque.audio", "opaque.file"])
 def test_what_cannot_be_scanned_goes_to_known_models_and_stays_at_home(label):
     assert [mask(label, to) for to in (MODEL, LOCAL, PROCESS)] == [None] * 3
     assert None not in [mask(label, to) for to in (UNLISTED, PERSON, TOOL, HOST)]

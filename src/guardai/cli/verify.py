@@ -37,7 +37,9 @@ def verify(
     as_json: Json = False,
     key: Annotated[
         Path | None,
-        typer.Option("--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False),
+        typer.Option(
+            "--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Check every event, signature and copy in the ledger. Ends with 0 for whole, 1 for broken, 2 for "cannot tell"."""
@@ -148,7 +150,12 @@ class _Progress:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-            columns = (TextColumn("verifying"), BarColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
+            columns = (
+                TextColumn("verifying"),
+                BarColumn(),
+                TextColumn("{task.completed:,.0f} events"),
+                TimeElapsedColumn(),
+            )
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.add_task("verifying", total=None)
             self._bar.start()

@@ -51,9 +51,7 @@ class Acting:
         here = HERE.get()
         outer = here.run.session.principal if here is not None and here.agents else None
         principal = acting_agent(agent or self._settings.agent or None, user or (outer.user if outer else None))
-        return Run(
-            Session(new_session_id(), delegated(outer, principal), purpose, audience, on_denied), self._base
-        )
+        return Run(Session(new_session_id(), delegated(outer, principal), purpose, audience, on_denied), self._base)
 
     def enter(self, call: Call, here: Here | None) -> tuple[Run, Here | None]:
         """The session of a call that is an agent's by its nature. A context without one gets an implicit one."""

@@ -30,10 +30,7 @@ _INLINE: Final = re.compile(r"(?<!`)`([^`\n]{24,})`(?!`)")
 _WORD: Final = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 #: Words that any statement has: two others are needed, or `SELECT * FROM users` of the application would match.
 _KEYWORDS: Final = frozenset(
-    "select from where and or not in is null as on join left right inner outer cross full group by order having limit "
-    "offset distinct all union intersect except insert into values update set delete create table index view drop alter "
-    "add column truncate with recursive case when then else end like between exists asc desc count sum min max avg if "
-    "begin commit rollback replace returning using primary key unique default true false".split()
+    ["select", "from", "where", "and", "or", "not", "in", "is", "null", "as", "on", "join", "left", "right", "inner", "outer", "cross", "full", "group", "by", "order", "having", "limit", "offset", "distinct", "all", "union", "intersect", "except", "insert", "into", "values", "update", "set", "delete", "create", "table", "index", "view", "drop", "alter", "add", "column", "truncate", "with", "recursive", "case", "when", "then", "else", "end", "like", "between", "exists", "asc", "desc", "count", "sum", "min", "max", "avg", "if", "begin", "commit", "rollback", "replace", "returning", "using", "primary", "key", "unique", "default", "true", "false"]
 )
 
 

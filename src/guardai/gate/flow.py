@@ -7,7 +7,7 @@ one channel into another.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from guardai.errors import ResultWithheld
 
@@ -42,6 +42,8 @@ class Flow:
         """
         ticket = self._ticket
         if ticket.ended:
+            if not ticket.enforcing:
+                return text
             raise ResultWithheld("the stream has ended", action=ticket.call.action, event=ticket.outcome)
         masker = self._channels.get(channel)
         if masker is None:
@@ -50,7 +52,7 @@ class Flow:
         try:
             out = masker.feed(text)
         except Exception as exc:
-            self._broken(exc)
+            out = self._broken(exc)
         return self._let(channel, text, out)
 
     def end(self, channel: str) -> str:
@@ -61,7 +63,7 @@ class Flow:
         try:
             rest = masker.finish()
         except Exception as exc:
-            self._broken(exc)
+            rest = self._broken(exc)
         rest = self._let(channel, "", rest)
         whole = "".join(self._texts.pop(channel))
         self._ticket.received(whole, tool_calls=False)
@@ -79,6 +81,7 @@ class Flow:
             masked = masking.payload(payload)
         except Exception as exc:
             self._broken(exc)
+            return payload
         ticket.found({}, masking.masked)
         return masked if ticket.enforcing else payload
 
@@ -120,6 +123,9 @@ class Flow:
             if self._size:
                 self._ticket.commit_stream(self._digest.hexdigest(), self._size)
 
-    def _broken(self, exc: Exception) -> NoReturn:
+    def _broken(self, exc: Exception) -> str:
         self._report()
-        self._ticket.withhold(exc)
+        if self._ticket.enforcing:
+            self._ticket.withhold(exc)
+        self._ticket.unseen(exc)
+        return ""

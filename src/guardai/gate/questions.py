@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -48,7 +49,7 @@ class Owed:
         """Whether data of this label may reach the destination as it is."""
         return self(label) is None
 
-    def policies(self, labels: dict[str, str]) -> tuple[str, ...]:
+    def policies(self, labels: Iterable[str]) -> tuple[str, ...]:
         """The `@id`s that decided about these labels."""
         return tuple(sorted({p for label in labels if label in self._answers for p in self._answers[label].policies}))
 

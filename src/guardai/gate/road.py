@@ -41,7 +41,7 @@ from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mas
 from guardai.text import Masking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from guardai.gate.acting import Acting
     from guardai.policy import Engine
@@ -118,6 +118,8 @@ class Ticket:
         self._policies: tuple[str, ...] = ()
         self._commit: dict[str, object] | None = None
         self._back: Owed | None = None
+        #: None until the call has been understood, and for good if it could not be.
+        self._plan: Plan | None = None
         self._done: dict[str, object] = {}
         self._started = time.perf_counter_ns()
         self.call = call
@@ -138,7 +140,7 @@ class Ticket:
         cause: Exception | None = None
         try:
             self._inspect_and_decide()
-        except Exception as exc:  # noqa: BLE001 - rule 2
+        except Exception as exc:
             cause = exc
             self.decision = Decision(
                 "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
@@ -161,8 +163,10 @@ class Ticket:
         given = self.payload
         try:
             self._inspect_and_decide()
-        except Exception as exc:  # noqa: BLE001
-            self.decision = Decision("deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,))
+        except Exception as exc:
+            self.decision = Decision(
+                "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
+            )
         self.payload = given
         try:
             self._intend()
@@ -196,13 +200,13 @@ class Ticket:
         """INVARIANT: what cannot be masked and may not be revealed does not pass, in either direction."""
         for label in self.call.opaque:
             if not owed.permitted(label):
-                return Decision("deny", owed.policies({label: ""}), f"{label} cannot be masked and may not go there")
+                return Decision("deny", owed.policies((label,)), f"{label} cannot be masked and may not go there")
         if self.call.returns:
             back = self._returning(context)
             for label in self.call.returns:
                 if not back.permitted(label):
                     return Decision(
-                        "deny", back.policies({label: ""}), f"a result of {label} cannot be masked for its reader"
+                        "deny", back.policies((label,)), f"a result of {label} cannot be masked for its reader"
                     )
         return None
 
@@ -211,9 +215,7 @@ class Ticket:
         if self._back is None:
             gate, run = self._gate, self.run
             to = Destination(run.session.audience, "", gate.settings.region or "unknown", "internal")
-            self._back = Owed(
-                gate.engine, run.session.principal, to, {**run.context, **self._plan.facts} if context is None else context
-            )
+            self._back = Owed(gate.engine, run.session.principal, to, context or {**run.context, **self._facts})
         return self._back
 
     def resume(self, verdict: Verdict) -> None:
@@ -230,10 +232,11 @@ class Ticket:
             self._end("denied")
             self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
         if state is State.APPROVED:
-            context: Context = {**self.run.context, **self._plan.facts, **self.call.facts}
+            context: Context = {**self.run.context, **self._facts, **self.call.facts}
             context["approvals"] = self.approval.groups
             if self._labels:
                 context["labels"] = tuple(sorted(self._labels))
+            assert self._plan is not None, "a call that was not understood is denied, not paused"
             # Cedar stays the only judge: it is asked again with what was agreed.
             self.decision = self._gate.engine.act(
                 self.run.session.principal, self._plan.action, self._plan.resources, context
@@ -282,12 +285,11 @@ class Ticket:
             try:
                 masking = self.returning()
                 masked = masking.payload(result)
-            except Exception as exc:  # noqa: BLE001 - rule 2
-                if self._gate.mode == "observe":
-                    self._done["error"] = type(exc).__name__
-                    self._end("ok")
-                    return result
-                self.withhold(exc)
+            except Exception as exc:
+                if self.enforcing:
+                    self.withhold(exc)
+                self.unseen(exc)
+                return result
             self._found(masking.found, masking.masked)
             if self._gate.mode == "enforce":
                 result = masked
@@ -326,7 +328,8 @@ class Ticket:
             schema: a callable that gives {table: [columns]} of the live database; asked only if a label depends on it.
         """
         self.run.open.add(self)
-        rows = self.rows = Rows(self, self._gate.catalog, self._plan, tuple(columns), schema)
+        inspection = self._plan.inspection if self._plan is not None else None
+        rows = self.rows = Rows(self, self._gate.catalog, inspection, tuple(columns), schema)
         return rows
 
     def stream(self) -> Flow:
@@ -334,11 +337,15 @@ class Ticket:
         self.run.open.add(self)
         return Flow(self)
 
-    def fail(self, exc: BaseException) -> None:
-        """The library raised. Its exception goes on unchanged; this only records."""
+    def fail(self, exc: BaseException, *, unknown: bool = False) -> None:
+        """The library raised. Its exception goes on unchanged; this only records.
+
+        Args:
+            exc: what it raised. Cancelled or interrupted while it ran (no `Exception`): the effect may have happened.
+            unknown: so it may have here: a connection lost after the request was sent, say.
+        """
         self._done["error"] = type(exc).__name__
-        # Cancelled or interrupted while it ran: the effect may have happened, or may still.
-        self._end("error" if isinstance(exc, Exception) else "unknown")
+        self._end("unknown" if unknown or not isinstance(exc, Exception) else "error")
 
     def abandon(self) -> None:
         """Nobody will read the rest."""
@@ -356,17 +363,20 @@ class Ticket:
 
     @property
     def enforcing(self) -> bool:
-        """Whether results are masked (in observe mode, and for the application's own calls, they are not)."""
+        """Whether results are masked: not in observe mode, and not for the application's own calls."""
         return self._gate.mode == "enforce" and self.decision is not _RECORDED
+
+    @property
+    def inspecting(self) -> bool:
+        """Whether results are looked at: not for the application's own calls."""
+        return self.decision is not _RECORDED
 
     # ------------------------------------------------------------------ what is recorded
 
-    def refuse(
-        self, error: type[PolicyDenied], cause: BaseException | None = None, reason: str = ""
-    ) -> NoReturn:
+    def refuse(self, error: type[PolicyDenied], cause: BaseException | None = None, reason: str = "") -> NoReturn:
         """Raises the refusal, as the session wants it."""
         decision = self.decision
-        known = {"action": self._action, "policies": decision.policies, "event": self.intent}
+        known: Any = {"action": self._action, "policies": decision.policies, "event": self.intent}
         reason = reason or decision.reason or "no policy permits it"
         if decision.obligations.abort or self.run.session.on_denied == "abort":
             raise SessionAborted(reason, **known) from cause
@@ -374,8 +384,11 @@ class Ticket:
 
     @property
     def _action(self) -> str:
-        plan = getattr(self, "_plan", None)
-        return plan.action if plan is not None else self.call.action
+        return self._plan.action if self._plan is not None else self.call.action
+
+    @property
+    def _facts(self) -> Context:
+        return self._plan.facts if self._plan is not None else {}
 
     def _found(self, labels: dict[str, int], masks: dict[str, str]) -> None:
         if labels:
@@ -402,7 +415,7 @@ class Ticket:
         self._commit = {**(self._commit or {}), "out": {"bytes": size, "commit": digest}}
 
     def _intend(self) -> None:
-        call, plan = self.call, getattr(self, "_plan", None)
+        call, plan = self.call, self._plan
         if call.statement is not None:
             self._committed("in", call.statement.encode("utf-8", "surrogatepass"))
         elif self.payload is not None:
@@ -439,7 +452,7 @@ class Ticket:
         if self.rows is not None:
             self.rows.report()
         self.phase = Phase.ENDED
-        run, plan, done = self.run, getattr(self, "_plan", None), self._done
+        run, plan, done = self.run, self._plan, self._done
         run.open.discard(self)
         if self._back is not None:
             self._policies += self._back.policies(self._masks)
@@ -457,7 +470,9 @@ class Ticket:
                     body=done or None,
                     call=self.id,
                     content=self._commit,
-                    decision=decision_raw(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
+                    decision=decision_raw(
+                        self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies
+                    ),
                     dur=(time.perf_counter_ns() - self._started) // 1000,
                     findings=self._labels,
                     id="",
@@ -487,6 +502,12 @@ class Ticket:
                 run.fed.answered(self.outcome)
             else:
                 run.fed.read(self.outcome)
+
+    def unseen(self, exc: Exception) -> None:
+        """Observe mode: what came back could not be inspected, and is handed out all the same."""
+        _log.warning("observe mode: a result could not be inspected: %s", _told(exc))
+        self._done["error"] = type(exc).__name__
+        self._end("ok")
 
     def withhold(self, exc: Exception) -> NoReturn:
         """The call ran, but what came back could not be inspected: nobody gets it."""

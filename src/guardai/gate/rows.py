@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from guardai.gate.plan import Plan
-from guardai.model import Mask, strongest
-from guardai.sql import SqlNotUnderstood, column_lineage
+from guardai.model import Call, Mask, strongest
+from guardai.sql import Inspection, SqlNotUnderstood, column_lineage
 
 if TYPE_CHECKING:
     from guardai.gate.road import Ticket
@@ -29,15 +28,20 @@ class Rows:
     __slots__ = ("_masked", "_masking", "_ticket", "count")
 
     def __init__(
-        self, ticket: Ticket, catalog: Catalog, plan: Plan, columns: tuple[str, ...], schema: Schema | None
+        self,
+        ticket: Ticket,
+        catalog: Catalog,
+        inspection: Inspection | None,
+        columns: tuple[str, ...],
+        schema: Schema | None,
     ) -> None:
         self._ticket = ticket
         self.count = 0
         self._masking = ticket.returning()
         #: (position, label) of the columns that are masked as wholes.
         self._masked: list[tuple[int, str]] = []
-        if catalog.has_columns and ticket.enforcing:
-            for position, labels in enumerate(_labels(catalog, plan, ticket.call.statement or "", columns, schema)):
+        if catalog.has_columns and inspection is not None and ticket.inspecting:
+            for position, labels in enumerate(_labels(catalog, inspection, ticket.call, columns, schema)):
                 for label in sorted(labels):
                     ticket.found({label: 1}, {})
                 owed: dict[Mask, str] = {}
@@ -56,15 +60,16 @@ class Rows:
         """
         self.count += len(rows)
         ticket = self._ticket
-        if not rows or not ticket.enforcing:
+        if not rows or not ticket.inspecting:
             return rows
         try:
-            if self._masked:
-                rows = [self._columns(row) for row in rows]
-            passed: list[Any] = self._masking.rows(rows)
-        except Exception as exc:  # noqa: BLE001 - the road's rule 2
-            ticket.withhold(exc)
-        return passed
+            passed = self._masking.rows([self._columns(row) for row in rows] if self._masked else rows)
+        except Exception as exc:
+            if ticket.enforcing:
+                ticket.withhold(exc)
+            ticket.unseen(exc)
+            return rows
+        return passed if ticket.enforcing else rows
 
     def one(self, row: Any) -> Any:
         """One row."""
@@ -99,32 +104,31 @@ class Rows:
 
 
 def _labels(
-    catalog: Catalog, plan: Plan, statement: str, columns: Sequence[str], schema: Schema | None
+    catalog: Catalog, inspection: Inspection, call: Call, columns: Sequence[str], schema: Schema | None
 ) -> list[frozenset[str]]:
-    """The labels of each result column: those of the source columns it was made from."""
-    inspection = plan.inspection
-    if inspection is None:
-        return [frozenset()] * len(columns)
+    """The labels of each result column: those of the source columns it was made from.
+
+    INVARIANT: where it is not proven which columns those are, they are all columns of all tables read.
+    """
     live = {} if schema is None else schema()
     tables = inspection.reads | inspection.writes
-    everything = frozenset().union(
-        *(catalog.column_labels(table, column) for table in tables for column in live.get(table, ()))
-    )
+    known = tables <= live.keys()
+    # A view, or a table that the schema does not show, may hold any column of any table.
+    within = tables if known else live.keys()
+    everything = frozenset().union(*(catalog.column_labels(table, c) for table in within for c in live[table]))
+    named = [frozenset().union(*(catalog.column_labels(table, name) for table in tables)) for name in columns]
     try:
-        sources = column_lineage(statement, str(plan.facts["sql.dialect"]), live)
+        sources = column_lineage(call.statement or "", call.dialect or "", live)
     except SqlNotUnderstood:
         sources = []
-    if len(sources) != len(columns):
-        # Not proven which column is which: each may be any.
-        named = [frozenset().union(*(catalog.column_labels(t, name) for t in tables)) for name in columns]
+    if len(sources) != len(columns) or not known:
         return [everything | labels for labels in named]
-    found: list[frozenset[str]] = []
-    for name, source in zip(columns, sources, strict=True):
-        labels: frozenset[str] = frozenset()
-        for address in source:
-            table, _, column = address.rpartition(".")
-            labels |= catalog.column_labels(table, column)
-        if not live:
-            labels |= frozenset().union(*(catalog.column_labels(table, name) for table in tables))
-        found.append(labels)
-    return found
+    return [
+        frozenset().union(*(catalog.column_labels(*_address(source)) for source in sources_of_one))
+        for sources_of_one in sources
+    ]
+
+
+def _address(source: str) -> tuple[str, str]:
+    table, _, column = source.rpartition(".")
+    return table, column

@@ -62,7 +62,13 @@ class Run:
         #: Constant for the session, so it is encoded once.
         self.principal = msgspec.Raw(
             msgspec.json.encode(
-                {"agent": who.agent, "assurance": who.assurance, "chain": who.chain, "kind": who.kind, "user": who.user},
+                {
+                    "agent": who.agent,
+                    "assurance": who.assurance,
+                    "chain": who.chain,
+                    "kind": who.kind,
+                    "user": who.user,
+                },
                 order="deterministic",
             )
         )

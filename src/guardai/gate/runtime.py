@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING
 from guardai.errors import GuardError
 
 if TYPE_CHECKING:
-    from guardai.gate.acting import Acting
-    from guardai.gate.road import Gate
-    from guardai.ledger import Ledger, Pump
     from guardai.settings import Settings
 
 __all__ = ["Runtime", "current", "require", "start", "stop"]

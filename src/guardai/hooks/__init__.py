@@ -9,8 +9,7 @@ An integration obeys five lines:
 5. The library's types, exceptions and laziness stay as they were.
 """
 
-from guardai.gate import Flow, Rows, Ticket
-from guardai.gate import inside
+from guardai.gate import Flow, Rows, Ticket, inside
 from guardai.hooks.calls import acting, opened, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report

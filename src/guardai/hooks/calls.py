@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guardai.gate import Run, Ticket, current, require
+from guardai.gate import Run, Ticket, current, require, runtime
 from guardai.gate import opened as _opened
 from guardai.model import Call
 
@@ -16,8 +16,8 @@ def started() -> bool:
 
 def acting(statement: str, dialect: str) -> Run | None:
     """Whose statement this is; None if it is the application's own and has to be left alone."""
-    runtime = current()
-    return None if runtime is None else runtime.acting.statement(statement, dialect)
+    started = runtime._runtime  # noqa: SLF001 - read where it is kept: an application's own call passes here
+    return None if started is None else started.acting.statement(statement, dialect)
 
 
 def opened(call: Call, run: Run | None = None) -> Ticket:

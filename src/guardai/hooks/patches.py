@@ -37,15 +37,15 @@ class Patch(msgspec.Struct):
     why: str = ""
 
 
-class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
+class _Bound(wrapt.BoundFunctionWrapper[Any, Any]):
     """A patched method, taken from an object. It pickles as the object and the method's name, as a plain one does."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        method = self.__wrapped__
+        method: Any = self.__wrapped__
         return getattr, (method.__self__, method.__name__)
 
 
-class _Wrapped(wrapt.FunctionWrapper):  # type: ignore[misc]
+class _Wrapped(wrapt.FunctionWrapper[Any, Any]):
     """A patched function. It pickles as what it wraps, by name: worker pools depend on that."""
 
     __bound_function_wrapper__ = _Bound
@@ -103,7 +103,7 @@ class Hooks:
                 handle = wrapt.wrap_object(loaded, path, _Wrapped, (active,))
             except AttributeError as exc:
                 patch.status, patch.why = "absent", str(exc)
-            except Exception as exc:  # noqa: BLE001 - the program's import must not fail because of us; doctor tells
+            except Exception as exc:
                 patch.status, patch.why = "failed", f"{type(exc).__name__}: {exc}"
             else:
                 patch.status = "patched"

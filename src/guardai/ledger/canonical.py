@@ -141,16 +141,12 @@ def is_plain(event: Event) -> bool:
     if value is not None:
         for side in value.values():
             if type(side) is not dict:
-                return _dict_is_plain(value) and _rest_is_plain(event)
+                return False  # not how the gate makes it: the careful way is slower, and as good
             for item in side.values():
                 kind = type(item)
                 if kind is not str and (kind is not int or not -_SAFE < item < _SAFE):
                     return False
-    return _rest_is_plain(event)
-
-
-def _rest_is_plain(event: Event) -> bool:
-    value: Any = event.lineage
+    value = event.lineage
     if value is not None:
         for edge in value:
             for item in edge.values():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["Checkpoint", "NoteError", "open_checkpoint", "sign_checkpoint", "verifier_key"]
+__all__ = ["Checkpoint", "NoteError", "open_checkpoint", "open_note", "sign_checkpoint", "verifier_key"]
 
 _ED25519: Final = b"\x01"
 #: More lines than any checkpoint of ours has; a bound for what is parsed.
@@ -72,25 +72,34 @@ def open_checkpoint(note: str, origin: str, keys: Iterable[bytes]) -> Checkpoint
     Raises:
         NoteError: malformed, of another origin, or not signed by any of the keys.
     """
+    return _parse(open_note(note, origin, keys), origin)
+
+
+def open_note(note: str, name: str, keys: Iterable[bytes]) -> str:
+    """The text of a signed note, if one of the keys, under this name, signed it.
+
+    Raises:
+        NoteError: malformed, or not signed by any of the keys.
+    """
     if len(note) > _MAX:
         raise NoteError("the note is too long")
     text, separator, signatures = note.rpartition("\n\n")
     text += "\n"
     if not separator or not signatures.endswith("\n"):
         raise NoteError("the note has no signature")
-    known = {_key_hash(origin, key): key for key in keys}
+    known = {_key_hash(name, key): key for key in keys}
     signed = False
     for line in signatures[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
-        name, _, encoded = rest.partition(" ")
+        whose, _, encoded = rest.partition(" ")
         try:
             blob = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             blob = b""
-        if dash != "—" or not name or len(blob) < 5 or base64.b64encode(blob).decode() != encoded:
+        if dash != "—" or not whose or len(blob) < 5 or base64.b64encode(blob).decode() != encoded:
             raise NoteError("the note has a malformed signature")
         key = known.get(blob[:4])
-        if name != origin or key is None:
+        if whose != name or key is None:
             continue  # someone else's signature, a witness's say
         try:
             Ed25519PublicKey.from_public_bytes(key).verify(blob[4:], text.encode())
@@ -99,7 +108,7 @@ def open_checkpoint(note: str, origin: str, keys: Iterable[bytes]) -> Checkpoint
         signed = True
     if not signed:
         raise NoteError("the note is not signed by a key of this ledger")
-    return _parse(text, origin)
+    return text
 
 
 def _parse(text: str, origin: str) -> Checkpoint:

@@ -63,7 +63,7 @@ class Signer:
     def add(self, spool: Spool) -> None:
         """From now on this spool's heads are signed."""
         spool.ring = self.ring
-        spool.alarm = 0
+        spool.ring_at(0)
         self._spools.append(spool)
         if not self._started:
             self._started = True
@@ -83,7 +83,7 @@ class Signer:
     def ring(self) -> None:
         """Wakes the thread. Called in an append: one flag and one lock operation."""
         for spool in self._spools:
-            spool.alarm = spool.last + 1 + HEAD_EVERY
+            spool.ring_at(spool.last + 1 + HEAD_EVERY)
         with contextlib.suppress(RuntimeError):
             self._wake.release()
 
@@ -127,7 +127,7 @@ class Signer:
     def _may_sleep(self) -> bool:
         """Asks the next append to ring, and then makes sure that none came in before it could know."""
         for spool in self._spools:
-            spool.alarm = 0
+            spool.ring_at(0)
         return self._progress() == self._seen and not self._retired
 
     def _progress(self) -> int:
@@ -162,7 +162,8 @@ class Signer:
         whole = True
         for spool in list(self._spools):
             try:
-                spool.sign()
+                if not spool.signs_itself:
+                    spool.sign()
             except OSError:
                 whole = False
         while self._retired:

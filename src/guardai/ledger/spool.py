@@ -82,8 +82,8 @@ class Spool:
     """A log that this process writes. Made by `Spool.create`; `append` until `close`."""
 
     __slots__ = (
-        "_fd", "_key", "_pending", "_prefix", "_sig_end", "_sig_fd", "_state", "_until",
-        "alarm", "each_signed", "key", "log", "opened", "path", "ring", "sig_path", "signed", "sync",
+        "_alarm", "_bell", "_each_signed", "_fd", "_key", "_pending", "_prefix", "_sig_end", "_sig_fd", "_state", "_sync",
+        "_until", "key", "log", "opened", "path", "ring", "sig_path", "signed",
     )  # fmt: skip
 
     def __init__(self, layout: Layout, log: str, key: Ed25519PrivateKey, mode: str, until: int) -> None:
@@ -91,15 +91,14 @@ class Spool:
         self.path: Path = layout.spool(log)
         self.sig_path: Path = layout.heads(log)
         self.key = key_id(key.public_key().public_bytes_raw())
-        self.each_signed = mode == "signed"
-        self.sync = mode == "strict"
+        self._each_signed = mode == "signed"
+        self._sync = mode == "strict"
         self.opened = 0
         #: The last event under a signed head.
         self.signed = -1
-        #: From this event on `append` calls `ring`, which wakes the signer.
-        self.alarm = _NEVER
         self.ring: Callable[[], None] | None = None
         self._key: Ed25519PrivateKey | None = key
+        self.ring_at(_NEVER)
         self._fd = -1
         self._sig_fd = -1
         self._sig_end = 0
@@ -152,6 +151,11 @@ class Spool:
         return self
 
     @property
+    def signs_itself(self) -> bool:
+        """Whether each append signs its event, so that nobody else may sign while the log is open."""
+        return self._each_signed
+
+    @property
     def last(self) -> int:
         """The position of the last event that is surely in the file."""
         return self._state[1] - 1
@@ -194,23 +198,33 @@ class Spool:
         leaf = hasher.digest()
         tag = blake2b(key + leaf).digest()
         line = b"".join((data, b"\t", hexlify(tag[:16]), b"\n"))
-        self._pending = new = (end + len(line), seq + 1, leaf.hex(), tag[32:], ts)
+        size = len(line)
+        self._pending = new = (end + size, seq + 1, leaf.hex(), tag[32:], ts)
         try:
-            written = os.write(self._fd, line)
-            if written != len(line):
+            if os.write(self._fd, line) != size:
                 self._reconcile()
                 raise OSError(28, "the disk took only a part of the event")  # ENOSPC, or a file size limit
         except BaseException:
             self._reconcile()
             raise
         self._state = new
-        if self.sync:
-            _sync(self._fd)
-        if self.each_signed:
-            self.sign()
-        if seq >= self.alarm and self.ring is not None:
-            self.ring()
+        if seq >= self._alarm:
+            self._after(seq)
         return name
+
+    def _after(self, seq: int) -> None:
+        """What the mode asks for at each event, and the signer now and then."""
+        if self._sync:
+            _sync(self._fd)
+        if self._each_signed:
+            self.sign()
+        if seq >= self._bell and self.ring is not None:
+            self.ring()
+
+    def ring_at(self, seq: int) -> None:
+        """From event `seq` on `append` calls `ring`, which wakes the signer."""
+        self._bell = seq
+        self._alarm = 0 if self._sync or self._each_signed else seq
 
     def sign(self) -> bool:
         """Signs the head; False if it was already signed. One caller at a time.

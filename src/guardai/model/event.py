@@ -17,7 +17,6 @@ __all__ = ["VERSION", "Event"]
 VERSION: Final = 1
 
 
-
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One record of the ledger. The ledger fills `id`, `key`, `log`, `prev`, `seq` and `ts`; the gate the rest.
 

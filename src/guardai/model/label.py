@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Self
 
 __all__ = ["Label", "ancestors"]
 
@@ -21,7 +21,7 @@ class Label(str):
 
     __slots__ = ()
 
-    def __new__(cls, name: str) -> Label:
+    def __new__(cls, name: str) -> Self:
         if not _FORM.fullmatch(name):
             raise ValueError(f"not a label: {name!r}; write lower-case words joined by dots, such as 'pii.email'")
         return super().__new__(cls, name)

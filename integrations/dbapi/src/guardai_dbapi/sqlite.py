@@ -118,7 +118,9 @@ def _schema(connection: Any) -> dict[str, list[str]]:
         if kind in ("table", "virtual") and not name.startswith("sqlite_")
     ]
     return {
-        name.lower(): [row[0].lower() for row in cursor.execute("SELECT name FROM pragma_table_xinfo(?, ?)", (name, schema))]
+        name.lower(): [
+            row[0].lower() for row in cursor.execute("SELECT name FROM pragma_table_xinfo(?, ?)", (name, schema))
+        ]
         for schema, name in tables
     }
 
@@ -148,6 +150,13 @@ def _governed(owner: Any, action: str, returns: tuple[str, ...], effect: Callabl
     return result
 
 
+# The C types' own methods. Ours stand right in front of them, so `super()` would find these: 0.1 µs later.
+_c_cursor: Final[Any] = sqlite3.Connection.cursor
+_c_execute: Final[Any] = sqlite3.Cursor.execute
+_c_fetchall: Final[Any] = sqlite3.Cursor.fetchall
+_c_fetchone: Final[Any] = sqlite3.Cursor.fetchone
+
+
 class _Connection(sqlite3.Connection):
     """Stands between a program's connection class and the C type.
 
@@ -163,6 +172,8 @@ class _Connection(sqlite3.Connection):
         self._guardai_target = Target("database", _url(database, uri=bool(uri)))
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+        if factory is sqlite3.Cursor:
+            return _c_cursor(self, _Cursor)
         return _cursor(super().cursor, factory, self)
 
     # The C shortcuts do not call an overridden `cursor` on every Python, so they are spelled out.
@@ -240,10 +251,10 @@ class _Cursor(sqlite3.Cursor):
             self._release()
         run = acting(sql, _DIALECT) if isinstance(sql, str) else None
         if run is None:
-            return super().execute(sql, parameters)  # type: ignore[misc]
+            return _c_execute(self, sql, parameters)
         ticket = opened(self._call(sql), run)
         try:
-            super().execute(sql, parameters)  # type: ignore[misc]
+            _c_execute(self, sql, parameters)
         except BaseException as exc:
             ticket.fail(exc)
             raise
@@ -251,10 +262,10 @@ class _Cursor(sqlite3.Cursor):
         return self
 
     def executemany(self, sql: Any, parameters: Iterable[Any], /) -> Any:
-        return self._write(sql, lambda: super(_Cursor, self).executemany(sql, parameters))  # type: ignore[misc]
+        return self._write(sql, lambda: super(_Cursor, self).executemany(sql, parameters))
 
     def executescript(self, script: Any, /) -> Any:
-        return self._write(script, lambda: super(_Cursor, self).executescript(script))  # type: ignore[misc]
+        return self._write(script, lambda: super(_Cursor, self).executescript(script))
 
     def _write(self, sql: Any, effect: Callable[[], Any]) -> Any:
         self._release()
@@ -271,16 +282,17 @@ class _Cursor(sqlite3.Cursor):
         return self
 
     def _call(self, sql: str) -> Call:
-        target = self._guardai_target or self.connection._guardai_target  # type: ignore[attr-defined]
+        connection: Any = self.connection
+        target = self._guardai_target or connection._guardai_target
         return Call("db", target, statement=sql, dialect=_DIALECT)
 
     def _began(self, ticket: Ticket) -> None:
         """The effect has happened; rows, if there are any, come lazily."""
-        described = self.description  # type: ignore[attr-defined]
+        described = self.description
         if described is None:
-            ticket.close(None, affected=self.rowcount)  # type: ignore[attr-defined]
+            ticket.close(None, affected=self.rowcount)
             return
-        connection = self.connection  # type: ignore[attr-defined]
+        connection = self.connection
         factory = _RAW_FACTORY.__get__(self)
         self._rows = ticket.result_rows([column[0] for column in described], lambda: _schema(connection))
         self._factory = factory
@@ -312,7 +324,7 @@ class _Cursor(sqlite3.Cursor):
     def fetchone(self) -> Any:
         rows = self._rows
         if rows is None:
-            return super().fetchone()
+            return _c_fetchone(self)
         row = self._fetch(rows, super().fetchone)
         if row is None:
             rows.end()
@@ -333,7 +345,7 @@ class _Cursor(sqlite3.Cursor):
     def fetchall(self) -> Any:
         rows = self._rows
         if rows is None:
-            return super().fetchall()
+            return _c_fetchall(self)
         made = self._made(rows, self._fetch(rows, super().fetchall))
         rows.end()
         return made
@@ -354,7 +366,7 @@ class _Cursor(sqlite3.Cursor):
             rows.abandon()
 
 
-class _ConnectionProxy(wrapt.ObjectProxy):  # type: ignore[misc]
+class _ConnectionProxy(wrapt.ObjectProxy[Any]):
     """An open connection that guardai did not make: the same object to the program, its cursors governed."""
 
     def __init__(self, connection: Any) -> None:
