@@ -1,0 +1,27 @@
+"""Find and mask sensitive text: an engine, packs of detectors, judgement, streams, tokens.
+
+`scan` and `mask` are stateless and need no `init`; the gate uses `Masking`, which asks a policy what is owed.
+"""
+
+from guardai.text.detector import Detector, Pack, PackError
+from guardai.text.engines import configure, engine
+from guardai.text.find import mask, scan
+from guardai.text.masking import Masking
+from guardai.text.payload import PayloadError
+from guardai.text.stream import StreamMasker
+from guardai.text.tokens import StreamResolver, Tokens
+
+__all__ = [
+    "Detector",
+    "Masking",
+    "Pack",
+    "PackError",
+    "PayloadError",
+    "StreamMasker",
+    "StreamResolver",
+    "Tokens",
+    "configure",
+    "engine",
+    "mask",
+    "scan",
+]

@@ -1,0 +1,94 @@
+"""The native engine: hyperscan looks for all anchors in one pass.
+
+What was found by trying, and is kept to here: a database that was loaded needs a scratch of its own; one scratch is
+for one thread; a stream object does not hold its callback and crashes (none is used); offsets are bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guardai.text import cache
+
+if TYPE_CHECKING:
+    from guardai.text.plain import PlainEngine
+    from guardai.text.program import Program
+
+__all__ = ["HyperEngine"]
+
+
+def _saw(anchor: int, start: int, to: int, _flags: int, hits: list[tuple[int, int, int]]) -> None:
+    hits.append((to, anchor, start))
+
+
+class HyperEngine:
+    """Compiles, or loads what an earlier process compiled.
+
+    Raises:
+        ImportError: there is no hyperscan here.
+    """
+
+    name = "hyperscan"
+
+    def __init__(self, program: Program, folder: Path | None, spare: PlainEngine) -> None:
+        import hyperscan
+
+        self._spare = spare
+        self._error = hyperscan.error
+        self._scratch_type = hyperscan.Scratch
+        self._database = _database(hyperscan, program, folder)
+        self._first = hyperscan.Scratch(self._database)
+        self._lock = threading.Lock()
+        self._threads = threading.local()
+        self._run = self._database.scan
+
+    def _scratch(self) -> Any:
+        with self._lock:  # the one that is cloned must not be in use, and it never is
+            scratch = self._threads.scratch = self._first.clone()
+        return scratch
+
+    def scan(self, data: bytes) -> list[tuple[int, int, int]]:
+        """Where the anchors are: `(to, id, start)`."""
+        hits: list[tuple[int, int, int]] = []
+        try:
+            scratch = self._threads.scratch
+        except AttributeError:
+            scratch = self._scratch()
+        try:
+            self._run(data, _saw, 0, hits, scratch)
+        except self._error:
+            # A scan from a signal handler within a scan finds the thread's scratch in use. The other engine sees the
+            # same anchors.
+            return self._spare.scan(data)
+        return hits
+
+
+def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
+    sources = [f"{a.expression}/{a.ignore_case:d}" for a in program.anchors]
+    name = cache.fingerprint(hyperscan.__version__, sources)
+    if folder is not None and (blob := cache.read(folder, name)):
+        try:
+            database = hyperscan.loadb(blob, hyperscan.HS_MODE_BLOCK)
+            hyperscan.Scratch(database)
+        except hyperscan.error:
+            pass
+        else:
+            return database
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    flags = [
+        hyperscan.HS_FLAG_DOTALL
+        | (hyperscan.HS_FLAG_CASELESS if a.ignore_case else 0)
+        | (hyperscan.HS_FLAG_SOM_LEFTMOST if a.starts else 0)
+        for a in program.anchors
+    ]
+    database.compile(
+        expressions=[a.expression.encode() for a in program.anchors],
+        ids=list(range(len(flags))),
+        elements=len(flags),
+        flags=flags,
+    )
+    if folder is not None:
+        cache.write(folder, name, hyperscan.dumpb(database))
+    return database

@@ -1,0 +1,156 @@
+"""Structured payloads as text: what leaves there are, and the payload with some of them replaced.
+
+Iterative, because a payload may be nested deeper than the interpreter's stack; it is refused where it is nested deeper
+than anybody could serialise. Nothing is changed in place: a container is rebuilt only if something in it changed, and
+an unchanged subtree is the same object.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import fractions
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from guardai.errors import GuardError
+
+__all__ = ["MAX_DEPTH", "Leaf", "PayloadError", "Tree"]
+
+#: json.dumps gives up at the interpreter's recursion limit, 1,000; so does whatever would send the payload.
+MAX_DEPTH: Final = 900
+MAX_NODES: Final = 5_000_000
+
+_PASSING: Final = (
+    int,
+    float,
+    complex,
+    bool,
+    type(None),
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    dt.tzinfo,
+    decimal.Decimal,
+    fractions.Fraction,
+    uuid.UUID,
+)
+_PLAIN: Final = frozenset((int, float, bool, type(None)))
+
+
+class PayloadError(GuardError, ValueError):
+    """A payload cannot be looked through, so it cannot be masked. The message tells where, never what."""
+
+
+#: (container's place in the tree, key or index there, the leaf, key that names it or "", whether it is the key itself)
+Leaf = tuple[int, Any, Any, str, bool]
+
+
+class Tree:
+    """A payload, its containers and its leaves.
+
+    Args:
+        payload: dict, list, tuple, set, str, bytes that are UTF-8, numbers, dates, None; in one another.
+        foreign: what to do with an object of any other kind: refuse it, or let it pass as it is.
+
+    Raises:
+        PayloadError: too deep, too large, or holding what cannot be looked into.
+    """
+
+    __slots__ = ("_changes", "_nodes", "_parents", "leaves")
+
+    def __init__(self, payload: Any, *, foreign: str = "refuse") -> None:
+        # A root container makes the payload itself a child like any other.
+        self._nodes: list[Any] = [[payload]]
+        self._parents: list[tuple[int, Any, int]] = [(-1, None, 0)]
+        self._changes: dict[int, dict[Any, Any]] = {}
+        self.leaves: list[Leaf] = []
+        self._visit(foreign)
+
+    def _visit(self, foreign: str) -> None:
+        nodes, parents, leaves = self._nodes, self._parents, self.leaves
+        stack: list[tuple[int, str]] = [(0, "")]
+        while stack:
+            place, named = stack.pop()
+            node = nodes[place]
+            depth = parents[place][2] + 1
+            if depth > MAX_DEPTH + 1:
+                raise PayloadError(f"the payload is nested more than {MAX_DEPTH} deep")
+            if len(nodes) > MAX_NODES:
+                raise PayloadError(f"the payload holds more than {MAX_NODES} containers")
+            mapping = isinstance(node, dict)
+            for key, value in node.items() if mapping else enumerate(node):
+                name = named
+                if mapping:
+                    name = key if isinstance(key, str) else ""
+                    # Letters and underscores are a name; whatever else stands as a key may be content.
+                    if not (name and len(name) <= 32 and name.replace("_", "").isalpha()) and not isinstance(
+                        key, _PASSING
+                    ):
+                        leaves.append((place, key, key, "", True))
+                kind = type(value)
+                if kind is str:
+                    leaves.append((place, key, value, name, False))
+                elif kind is dict or kind is list or kind is tuple:
+                    if value:
+                        parents.append((place, key, depth))
+                        nodes.append(value)
+                        stack.append((len(nodes) - 1, name))
+                elif kind is int:
+                    # A number with a name may be a phone's; one without, in a row, is a number.
+                    if name and 99_999 < abs(value) < 10**20:
+                        leaves.append((place, key, value, name, False))
+                elif kind not in _PLAIN:
+                    self._other((place, key, name, depth), value, stack, foreign)
+
+    def _other(self, at: tuple[int, Any, str, int], value: Any, stack: list[tuple[int, str]], foreign: str) -> None:
+        """A leaf or container of a rarer type."""
+        place, key, name, depth = at
+        if isinstance(value, enum.Enum):
+            if isinstance(value.value, str):
+                self.leaves.append((place, key, value.value, name, False))
+        elif isinstance(value, str | bytes | bytearray | memoryview):
+            self.leaves.append((place, key, value, name, False))
+        elif isinstance(value, dict | list | tuple | set | frozenset):
+            self._parents.append((place, key, depth))
+            self._nodes.append(value)
+            stack.append((len(self._nodes) - 1, name))
+        elif not isinstance(value, _PASSING) and foreign != "pass":
+            raise PayloadError(
+                f"the payload holds an object of type {type(value).__name__}, which cannot be looked into"
+            )
+
+    def put(self, leaf: Leaf, made: Any) -> None:
+        """Notes what becomes of a leaf."""
+        self._changes.setdefault(leaf[0], {})[(leaf[1], leaf[4])] = made
+
+    def payload(self) -> Any:
+        """The payload with what was noted; the same object if nothing was."""
+        changes = self._changes
+        if not changes:
+            return self._nodes[0][0]
+        # Children stand behind their parents, so going backwards a container is rebuilt after all that is in it.
+        for place in range(len(self._nodes) - 1, -1, -1):
+            noted = changes.get(place)
+            if noted is None:
+                continue
+            made = _rebuilt(self._nodes[place], noted)
+            parent, key, _ = self._parents[place]
+            if parent < 0:
+                return made[0]
+            changes.setdefault(parent, {})[(key, False)] = made
+        raise AssertionError("the root is rebuilt last")
+
+
+def _rebuilt(node: Any, noted: dict[Any, Any]) -> Any:
+    if isinstance(node, dict):
+        return {noted.get((key, True), key): noted.get((key, False), value) for key, value in node.items()}
+    values = [noted.get((at, False), value) for at, value in enumerate(node)]
+    if type(node) is list:
+        return values
+    if isinstance(node, tuple):
+        make: Callable[..., Any] | None = getattr(node, "_make", None)
+        return make(values) if make is not None else tuple(values)
+    return frozenset(values) if isinstance(node, frozenset) else set(values) if isinstance(node, set) else values

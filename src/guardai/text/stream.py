@@ -1,0 +1,192 @@
+"""Masking a text that arrives in pieces, with the result that masking it whole would have.
+
+SECURITY INVARIANT: what leaves is a beginning of `mask(whole text)`, wherever the text is split. It rests on this:
+
+- a value is one word, except for numbers, IBANs and key blocks. A word that has ended is final; of a word that has
+  not, all is held back, but at most `WORD` bytes: no detector needs more than that to decide. A finding that begins
+  before and still goes on is held back from where it begins, however long it gets;
+- whatever may become a number is held back until `REACH` bytes after it are known, twice: once to know it, once more
+  because a number is judged in the gap before the finding that follows it;
+- a key block is held back from its BEGIN line to its end.
+
+It fails closed: after an error nothing more leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from guardai.text import render
+from guardai.text.detector import MAX_DECISION
+from guardai.text.engines import Scanner, scanner
+from guardai.text.judge import Found
+from guardai.text.numbers import LOOK, MARGIN, POSSIBLE, REACH
+
+__all__ = ["WORD", "StreamMasker"]
+
+#: How much of an unfinished word is held back.
+WORD: Final = 256
+#: How much of what has left is kept to see what stands before a value.
+_KEEP: Final = 320
+#: From this much held back on, it is looked at again only when a quarter has been added: linear for any text.
+_PATIENT: Final = 1024
+
+assert WORD > MAX_DECISION
+assert _KEEP > MAX_DECISION + LOOK
+
+_possible = POSSIBLE.search
+
+
+class _Resolver(Protocol):
+    def feed(self, chunk: str) -> str: ...
+    def finish(self) -> str: ...
+
+
+class StreamMasker:
+    """Masks a stream of text: `feed` returns what can leave, `finish` the rest.
+
+    Without arguments it is stateless and replaces as `mask` does. One stream, one object; not for several threads.
+    """
+
+    __slots__ = ("_data", "_done", "_low", "_next", "_replace", "_resolver", "_scanner", "_wall")
+
+    def __init__(self) -> None:
+        self._replace: Callable[[str, str], str | None] | None = None
+        self._resolver: _Resolver | None = None
+        self._scanner: Scanner | None = None
+        self._data = b""
+        self._low = 0
+        self._wall = 0
+        self._next = 0
+        self._done = ""
+
+    @classmethod
+    def using(cls, replace: Callable[[str, str], str | None], resolver: _Resolver | None = None) -> StreamMasker:
+        """One that asks `replace(label, value)` what a value becomes (None: it may pass), after `resolver`."""
+        stream = cls()
+        stream._replace = replace
+        stream._resolver = resolver
+        return stream
+
+    @property
+    def held(self) -> int:
+        """How many bytes have come and not left."""
+        return len(self._data) - self._low
+
+    def feed(self, chunk: str) -> str:
+        """Takes more text and returns what is certain.
+
+        Raises:
+            ValueError: the stream is finished, or failed before.
+        """
+        if self._done:
+            raise ValueError(f"the stream is {self._done}: nothing more can be fed")
+        if not chunk:
+            return ""
+        try:
+            if self._resolver is not None:
+                chunk = self._resolver.feed(chunk)
+            return self._advance(chunk.encode("utf-8", "surrogatepass"))
+        except BaseException:
+            self._fail()
+            raise
+
+    def finish(self) -> str:
+        """The text has ended: returns the rest. Again: nothing.
+
+        Raises:
+            ValueError: the stream failed before.
+        """
+        if self._done == "finished":
+            return ""
+        if self._done:
+            raise ValueError(f"the stream is {self._done}: what it held is gone")
+        try:
+            if self._resolver is not None:
+                self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
+            data, low = self._data, self._low
+            found, _ = (self._scanner or scanner()).find_from(data, low, self._wall)
+            rest = self._emit(data, low, len(data), found)
+        except BaseException:
+            self._fail()
+            raise
+        self._done, self._data, self._low = "finished", b"", 0
+        return rest
+
+    def _fail(self) -> None:
+        self._done, self._data, self._low = "failed", b"", 0
+
+    def _advance(self, raw: bytes) -> str:
+        data = self._data = self._data + raw
+        size, low = len(data), self._low
+        if size < self._next:
+            return ""
+        hold = _settled(data, size, low)
+        if hold <= low:
+            return ""
+        current = self._scanner
+        if current is None:
+            current = self._scanner = scanner()
+        found, still_open = current.find_from(data, low, self._wall)
+        hold = min(hold, still_open)
+        certain = 0
+        for finding in found:
+            if finding[1] > hold:
+                hold = min(hold, finding[0])
+                break
+            certain += 1
+        if hold <= low:
+            held = size - low
+            if held > _PATIENT:
+                self._next = size + held // 4
+            return ""
+        out = self._emit(data, low, hold, found[:certain])
+        if found and certain:
+            self._wall = found[certain - 1][1]
+        cut = hold - _KEEP
+        if cut > 0:
+            while data[cut] & 0xC0 == 0x80:
+                cut -= 1
+            self._data = data[cut:]
+            self._wall = max(0, self._wall - cut)
+            hold -= cut
+        self._low = hold
+        self._next = 0
+        return out
+
+    def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
+        if not found:
+            return data[low:high].decode("utf-8", "surrogatepass")
+        parts = []
+        for start, end, label, _ in found:
+            if start > low:
+                parts.append(data[low:start].decode("utf-8", "surrogatepass"))
+            if self._replace is None:
+                parts.append(render.redact(label))
+            else:
+                value = data[start:end].decode("utf-8", "surrogatepass")
+                made = self._replace(label, value)
+                parts.append(value if made is None else made)
+            low = end
+        parts.append(data[low:high].decode("utf-8", "surrogatepass"))
+        return "".join(parts)
+
+
+def _settled(data: bytes, size: int, low: int) -> int:
+    """Up to where no continuation of `data` can change what `mask` makes of it, findings that go on aside."""
+    tail = data[size - WORD :] if size > WORD else data
+    run = size
+    if not tail[-1:].isspace():
+        run -= len(tail.rsplit(None, 1)[-1])
+        if run == size - WORD:
+            while run > 0 and data[run] & 0xC0 == 0x80:
+                run -= 1
+    first = min(run, size - REACH) - REACH
+    number = _possible(data, max(first, low, 0))
+    if number is None:
+        return run
+    first = min(run, number.start() - MARGIN)
+    while first > low and data[first] & 0xC0 == 0x80:
+        first -= 1
+    return first

@@ -1,0 +1,209 @@
+"""Checks that a shape alone cannot make: checksums, lengths, ranges, randomness.
+
+Each takes the matched bytes and answers yes or no. A detector of a pack names one by its name in `VALIDATORS`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["IBAN_LENGTHS", "VALIDATORS", "card_brand", "entropy", "iban", "ip4", "ip6", "luhn", "ssn"]
+
+Validator = Callable[[bytes], bool]
+
+#: Digits whose Luhn weight is two, already folded: 7 → 14 → 5.
+_DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
+_ZERO: Final = 48
+
+
+def luhn(digits: bytes) -> bool:
+    """The mod-10 check of payment cards. `digits` holds ASCII digits only."""
+    total = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_DOUBLED)) - _ZERO * len(digits)
+    return total % 10 == 0
+
+
+#: (first prefix, last prefix, lengths, stands alone). The last says whether a number of that range and length is told
+#: from an order number or a barcode by its check digit well enough that no word about cards need stand near it.
+_IIN: Final[tuple[tuple[int, int, frozenset[int], frozenset[int]], ...]] = tuple(
+    (low, high, frozenset(lengths), frozenset(alone))
+    for low, high, lengths, alone in (
+        (4, 4, (13, 16, 18, 19), (16, 19)),  # Visa
+        (51, 55, (16,), (16,)),  # Mastercard
+        (2221, 2720, (16,), (16,)),
+        (34, 34, (15,), (15,)),  # American Express
+        (37, 37, (15,), (15,)),
+        (300, 305, (14, 15, 16, 17, 18, 19), (14, 16)),  # Diners
+        (3095, 3095, (14, 16, 17, 18, 19), (14, 16)),
+        (36, 36, (14, 15, 16, 17, 18, 19), (14, 16)),
+        (38, 39, (14, 15, 16, 17, 18, 19), (14, 16)),
+        (3528, 3589, (15, 16, 17, 18, 19), (15, 16, 19)),  # JCB
+        (2131, 2131, (15,), (15,)),
+        (1800, 1800, (15,), (15,)),
+        (6011, 6011, (16, 17, 18, 19), (16, 19)),  # Discover
+        (644, 649, (16, 17, 18, 19), (16, 19)),
+        (65, 65, (16, 17, 18, 19), (16, 19)),
+        (62, 62, (14, 15, 16, 17, 18, 19), (16, 19)),  # UnionPay
+        (81, 82, (16, 17, 18, 19), (16,)),  # UnionPay, RuPay
+        (2200, 2204, (16, 17, 18, 19), (16,)),  # Mir
+        (353, 356, (16,), (16,)),  # RuPay
+        (9792, 9792, (16,), (16,)),  # Troy
+        (1, 1, (15,), ()),  # UATP
+        (50, 50, tuple(range(12, 20)), (16,)),  # Maestro, Verve, Elo, RuPay
+        (56, 69, tuple(range(12, 20)), (16,)),
+    )
+)
+
+
+def card_brand(digits: bytes) -> bool | None:
+    """Whether an issuer range has numbers of this beginning and length.
+
+    Returns:
+        True: one has, and the number needs no further evidence besides its check digit. None: one has, but other
+        numbers look the same: a word about cards must stand near. False: none has.
+    """
+    length = len(digits)
+    found: bool | None = False
+    head = int(digits[:4])
+    for low, high, lengths, alone in _IIN:
+        width = 1 if high < 10 else 2 if high < 100 else 3 if high < 1000 else 4
+        if low <= head // 10 ** (4 - width) <= high and length in lengths:
+            if length in alone:
+                return True
+            found = None
+    return found
+
+
+#: Country → length of its IBANs, from the SWIFT registry, with the countries that use the form without being in it.
+IBAN_LENGTHS: Final = MappingProxyType(
+    {
+        entry[:2].encode(): int(entry[2:])
+        for entry in (  # noqa: SIM905 -- a table is read better as one
+            "AD24 AE23 AL28 AO25 AT20 AZ28 BA20 BE16 BF28 BG22 BH22 BI27 BJ28 BR29 BY28 CF27 CG27 CH21 CI28 CM27 CR22 "
+            "CV25 CY28 CZ24 DE22 DJ27 DK18 DO28 DZ26 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GA27 GB22 GE22 GI23 GL18 GQ27 "
+            "GR27 GT28 GW25 HN28 HR21 HU28 IE22 IL23 IQ23 IR26 IS26 IT27 JO30 KM27 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 "
+            "LV21 LY25 MA28 MC27 MD24 ME22 MG27 MK19 ML28 MN20 MR27 MT31 MU30 MZ25 NE28 NI28 NL18 NO15 OM23 PK24 PL28 "
+            "PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SN28 SO23 ST25 SV28 TD27 TG28 TL23 TN24 "
+            "TR26 UA29 VA22 VG24 XK20 YE30"
+        ).split()
+    }
+)
+
+
+def iban(value: bytes) -> bool:
+    """ISO 13616: the country's length, and mod 97. `value` is upper-case letters and digits only."""
+    if IBAN_LENGTHS.get(value[:2]) != len(value):
+        return False
+    # int(…, 36) of a letter is its place in ISO 7064's table.
+    return int("".join(str(int(chr(c), 36)) for c in value[4:] + value[:4])) % 97 == 1
+
+
+def ssn(digits: bytes) -> bool:
+    """What the Social Security Administration never issues: area 000, 666 and 9xx, group 00, serial 0000."""
+    return digits[:3] not in (b"000", b"666") and digits[0] != 0x39 and digits[3:5] != b"00" and digits[5:] != b"0000"
+
+
+def ip4(value: bytes) -> bool:
+    """Four octets that are some machine's address: not the unspecified, loopback, broadcast or a net mask."""
+    parts = value.split(b".")
+    if len(parts) != 4 or any(len(p) > 3 or (len(p) > 1 and p[0] == _ZERO) or int(p) > 255 for p in parts):
+        return False
+    return parts[0] not in (b"0", b"127", b"255")
+
+
+_HEX_GROUP: Final = re.compile(rb"[0-9A-Fa-f]{1,4}\Z")
+
+
+def ip6(value: bytes) -> bool:
+    """An IPv6 address in full or compressed form, with an IPv4 tail or without; not `::` and not `::1`."""
+    head, compressed, rest = value.partition(b"::")
+    if b"::" in rest:
+        return False
+    groups = head.split(b":") if head else []
+    tail = rest.split(b":") if rest else []
+    width = len(groups) + len(tail)
+    last = (tail or groups)[-1:] if not compressed or tail else []
+    if last and b"." in last[0]:
+        parts = last[0].split(b".")
+        if len(parts) != 4 or any(not p.isdigit() or len(p) > 3 or int(p) > 255 for p in parts):
+            return False
+        width += 1
+        (tail or groups).pop()
+    plain = groups + tail
+    if any(not _HEX_GROUP.match(group) for group in plain):
+        return False
+    if compressed:
+        # `dead::beef` is also C++, `1::2` a slice: somebody's address has more to it.
+        long = width >= 3 or len(plain[0] if plain else b"") >= 3
+        return 1 <= width <= 7 and long and any(c in b"0123456789" for c in value)
+    # Eight pairs are a hardware address or the beginning of a fingerprint.
+    return width == 8 and not all(len(group) == 2 for group in plain)
+
+
+def entropy(value: bytes) -> float:
+    """Shannon's, in bits a byte."""
+    size = len(value)
+    return -sum(n / size * math.log2(n / size) for n in (value.count(bytes((c,))) for c in set(value)))
+
+
+_STOP: Final = re.compile(
+    rb"(?i)example|change_?me|placeholder|your[_\-]|dummy|redacted|masked|xxxx|\*\*\*|undefined|environ|getenv|"
+    rb"process\.env|config\.|settings\.|abcdefg|qwerty|"
+    rb"\A(?:[a-z]{0,8}[_\-.]?)?(?:password|passwd|pwd|secret|token|api_?key|credential|string|value|null|none|true|false)"
+    rb"s?[_\-]?[0-9]{0,2}\Z"
+)
+_IDENTIFIER: Final = re.compile(rb"[A-Za-z_$@][A-Za-z0-9_]*(?:(?:\.|::|->)[A-Za-z_][A-Za-z0-9_]*)*\Z")
+_CHANGES: Final = re.compile(rb"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_WORD: Final = re.compile(rb"(?:[A-Za-z]{3,}[0-9]{0,2}|[0-9,]*)\Z")
+_BETWEEN: Final = re.compile(rb"[_\-./:]")
+
+
+def _words(value: bytes) -> bool:
+    """Words and numbers joined by dashes, dots and the like: `my-key-2`, `10:20:30`."""
+    return all(_WORD.match(part) for part in _BETWEEN.split(value))
+
+
+def _assigned(value: bytes) -> bool:
+    """Whether what is assigned to `password` or `api_key` is such a value, not a word, a name or a reference."""
+    if value[0] in b"$%{<[*&!/~\\" or _STOP.search(value):
+        return False
+    if not any(c in b"0123456789" for c in value):
+        return False
+    lower, upper = value.upper() != value, value.lower() != value
+    special = not value.isalnum()
+    if not (lower or upper) or (_words(value) and not (lower and upper and special)):
+        return False
+    if _IDENTIFIER.match(value) and not (upper and lower and len(value) >= 12) and len(value) < 20:
+        # `abc123def456` and `hunter2000` are no names that a program has; `sha256_hash` is.
+        digits = sum(c in b"0123456789" for c in value)
+        if not value.isalnum() or (digits < 4 and len(_CHANGES.findall(value)) < 3):
+            return False
+    return entropy(value[:64]) >= (2.5 if len(value) < 12 else 3.0)
+
+
+def _mixed(value: bytes) -> bool:
+    """Letters and digits, as random keys have and words joined by dashes have not."""
+    return any(c in b"0123456789" for c in value) and entropy(value[:64]) >= 3.0
+
+
+def _random(value: bytes) -> bool:
+    return entropy(value[:64]) >= 3.0
+
+
+_TEMPLATE: Final = re.compile(
+    rb"(?i)[$%{<\[*].*|x{3,}|\.{3,}|(?:your|my)?[_\-]?(?:password|passwd|pass|pwd|pw|secret|token|changeme|user|example)"
+)
+
+
+def _url_password(value: bytes) -> bool:
+    """Not a template's blank, and not the word itself."""
+    return not _TEMPLATE.fullmatch(value)
+
+
+#: What a pack's `validator = "…"` may name.
+VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
+    {"assigned": _assigned, "mixed": _mixed, "random": _random, "url_password": _url_password}
+)
