@@ -1,0 +1,188 @@
+"""Whether a condition bounds an UPDATE or DELETE to the rows of given values.
+
+Tautologies are not hunted: there are too many. What counts is what is proven: one of the AND-ed conditions compares a
+column of the changed table with a constant or parameter, or with a list of such.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["bounds", "conjuncts", "joined"]
+
+#: Unquoted and unqualified these are values of the session, not columns: `DELETE … WHERE user = 'me'` empties the table.
+_VALUES: Final = frozenset(
+    {
+        "current_catalog", "current_database", "current_date", "current_datetime", "current_role", "current_schema",
+        "current_time", "current_timestamp", "current_user", "default", "false", "level", "localtime",
+        "localtimestamp", "null", "ora_rowscn", "rownum", "session_user", "sysdate", "system_user", "systimestamp",
+        "true", "uid", "value",
+    }
+)  # fmt: skip
+_USER_IS_VALUE: Final = frozenset({"postgres", "redshift", "oracle", "tsql", "duckdb", "snowflake", "trino", "databricks"})
+_CONSTANTS: Final = frozenset({"Literal", "Placeholder", "Parameter", "Boolean", "Null", "HexString", "BitString", "ByteString",
+                               "RawString", "National", "UnicodeString"})  # fmt: skip
+_WRAPPERS: Final = frozenset({"Paren", "Neg", "Cast", "TryCast", "Collate", "Introducer", "Date", "Timestamp"})
+
+
+def _kind(node: Any) -> str:
+    return type(node).__name__
+
+
+def _bare(node: Any) -> Any:
+    while _kind(node) == "Paren":
+        node = node.this
+    return node
+
+
+def conjuncts(condition: Any) -> Iterator[Any]:
+    """The AND-ed parts of a condition."""
+    pending = [condition]
+    while pending:
+        node = _bare(pending.pop())
+        if _kind(node) == "And":
+            pending += (node.this, node.expression)
+        elif node is not None:
+            yield node
+
+
+def _constant(node: Any) -> bool:
+    """A literal, a parameter, or one of these in brackets, with a sign, a type or a collation."""
+    for _ in range(8):
+        kind = _kind(node)
+        if kind in _CONSTANTS:
+            return True
+        if kind not in _WRAPPERS:
+            return False
+        node = node.this
+    return False
+
+
+def _text_of(node: Any) -> str | None:
+    """The text of a plain string constant, None for anything else."""
+    node = _bare(node)
+    return str(node.this) if _kind(node) == "Literal" and node.args.get("is_string") else None
+
+
+def _column(node: Any, dialect: str) -> Any:
+    """The column, if the node is one for certain."""
+    node = _bare(node)
+    if _kind(node) != "Column" or _kind(node.this) != "Identifier":
+        return None
+    name, quoted = node.this.name.lower(), node.this.args.get("quoted")
+    if not node.args.get("table") and not quoted:
+        if name in _VALUES or (name == "user" and dialect in _USER_IS_VALUE):
+            return None
+    return node
+
+
+def _equal_pairs(node: Any) -> Iterator[tuple[Any, Any]]:
+    """What a condition sets equal: pairs, either way round; for an IN list the column with each member."""
+    kind = _kind(node)
+    if kind in {"EQ", "NullSafeEQ"}:
+        left, right = _bare(node.this), _bare(node.expression)
+        if _kind(left) == _kind(right) == "Tuple":
+            for one, other in zip(left.expressions, right.expressions, strict=False):
+                yield one, other
+                yield other, one
+        else:
+            yield left, right
+            yield right, left
+
+
+def _could_be_text(column: Any, value: Any, dialect: str) -> bool:
+    """sqlite reads a quoted name that is no column as a string, and SQL Server can be told to: `"a" = 'a'`."""
+    if dialect not in {"sqlite", "tsql"} or column.args.get("table") or not column.this.args.get("quoted"):
+        return False
+    text = _text_of(value)
+    if text is None:  # a number differs from any string; of a parameter nothing is known
+        return _kind(_bare(value)) != "Literal"
+    return text == column.this.name or text.startswith("/s")
+
+
+def _in_list(node: Any, dialect: str) -> Any:
+    """The column of `column IN (constants)` or `column = ANY (array)`."""
+    kind = _kind(node)
+    if kind == "In" and _kind(node.args.get("field")) in {"Placeholder", "Parameter"}:
+        return _column(node.this, dialect)  # the driver writes a list out: `id IN %s`
+    if kind == "In" and node.expressions and not node.args.get("query") and not node.args.get("unnest"):
+        left = _bare(node.this)
+        columns = left.expressions if _kind(left) == "Tuple" else [left]
+        column = _column(columns[0], dialect)
+        members = [_bare(member) for member in node.expressions]
+        if _kind(left) == "Tuple":
+            if all(_kind(m) == "Tuple" and all(_constant(v) for v in m.expressions) for m in members):
+                return column
+            return None
+        if column is not None and all(_constant(m) and not _could_be_text(column, m, dialect) for m in members):
+            return column
+    if kind == "EQ":
+        column, right = _column(node.this, dialect), _bare(node.expression)
+        if column is not None and _kind(right) == "Any":
+            array = _bare(right.this)
+            while _kind(array) == "Cast":
+                array = _bare(array.this)
+            if _kind(array) in _CONSTANTS or (_kind(array) == "Array" and all(_constant(m) for m in array.expressions)):
+                return column
+    return None
+
+
+def bounds(condition: Any, names: set[str], dialect: str, *, alone: bool, joins: Sequence[Any] = ()) -> bool:
+    """Whether a condition bounds a table.
+
+    Args:
+        condition: the WHERE's expression, or None.
+        names: what the table is called in the statement, lower-case.
+        dialect: a known dialect.
+        alone: no other table takes part, so an unqualified column is the table's.
+        joins: the conditions of joins. They tie tables to one another, and bound nothing by themselves: an outer join
+            keeps the rows that do not meet its condition.
+    """
+    if condition is None:
+        return False
+    fixed: list[Any] = []
+    links: list[tuple[Any, Any]] = []
+    for node in conjuncts(condition):
+        column = _in_list(node, dialect)
+        if column is not None:
+            fixed.append(column)
+        for one, other in _equal_pairs(node):
+            left = _column(one, dialect)
+            if left is None:
+                continue
+            if _constant(other) and not _could_be_text(left, other, dialect):
+                fixed.append(left)
+            elif _column(other, dialect) is not None:
+                links.append((left, _column(other, dialect)))
+    reached = {_table(column) for column in fixed}
+    for node in (node for join in joins for node in conjuncts(join)):
+        for one, other in _equal_pairs(node):
+            if _column(one, dialect) is not None and _column(other, dialect) is not None:
+                links.append((_column(one, dialect), _column(other, dialect)))
+    if alone:
+        return bool(fixed) and all(table in names or not table for table in reached)
+    if reached & names:
+        return True
+    # Bound through a join: `t.id = s.id AND s.key = 5`.
+    return any(_table(left) in names and _table(right) in reached and _table(right) for left, right in links)
+
+
+def joined(condition: Any, names: set[str], dialect: str) -> bool:
+    """Whether a condition ties a table's column to a column of another table, or to a constant."""
+    if condition is None:
+        return False
+    for node in conjuncts(condition):
+        if _in_list(node, dialect) is not None:
+            return True
+        for one, other in _equal_pairs(node):
+            left, right = _column(one, dialect), _column(other, dialect)
+            if left is not None and _table(left) in names and (_constant(other) or (right is not None and _table(right) not in names)):
+                return True
+    return False
+
+
+def _table(column: Any) -> str:
+    return str(column.text("table")).lower()

@@ -1,0 +1,127 @@
+"""Which functions a statement calls, judged by the words that stand before an opening bracket.
+
+SECURITY INVARIANT: every word or quoted name before `(` is either a harmless function of the dialect, a word of the
+grammar, or a name that the statement itself gives to a relation; anything else makes the statement `unknown`. The words
+are taken from the pre-scan's tokens, not from the parser's tree, so a call that a parser takes for something else is
+seen all the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from guardai.sql import lexicon as lx
+from guardai.sql.pragmas import tells
+from guardai.sql.words import GRAMMAR, Functions, functions
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from guardai.sql.facts import Facts
+    from guardai.sql.prescan import Token
+
+__all__ = ["judge_calls", "known_call"]
+
+#: What a harmless function may be qualified with. Elsewhere a qualified name is somebody's own function.
+_QUALIFIERS: Final = {
+    "postgres": frozenset({"pg_catalog"}),
+    "redshift": frozenset({"pg_catalog"}),
+    "tsql": frozenset({"sys"}),
+    "bigquery": frozenset({"safe", "net", "hll_count", "range"}),
+}
+_NETWORK: Final = {"snowflake": frozenset({"snowflake"}), "bigquery": frozenset({"ml", "ai"})}
+#: Methods of SQL Server's XML and spatial types; `modify` changes what it is called on and is not among them.
+_METHODS: Final = {"tsql": frozenset({"value", "query", "exist", "nodes", "stastext", "stdistance", "tostring"})}
+#: Packages of Oracle, with the members that only compute.
+_MEMBERS: Final = {
+    "dbms_lob": frozenset({"substr", "getlength", "instr", "compare"}),
+    "dbms_random": frozenset({"value", "string", "normal"}),
+    "dbms_metadata": frozenset({"get_ddl"}),
+    "dbms_crypto": frozenset({"hash"}),
+    "utl_raw": frozenset({"cast_to_varchar2", "cast_to_raw", "length", "substr"}),
+}
+#: ClickHouse builds aggregates from others by these endings.
+_COMBINATORS: Final = ("ornull", "ordefault", "distinct", "resample", "foreach", "simplestate", "array", "merge", "state", "map", "if")
+
+
+def known_call(name: str, dialect: str, table: Functions) -> bool:
+    """Whether an unqualified name only computes."""
+    if name in table.harmless:
+        return True
+    if dialect == "sqlite" and name.startswith("pragma_"):
+        return tells(name[7:])
+    if dialect == "clickhouse":
+        for ending in _COMBINATORS:
+            if name.endswith(ending) and len(name) > len(ending):
+                return known_call(name[: -len(ending)], dialect, table)
+    return False
+
+
+def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Container[str] = ()) -> None:
+    """Adds the functions that are called, and what they do.
+
+    Args:
+        tokens: of one statement.
+        dialect: a known dialect.
+        facts: what is gathered.
+        relations: names that the statement gives to relations with column lists; they call nothing.
+    """
+    table = functions(dialect)
+    last = len(tokens) - 1
+    for index, token in enumerate(tokens):
+        if token[1] != "(" or token[0] != lx.OP or index == 0:
+            continue
+        kind, name, *_ = tokens[index - 1]
+        if kind != lx.WORD and kind != lx.QUOTED:
+            continue
+        if dialect == "oracle" and index + 1 < last and tokens[index + 1][1] == "+" and tokens[index + 2][1] == ")":
+            continue  # the old sign of an outer join
+        qualifier = tokens[index - 3][1] if index >= 3 and tokens[index - 2][1] == "." else ""
+        effect = table.effect(name) or (_package(tokens, index - 1, table) if qualifier else None)
+        if effect is not None:
+            facts.functions.add(name)
+            facts.called |= effect
+            if "unknown" in effect:
+                facts.give(f"unknown-function:{name}")
+            continue
+        if not qualifier and kind == lx.WORD and name in GRAMMAR:
+            if name == "table" and index < last and tokens[index + 1][0] not in {lx.WORD, lx.QUOTED, lx.OP}:
+                facts.called.add("unknown")
+                facts.give("dynamic-table")
+            elif name in table.harmless:
+                facts.functions.add(name)
+            continue
+        if name in relations:
+            continue
+        facts.functions.add(name)
+        if qualifier:
+            _judge_qualified(name, qualifier, dialect, facts, table)
+        elif not known_call(name, dialect, table) and not (name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}):
+            facts.called.add("unknown")
+            facts.give(f"unknown-function:{name}")
+
+
+def _package(tokens: list[Token], index: int, table: Functions) -> frozenset[str] | None:
+    """The effect of the package that a function stands in, `utl_http` of `sys.utl_http.request`."""
+    while index >= 2 and tokens[index - 1][1] == ".":
+        index -= 2
+        found = table.effect(tokens[index][1]) if tokens[index][0] in {lx.WORD, lx.QUOTED} else None
+        if found is not None:
+            return found
+    return None
+
+
+def _judge_qualified(name: str, qualifier: str, dialect: str, facts: Facts, table: Functions) -> None:
+    if qualifier in _NETWORK.get(dialect, ()):
+        facts.called.add("network")
+    elif dialect == "oracle" and name in _MEMBERS.get(qualifier, ()):
+        return
+    elif name in _METHODS.get(dialect, ()):
+        return
+    elif (qualifier in _QUALIFIERS.get(dialect, ()) or dialect == "duckdb") and (name in table.harmless or name in GRAMMAR):
+        return  # duckdb calls a function as a method of its first argument, too
+    elif qualifier == "hll_count" and name in {"init", "merge", "merge_partial", "extract"}:
+        return
+    else:
+        facts.called.add("unknown")
+        facts.give(f"unknown-function:{name}")

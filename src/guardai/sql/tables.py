@@ -1,0 +1,88 @@
+"""What reading or changing a table of a certain name means: files, links, system tables, tables that hold secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from guardai.sql.facts import Facts
+
+__all__ = ["judge_read", "judge_write", "named", "table_name"]
+
+_URL: Final = re.compile(r"[a-z0-9+]{2,}://", re.IGNORECASE)
+_PATH: Final = re.compile(r"[/\\:*?\[~]")
+#: Unquoted, too, duckdb takes such a name for a file.
+_FILE_ENDINGS: Final = frozenset(
+    "arrow avro csv db duckdb feather gz ipc json jsonl ndjson orc parquet sqlite tsv txt xls xlsx xml yaml yml zst".split()  # noqa: SIM905
+)
+_FORMATS: Final = frozenset("avro binaryfile csv delta iceberg json orc parquet text xml".split())  # noqa: SIM905
+#: Tables of passwords, keys and rules of access.
+_SECRETS: Final = {
+    "postgres": frozenset({"pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "pg_hba_file_rules",
+                           "pg_file_settings", "pg_subscription", "pg_ident_file_mappings"}),
+    "mysql": frozenset({"mysql.user", "mysql.global_priv", "mysql.authentication_string", "mysql.servers"}),
+    "tsql": frozenset({"sql_logins", "syslogins", "sysxlogins", "credentials", "sys.linked_logins"}),
+    "oracle": frozenset({"user$", "link$", "sys.user$", "sys.link$"}),
+    "duckdb": frozenset({"duckdb_secrets"}),
+}  # fmt: skip
+_SAME: Final = {"mariadb": "mysql", "redshift": "postgres"}
+_SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "mysql", "sys", "performance_schema", "system"})
+_SQLITE_SCHEMA: Final = frozenset({"sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"})
+
+
+def table_name(table: Any) -> str:
+    """A table's name as written, lower-case, without quotes; "" for a function in its place."""
+    this = table.args.get("this")
+    kind = type(this).__name__
+    if kind not in {"Identifier", "Var", "Literal", "Dot"}:
+        return ""
+    last = this.name if kind != "Dot" else this.sql().replace('"', "")
+    parts = [table.text(part) for part in ("catalog", "db")]
+    return ".".join([*(part for part in parts if part), last]).lower()
+
+
+def named(name: str, dialect: str) -> set[str]:
+    """The effects of reading or writing whatever a name stands for, beyond reading or writing a table."""
+    if dialect in {"duckdb", "clickhouse"}:
+        if _URL.search(name):
+            return {"file", "network"}
+        if _PATH.search(name) or (dialect == "duckdb" and name.rpartition(".")[2] in _FILE_ENDINGS and "." in name):
+            return {"file"}
+    elif dialect == "snowflake" and name.startswith("@"):
+        return {"file"}
+    elif dialect == "oracle" and "@" in name:
+        return {"network"}
+    elif dialect == "tsql" and name.count(".") >= 3:
+        return {"network"}
+    elif dialect == "databricks" and name.partition(".")[0] in _FORMATS and ("/" in name or ":" in name):
+        return {"file"}
+    return set()
+
+
+def judge_read(table: Any, dialect: str, facts: Facts) -> None:
+    """Adds what reading a table does."""
+    name = table_name(table)
+    if not name:
+        return  # a function in the place of a table, judged by its name
+    facts.effects.add("read")
+    facts.reads.add(name)
+    facts.called |= named(name, dialect)
+    last = name.rpartition(".")[2]
+    secret = _SECRETS.get(_SAME.get(dialect, dialect), ())
+    if last in secret or ".".join(name.split(".")[-2:]) in secret:
+        facts.called.add("admin")
+        facts.give("credential-table")
+
+
+def judge_write(name: str, dialect: str, facts: Facts) -> None:
+    """Adds what changing a table does."""
+    if not name:
+        return
+    facts.writes.add(name)
+    facts.effects |= named(name, dialect)
+    schema, _, last = name.rpartition(".")
+    system = schema.rpartition(".")[2] in _SYSTEM_SCHEMAS or (dialect == "sqlite" and last in _SQLITE_SCHEMA)
+    if system or (last.startswith("pg_") and dialect in {"postgres", "redshift"}):
+        facts.effects.add("admin")
+        facts.give("system-table")

@@ -1,0 +1,361 @@
+"""What a parsed statement does: a walk over the parser's tree in which only listed nodes pass.
+
+SECURITY INVARIANT: a node of a kind that is not listed here makes the statement `unknown`. sqlglot turns what it does
+not know into commands, aliases and columns; these are refused by the list of roots and the list of kinds.
+
+Imports sqlglot, so it is imported at the first inspection and not before (85 ms).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlglot import exp
+
+from guardai.sql.bounded import bounds, joined
+from guardai.sql.calls import known_call
+from guardai.sql.tables import judge_read, judge_write, table_name
+from guardai.sql.words import functions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from guardai.sql.facts import Facts
+
+__all__ = ["QUERY_ROOTS", "judge_tree", "relations", "visible_cte"]
+
+QUERY_ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table, exp.Pivot, exp.Summarize)
+_DML_ROOTS: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.MultitableInserts)
+
+#: Kinds of nodes that compute, name or arrange, and do nothing else. Functions are judged by name, in calls.py.
+_PLAIN: Final = frozenset(
+    getattr(exp, name)
+    for name in """Add Adjacent Alias Aliases All Any AtIndex AtTimeZone Between BitString BitwiseAnd BitwiseLeftShift
+    BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor Boolean Bracket ByteString CTE CharacterSet Cluster Collate Column
+    ColumnConstraint ColumnDef ColumnPrefix Comprehension Connect Cube DPipe DataType DataTypeParam DefaultColumnConstraint Distance DistanceNd Distinct Distribute Div Dot
+    EQ Escape Except ExtendsLeft ExtendsRight Fetch Filter Final ForClause ForIn From FromTimeZone FormatJson GT GTE Glob Group
+    GroupingSets Having HavingMax Heredoc HexString HistoricalData ILike Identifier IgnoreNulls In IndexTableHint IntDiv
+    Intersect Interval IntervalSpan Introducer Is JSON JSONColumnDef JSONExtractQuote JSONKeyValue JSONPath
+    JSONPathFilter JSONPathKey JSONPathPart JSONPathRecursive JSONPathRoot JSONPathScript JSONPathSelector JSONPathSlice
+    JSONPathSubscript JSONPathUnion JSONPathWildcard JSONSchema JSONValue Join Kwarg LT LTE Lambda Lateral Like Limit
+    LimitOptions Literal Match MatchRecognize MatchRecognizeMeasure Mod Mul NEQ National Neg NestedJSONSelect Not
+    NotNullColumnConstraint Null NullSafeEQ NullSafeNEQ ObjectIdentifier Offset OnCondition OnConflict Opclass OpenJSONColumnDef Operator Order Ordered
+    OverflowTruncateBehavior Overlaps Parameter Paren Partition PathColumnConstraint Pivot PivotAlias PivotAny Placeholder PositionalColumn
+    PreWhere Prior PropertyEQ PseudoType Pseudocolumn Qualify QueryOption RawString RecursiveWithSearch RespectNulls
+    Returning Rollup Schema Select SessionParameter SimilarTo Slice Sort Star Sub Subquery Summarize Table TableAlias
+    TableColumn TableFromRows TableSample TranslateCharacters Tuple UnicodeString Union UnpivotColumns Values Var
+    Variadic Version When Whens Where Window WindowSpec With WithFill WithOperator WithinGroup XMLKeyValueOption XMLNamespace
+    ConditionalInsert""".split()
+)
+#: What looks like a call in the tree and is grammar.
+_NOT_CALLED: Final = frozenset({"row", "table", "values"})
+#: Table hints of SQL Server that take a lock that others wait for.
+_LOCKING_HINTS: Final = frozenset({"updlock", "xlock", "tablock", "tablockx", "paglock"})
+_SEQUENCE: Final = frozenset({"oracle", "snowflake", "databricks"})
+
+
+def relations(tree: Any) -> set[str]:
+    """The names that a statement gives to relations that may be followed by a column list."""
+    names = set()
+    for node in tree.walk():
+        kind = type(node)
+        if kind is exp.TableAlias:
+            if node.args.get("columns") and node.this is not None:
+                names.add(node.name.lower())
+        elif kind is exp.Schema and isinstance(node.this, exp.Table):
+            names.add(node.this.name.lower())
+        elif kind is exp.Window and node.args.get("alias") is not None:
+            names.add(node.text("alias").lower())
+    return names
+
+
+def judge_tree(tree: Any, dialect: str, facts: Facts) -> None:
+    """Adds what a tree does."""
+    if not isinstance(tree, (*QUERY_ROOTS, *_DML_ROOTS)) or (isinstance(tree, exp.Table) and tree.args.get("this") is None):
+        facts.unknown(f"unknown-node:{type(tree).__name__}")
+        return
+    walk = _Walk(dialect, facts)
+    walk.run(tree)
+
+
+class _Walk:
+    """One walk over one tree."""
+
+    def __init__(self, dialect: str, facts: Facts) -> None:
+        self.dialect = dialect
+        self.facts = facts
+        self.tables: list[Any] = []
+        self.columns: list[Any] = []
+        self.stars: list[Any] = []
+        #: ids of nodes that name a target, or repeat an alias, and are not read
+        self.not_read: set[int] = set()
+        self.has_ctes = False
+        self.clauses: dict[int, dict[str, Any]] = {}
+        #: alias → name of the table that it stands for, both lower-case
+        self.aliases: dict[str, str] = {}
+
+    def run(self, tree: Any) -> None:
+        facts, dialect = self.facts, self.dialect
+        dml = []
+        pending = [tree]
+        if not isinstance(tree, _DML_ROOTS):
+            facts.effects.add("read")
+        while pending:
+            node = pending.pop()
+            kind = type(node)
+            if kind is exp.Table:
+                self.tables.append(node)
+            elif kind is exp.Column:
+                self.columns.append(node)
+            elif kind is exp.Star:
+                self.stars.append(node)
+            elif kind not in _PLAIN:
+                self.special(node, kind)
+                if kind in _DML_ROOTS:
+                    dml.append(node)
+                elif kind is exp.WithTableHint:
+                    continue
+            elif kind is exp.Select:
+                self.select(node)
+            elif kind is exp.With:
+                self.has_ctes = True
+            pending.extend(node.iter_expressions())
+        for table in self.tables:
+            alias = table.args.get("alias")
+            if alias is not None and alias.this is not None and table_name(table):
+                self.aliases.setdefault(alias.name.lower(), table_name(table))
+        for node in dml:
+            self.change(node)
+        for table in self.tables:
+            if id(table) not in self.not_read and not self.cte(table):
+                judge_read(table, dialect, facts)
+        self.name_columns()
+
+    def select(self, node: Any) -> None:
+        if node.args.get("into") is not None:
+            self.facts.effects.add("admin")
+        if node.args.get("settings"):
+            self.facts.effects.add("session")
+        if self.dialect == "tsql":
+            for item in node.expressions:
+                if isinstance(item, exp.EQ) and isinstance(item.this, exp.Parameter):
+                    self.facts.effects.add("session")
+                    self.facts.give("user-variable")
+
+    def special(self, node: Any, kind: type) -> None:
+        facts = self.facts
+        if issubclass(kind, exp.Anonymous):
+            name = str(node.name).lower()
+            table = functions(self.dialect)
+            effect = table.effect(name)
+            if effect is not None:
+                facts.called |= effect
+            elif name not in _NOT_CALLED and not known_call(name, self.dialect, table) and not _member(node):
+                facts.called.add("unknown")
+                facts.give(f"unknown-function:{name}")
+        elif kind is exp.NextValueFor:
+            facts.effects.add("write")
+        elif issubclass(kind, exp.Func) or kind in _DML_ROOTS:
+            pass
+        elif kind is exp.Lock:
+            facts.effects.add("write")
+            self.not_read.update(id(table) for table in node.find_all(exp.Table))
+        elif kind is exp.WithTableHint:
+            if any(hint.name.lower() in _LOCKING_HINTS for hint in node.expressions):
+                facts.effects.add("write")
+        elif kind is exp.Into:
+            facts.effects.add("admin")
+            for table in node.find_all(exp.Table):
+                self.not_read.add(id(table))
+                facts.writes.add(table_name(table))
+        elif kind is exp.QueryTransform:
+            facts.effects.add("exec")
+        elif kind is exp.Directory:
+            facts.effects.add("file")
+        else:
+            facts.unknown(f"unknown-node:{kind.__name__}")
+
+    def change(self, node: Any) -> None:
+        """INSERT, UPDATE, DELETE, MERGE."""
+        facts = self.facts
+        if isinstance(node, exp.MultitableInserts):
+            facts.effects.add("write")
+            return
+        if isinstance(node.parent, exp.When):
+            return  # part of a MERGE
+        facts.effects.add("write")
+        targets = self.targets(node)
+        for target in targets:
+            self.not_read.add(id(target))
+            name = self.aliases.get(table_name(target), table_name(target)) if not target.args.get("db") else table_name(target)
+            self.written(target, name)
+        if isinstance(node, exp.Insert):
+            self.insert(node, targets)
+        elif isinstance(node, exp.Merge):
+            self.merge(node)
+        else:
+            where = node.args.get("where")
+            others = self.others(node, targets)
+            joins = [join.args["on"] for join in _joins(node) if join.args.get("on") is not None]
+            for target in targets:
+                names = {table_name(target), target.name.lower(), target.alias.lower()}
+                names |= {alias for alias, real in self.aliases.items() if real == table_name(target)} if not others else set()
+                if not bounds(where.this if where is not None else None, names - {""}, self.dialect, alone=not others, joins=joins):
+                    facts.unbounded = True
+            if not targets:
+                facts.unbounded = True
+        returning = node.args.get("returning")
+        if returning is not None and returning.find(exp.Column, exp.Star):
+            for target in targets:
+                judge_read(target, self.dialect, facts)
+
+    def targets(self, node: Any) -> list[Any]:
+        """The tables that a statement changes, as they are named in it."""
+        this = node.this.this if isinstance(node.this, exp.Schema) else node.this
+        if isinstance(node, exp.Delete) and node.args.get("tables"):
+            for table in node.args["tables"]:
+                self.not_read.add(id(table))
+            return list(node.args["tables"])
+        if isinstance(node, exp.Update) and isinstance(this, exp.Table) and this.args.get("joins"):
+            named = {item.this.text("table").lower() for item in node.expressions if isinstance(item.this, exp.Column)}
+            within = list(this.find_all(exp.Table))
+            if named and "" not in named:
+                chosen = [t for t in within if t.alias.lower() in named or t.name.lower() in named]
+                if chosen:
+                    return chosen
+            return within
+        if isinstance(this, exp.Table):
+            return [this]
+        if this is None:
+            return []
+        return list(this.find_all(exp.Table))  # a change through a subquery changes what stands in it
+
+    def others(self, node: Any, targets: list[Any]) -> bool:
+        """Whether tables take part that are not changed."""
+        if node.args.get("using") or (isinstance(node.this, exp.Table) and node.this.args.get("joins")):
+            return True
+        from_ = node.args.get("from_")
+        if from_ is None:
+            return False
+        tables = [t for t in from_.find_all(exp.Table) if not t.find_ancestor(exp.Subquery)]
+        only = len(tables) == 1 and not from_.find(exp.Subquery, exp.Lateral, exp.Unnest)
+        return not (only and targets and table_name(targets[0]) in {tables[0].alias.lower(), table_name(tables[0])})
+
+    def written(self, target: Any, name: str) -> None:
+        cte = self.cte(target)
+        if cte:
+            # SQL Server changes the table below through a CTE.
+            for table in cte.find_all(exp.Table):
+                judge_write(table_name(table), self.dialect, self.facts)
+        else:
+            judge_write(name, self.dialect, self.facts)
+
+    def insert(self, node: Any, targets: list[Any]) -> None:
+        facts = self.facts
+        if node.args.get("overwrite") or (self.dialect == "databricks" and node.args.get("where") is not None):
+            facts.effects.add("destroy")
+        if node.args.get("is_function") and not facts.called - {"unknown"}:
+            facts.unknown("unknown-function:insert")
+        if self.dialect == "sqlite" and isinstance(node.this, exp.Schema) and targets:
+            # A full-text index takes commands as values of a column that bears its own name.
+            if any(column.name.lower() == targets[0].name.lower() for column in node.this.expressions):
+                facts.effects.add("admin")
+                facts.give("fts-command")
+
+    def merge(self, node: Any) -> None:
+        whens = node.args.get("whens")
+        names = {table_name(node.this), node.this.name.lower(), node.this.alias.lower()} - {""}
+        for when in whens.expressions if whens is not None else ():
+            then = when.args.get("then")
+            changes = isinstance(then, (exp.Update, exp.Delete)) or (isinstance(then, exp.Var) and then.name.upper() in {"DELETE", "UPDATE"})
+            if not changes or (not when.args.get("matched") and not when.args.get("source")):
+                continue
+            condition = when.args.get("condition")
+            tied = bounds(condition, names, self.dialect, alone=False) if when.args.get("source") else joined(node.args.get("on"), names, self.dialect)
+            if not tied:
+                self.facts.unbounded = True
+
+    def cte(self, table: Any) -> Any:
+        """The CTE that a table's name stands for, or None."""
+        return visible_cte(table, self.clauses) if self.has_ctes else None
+
+    def name_columns(self) -> None:
+        """`columns_read`: each column under the real name of its table, as far as that can be told without a schema."""
+        facts = self.facts
+        real = {table_name(t) for t in self.tables if id(t) not in self.not_read and not self.cte(t)} - {""}
+        only = next(iter(real)) if len(real) == 1 else next(iter(facts.writes)) if not real and len(facts.writes) == 1 else ""
+        for column in self.columns:
+            if _set_target(column):
+                continue
+            name, table = column.name.lower(), column.text("table").lower()
+            if isinstance(column.this, exp.Star):
+                facts.columns.add(f"{self.aliases.get(table, table)}.*")
+                continue
+            if self.dialect in _SEQUENCE and name in {"nextval", "currval"}:
+                facts.effects |= {"write"} if name == "nextval" else set()
+                continue
+            if table:
+                facts.columns.add(f"{self.aliases.get(table, table)}.{name}")
+            elif name in self.aliases or name in real:
+                facts.columns.add(f"{self.aliases.get(name, name)}.*")  # a whole row
+            else:
+                facts.columns.add(f"{only}.{name}" if only else name)
+        for star in self.stars:
+            if isinstance(star.parent, (exp.Select, exp.Returning)):
+                facts.columns |= {f"{table}.*" for table in real or facts.writes}
+
+
+def _joins(node: Any) -> Iterator[Any]:
+    """The joins of an UPDATE or DELETE, not those of its subqueries."""
+    for part in (node.this, node.args.get("from_"), *(node.args.get("using") or ())):
+        table = part.this if isinstance(part, exp.From) else part
+        for holder in (part, table):
+            if holder is not None:
+                yield from holder.args.get("joins") or ()
+
+
+def _member(node: Any) -> bool:
+    """Part of a dotted name, which calls.py judges with its qualifier."""
+    return isinstance(node.parent, exp.Dot)
+
+
+def _set_target(column: Any) -> bool:
+    """The left side of `SET column = …`, which is written and not read."""
+    parent = column.parent
+    return (
+        isinstance(parent, exp.EQ)
+        and parent.this is column
+        and isinstance(parent.parent, (exp.Update, exp.OnConflict))
+        and parent.arg_key == "expressions"
+    )
+
+
+def visible_cte(table: Any, clauses: dict[int, dict[str, Any]]) -> Any:
+    """The CTE that a table's name stands for where it stands, or None.
+
+    Args:
+        table: a node of the tree.
+        clauses: what is remembered of the tree's WITH clauses from one call to the next.
+    """
+    if table.args.get("db") is not None or not isinstance(table.args.get("this"), exp.Identifier):
+        return None
+    name = table.name.lower()
+    node, within = table, None
+    while node.parent is not None:
+        parent = node.parent
+        if type(parent) is exp.With:
+            within = node
+        clause = parent.args.get("with_")
+        if clause is not None:
+            known = clauses.get(id(clause))
+            if known is None:
+                known = clauses[id(clause)] = {}
+                for order, cte in enumerate(clause.expressions):
+                    known.setdefault(cte.alias.lower(), (order, cte))
+                    known[f" {id(cte)}"] = order
+            found = known.get(name)
+            # A CTE sees those before it, and itself only if recursive.
+            if found is not None and (node is not clause or clause.args.get("recursive") or found[0] < known[f" {id(within)}"]):
+                return found[1]
+        node = parent
+    return None
