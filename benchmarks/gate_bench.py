@@ -1,0 +1,123 @@
+"""The road end to end: a tool, a chat request's passage, a statement, a row, the application's own call, the import."""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from benchmarks.measure import Measure, Row
+
+TITLE = "The road"
+
+TEXT = (
+    "The quarterly report compares the turnover of the northern stores with that of the previous year. "
+    "Sales of garden furniture rose, those of lamps fell; the reasons are given in the appendix. "
+)
+
+
+def rows(measure: Measure) -> Iterator[Row]:
+    import _sqlite3
+
+    import guardai
+    from guardai.hooks import Call, Target, opened
+
+    guardai.init(integrations=["dbapi"])
+    try:
+        argument = (TEXT * 8)[:1024]
+
+        def plain(text):
+            return {"length": len(text)}
+
+        tool = guardai.tool(name="length")(plain)
+        with guardai.session(agent="bench"):
+            yield measure.paired("tool call, 1 KB of arguments", lambda: plain(argument), lambda: tool(argument), limit=30)
+
+            model = Target("model", "api.openai.com", "gpt-4o")
+            messages = [{"role": "user" if n % 2 else "assistant", "content": (TEXT * 4)[:512]} for n in range(8)]
+            answer = {"choices": [{"message": {"role": "assistant", "content": "Fine."}}]}
+
+            def chat():
+                ticket = opened(Call("llm.generate", model, payload={"model": "gpt-4o", "messages": messages}))
+                ticket.close(answer)
+
+            yield measure.alone("chat request, 4 KB of messages, without the client", chat, limit=100)
+
+            def fresh(n=[0]):  # noqa: B006
+                n[0] += 1
+                new = [*messages[:-1], {"role": "user", "content": f"{n[0]} " + (TEXT * 4)[:500]}]
+                ticket = opened(Call("llm.generate", model, payload={"model": "gpt-4o", "messages": new}))
+                ticket.close(answer)
+
+            yield measure.alone("the same, one message new each time", fresh, limit=100)
+
+        def database(connect):
+            connection = connect(":memory:")
+            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER, b TEXT)")
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?)", [(n, n, f"some text {n}") for n in range(10_000)])
+            return connection
+
+        bare, covered = database(_sqlite3.connect), database(sqlite3.connect)
+        one = "SELECT a FROM t WHERE id = ?"
+        yield measure.paired(
+            "the application's own statement",
+            lambda: bare.execute(one, (5,)).fetchall(),
+            lambda: covered.execute(one, (5,)).fetchall(),
+            limit=0.5,
+            rounds=20_000,
+        )
+        with guardai.session(agent="bench"):
+            yield measure.paired(
+                "a statement seen before, one row",
+                lambda: bare.execute(one, (5,)).fetchall(),
+                lambda: covered.execute(one, (5,)).fetchall(),
+                limit=15,
+            )
+            for what, sql, limit in (
+                ("a row of numbers", "SELECT id, a FROM t", 0.15),
+                ("a row with a text cell, secrets looked for", "SELECT id, b FROM t", 0.3),
+            ):
+                yield measure.paired(
+                    what,
+                    lambda sql=sql: bare.execute(sql).fetchall(),
+                    lambda sql=sql: covered.execute(sql).fetchall(),
+                    limit=limit,
+                    rounds=60,
+                    per=10_000,
+                )
+    finally:
+        guardai.shutdown()
+    yield _process(measure, "import guardai", "pass", "import guardai", 60)
+    yield _process(measure, "import guardai.auto, after the first run", "pass", "import guardai.auto", 200)
+    yield _memory(measure)
+
+
+def _process(measure: Measure, what: str, bare: str, covered: str, limit: float) -> Row:
+    def run(code: str) -> None:
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+    return measure.paired(what, lambda: run(bare), lambda: run(covered), limit=limit, rounds=15, unit="ms")
+
+
+def _memory(measure: Measure) -> Row:
+    code = """
+import os, sys, sqlite3
+def rss():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) / 1024
+import json, ssl, asyncio, concurrent.futures
+before = rss()
+import guardai
+guardai.init(integrations=["dbapi"])
+with guardai.session(agent="bench"):
+    for n in range(200):
+        sqlite3.connect(":memory:").execute(f"SELECT {n}, 'alice' || '@example.com'").fetchall()
+print(rss() - before)
+"""
+    figures = []
+    for _ in range(measure.rounds(5)):
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        figures.append(float(done.stdout))
+    middle = statistics.median(figures)
+    return Row("memory of a process that has governed 200 statements", "60 MB", middle, statistics.fmean(figures), max(figures), 0, 0, 60, "MB")
