@@ -67,11 +67,11 @@ def tests(session: nox.Session) -> None:
     if MISSING:
         session.warn(f"NOT TESTED, not installed on this machine: Python {', '.join(MISSING)}")
     session.install(*CHECKOUT, *TESTING, OPENAI[0])
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *(session.posargs or ("-n", "auto")))
     if not session.posargs:
         for older in OPENAI[1:]:
             session.install(older)
-            session.run("python", "-m", "pytest", "integrations/openai/tests")
+            session.run("python", "-m", "pytest", "-n", "auto", "integrations/openai/tests")
 
 
 @nox.session

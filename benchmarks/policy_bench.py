@@ -1,25 +1,21 @@
-"""A question to the policy, memoised and fresh, at 100 and at 10,000 policies. Run: `python benchmarks/policy_bench.py [--smoke]`.
-
-Prints a table, or with --json the figures: microseconds of one question (median, mean, p99), of loading, and megabytes.
-"""
+"""A question to the policy, memoised and fresh, at 100 and at 10,000 policies on one action and type."""
 
 from __future__ import annotations
 
-import argparse
-import gc
+import itertools
 import json
-import resource
-import statistics
-import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cedarpy
 
+from benchmarks.measure import Measure, Row
 from guardai.model import Destination, Principal, Resource
 from guardai.policy import Bundle, Engine
-from guardai.policy.engine import ask
+from guardai.policy.engine import ask as _ask
+
+TITLE = "Policy"
 
 PRINCIPAL = Principal("Agent", "report-bot", "u-1042")
 CONTEXT = {
@@ -66,95 +62,42 @@ def policies(count: int) -> str:
     return "\n".join(lines)
 
 
-def timed(work, rounds: int) -> dict[str, float]:
-    gc.collect()
-    gc.disable()
-    spent = []
-    clock = time.perf_counter_ns
-    for number in range(rounds):
-        begin = clock()
-        work(number)
-        spent.append(clock() - begin)
-    gc.enable()
-    spent.sort()
-    return {
-        "median": round(statistics.median(spent) / 1000, 2),
-        "mean": round(statistics.fmean(spent) / 1000, 2),
-        "p99": round(spent[int(len(spent) * 0.99)] / 1000, 2),
-    }
+def rows(measure: Measure) -> Iterator[Row]:
+    for count in (100,) if measure.smoke else (100, 10_000):
+        yield from _at(measure, count)
 
 
-def megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def measure(count: int, rounds: int) -> dict[str, object]:
+def _at(measure: Measure, count: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "policies").mkdir()
         (Path(folder) / "policies" / "bench.cedar").write_text(policies(count))
-        before = megabytes()
-        begin = time.perf_counter()
         bundle = Bundle.load(Path(folder))
-        load = time.perf_counter() - begin
-        memory = megabytes() - before
     engine = Engine(bundle)
 
     def table(number: int) -> tuple[Resource, ...]:
         name = number % (count - 3)
         return (Resource("Table", f"shop.t{name}", ("Database", "shop"), (("environment", "prod"), ("region", "eu"))),)
 
-    same = table(1)
-    to = Destination("model", "openai", "us", "listed")
-    result: dict[str, object] = {"policies": count, "load_s": round(load, 3), "memory_mb": round(memory, 1)}
-    engine.act(PRINCIPAL, "db.read", same, CONTEXT)
-    result["act, memoised"] = timed(lambda _: engine.act(PRINCIPAL, "db.read", same, CONTEXT), rounds)
-    result["act, memoised, resource built anew"] = timed(
-        lambda _: engine.act(PRINCIPAL, "db.read", table(1), CONTEXT), rounds
-    )
-    engine.reveal(PRINCIPAL, "pii.email", to, CONTEXT)
-    result["reveal, memoised"] = timed(lambda _: engine.reveal(PRINCIPAL, "pii.email", to, CONTEXT), rounds)
-    contexts = [{**CONTEXT, "environment": f"e{number}"} for number in range(min(rounds, 900))]
-    result["act, context new"] = timed(
-        lambda number: engine.act(PRINCIPAL, "db.read", same, contexts[number]), len(contexts)
-    )
-    # Every table once, its policies parsed for the first time; then by another agent: a new question to known policies.
-    tables = [table(number) for number in range(min(count - 3, 3_500))]
-    result["act, first question about a table"] = timed(
-        lambda number: engine.act(PRINCIPAL, "db.read", tables[number], CONTEXT), len(tables)
-    )
+    def one_after_another(ask: Callable[[int], object]) -> Callable[[], object]:
+        numbers = itertools.count()
+        return lambda: ask(next(numbers))
+
+    same, to = table(1), Destination("model", "openai", "us", "listed")
     other = Principal("Agent", "other-bot", "u-7")
-    result["act, fresh"] = timed(lambda number: engine.act(other, "db.read", tables[number], CONTEXT), len(tables))
-    labels = [f"dataset.d{number}" for number in range(min(rounds, 2_000))]
-    result["reveal, fresh"] = timed(lambda number: engine.reveal(PRINCIPAL, labels[number], to, CONTEXT), len(labels))
-    others = [Principal("Agent", f"bot-{number}", "u") for number in range(min(rounds, 2_000))]
-    result["reveal, agent never seen before"] = timed(
-        lambda number: engine.reveal(others[number], "pii.email", to, CONTEXT), len(others)
-    )
+    fresh = measure.rounds(min(count - 60, 3_000))
+    for number in range(fresh + 50):
+        engine.act(PRINCIPAL, "db.read", table(number), CONTEXT)  # the policies are parsed, the questions are not asked
+    at = f"{count:,} policies"
+    for what, ask, limit, rounds in (
+        (f"act, memoised, {at}", lambda _: engine.act(PRINCIPAL, "db.read", same, CONTEXT), 2, 20_000),
+        (f"reveal, memoised, {at}", lambda _: engine.reveal(PRINCIPAL, "pii.email", to, CONTEXT), 2, 20_000),
+        (f"act, fresh, {at}", lambda n: engine.act(other, "db.read", table(n), CONTEXT), 40, fresh),
+        (f"reveal, fresh, {at}", lambda n: engine.reveal(PRINCIPAL, f"dataset.d{n}", to, CONTEXT), 40, fresh),
+    ):
+        yield measure.alone(what, one_after_another(ask), limit=limit, rounds=rounds)
     whole = cedarpy.PolicySet.from_str(policies(count))
     plan = engine._plans.get((PRINCIPAL, "db.read", same))
     assert plan is not None
     question = plan.questions[0]._replace(policies=whole)
     document = json.dumps({"environment": "prod", "sql": {"unbounded": False}, "approvals": []})
-    result["bare cedarpy, whole set"] = timed(lambda _: ask(question, document), min(rounds, 50))
-    return result
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--smoke", action="store_true", help="few rounds: does it run at all")
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    sizes, rounds = ((100,), 200) if arguments.smoke else ((100, 10_000), 20_000)
-    results = [measure(count, rounds) for count in sizes]
-    if arguments.json:
-        json.dump(results, sys.stdout, indent=2)
-        return
-    for result in results:
-        print(f"{result['policies']} policies: loaded in {result['load_s']} s, {result['memory_mb']} MB")
-        for name, figures in result.items():
-            if isinstance(figures, dict):
-                print(f"  {name:38} {figures['median']:>10} µs   mean {figures['mean']:>10}   p99 {figures['p99']:>10}")
-
-
-if __name__ == "__main__":
-    main()
+    yield measure.alone(f"bare cedarpy, {at}, parsed", lambda: _ask(question, document), limit=None, rounds=50)

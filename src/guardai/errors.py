@@ -42,7 +42,7 @@ def _denial(verb: str, reason: str, policies: tuple[str, ...], event: str) -> st
     return f"{verb}{by}: {reason}{record}"
 
 
-class _Refusal:
+class _Refusal(BaseException):
     """What a refusal knows: which policies, why, and the event that records it."""
 
     def __init__(

@@ -132,8 +132,8 @@ from guardai.model import Event
 home = Path(sys.argv[1])
 
 def no_heads():
-    from guardai.ledger import signer
-    signer._TICK = 60
+    from guardai.ledger.signer import Signer
+    Signer._sign_all = lambda self: True
 
 def event(kind="call.intent", **fields):
     fields = {"action": "db.read", "principal": {"agent": "a", "user": "u"}, **fields}

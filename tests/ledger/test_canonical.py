@@ -168,7 +168,7 @@ def test_refused_intent_leaves_no_trace(home, open_ledger, event):
     assert len(list(events(home))) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(body=st.dictionaries(st.text(max_size=8), wild, max_size=3))
 def test_whatever_was_recorded_is_whole(tmp_path_factory, body):
     home = tmp_path_factory.mktemp("any")

@@ -68,6 +68,37 @@ def test_kill_at_fifty_random_points_loses_no_intent_whose_effect_happened(home,
     assert set(happened) <= set(ids(home))
 
 
+@posix
+def test_kill_at_random_points_of_sealing_loses_nothing_and_is_no_fault(home, run_python):
+    run_python(
+        """
+        import random
+        chance = random.Random(8)
+
+        def work():
+            ledger = Ledger.open(home, seal=False)
+            while True:
+                for n in range(30): ledger.append(event())
+                ledger.flush()
+
+        for n in range(20):
+            pid = os.fork()
+            if not pid:
+                try: work()
+                finally: os._exit(1)
+            time.sleep(0.02 + chance.random() * 0.1)
+            os.kill(pid, signal.SIGKILL)
+            assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+            from guardai.ledger import verify
+            report = verify(home, adopt=bool(n % 2))
+            assert not report.faults, report.faults
+        """
+    )
+    report = verify(home)
+    assert (report.verdict, report.faults) == (0, [])
+    assert report.events == len(list(events(home))) > 300
+
+
 @pytest.mark.parametrize(
     "end", ["sys.exit(0)", "os._exit(0)", "os.kill(os.getpid(), signal.SIGTERM)", "os.kill(os.getpid(), signal.SIGKILL)", "pass"]
 )
@@ -191,7 +222,7 @@ def test_interrupts_in_the_middle_of_appends_break_nothing(home, run_python):
         thread = threading.Thread(target=disturb)
         thread.start()
         n = 0
-        end = time.monotonic() + 1
+        end = time.monotonic() + 0.6
         while time.monotonic() < end:
             try:
                 go.set()
@@ -215,7 +246,7 @@ def test_interrupts_in_the_middle_of_appends_break_nothing(home, run_python):
         """
     )
     said = json.loads(done.stdout)
-    assert said["caught"] > 100
+    assert said["caught"] > 40
     assert set(said["returned"]) <= set(ids(home))
     report = verify(home)
     assert (report.verdict, report.faults, report.unsigned) == (0, [], 0)
@@ -242,7 +273,7 @@ def test_asynchronous_exceptions_break_nothing(home, run_python):
         worker = threading.Thread(target=work)
         worker.start()
         chance = random.Random(3)
-        end = time.monotonic() + 1
+        end = time.monotonic() + 0.6
         while time.monotonic() < end:
             time.sleep(chance.random() * 0.001)
             throw(ctypes.c_ulong(worker.ident), ctypes.py_object(Stop))
@@ -255,7 +286,7 @@ def test_asynchronous_exceptions_break_nothing(home, run_python):
         """
     )
     said = json.loads(done.stdout)
-    assert said["caught"] > 100
+    assert said["caught"] > 40
     assert set(said["returned"]) <= set(ids(home))
     report = verify(home)
     assert (report.verdict, report.faults, report.unsigned) == (0, [], 0)
@@ -321,7 +352,7 @@ def test_append_from_a_signal_handler_inside_an_append_is_on_the_disk_when_it_re
             signal.setitimer(signal.ITIMER_REAL, 0.0004)
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 0.0004)
-        end = time.monotonic() + 1
+        end = time.monotonic() + 0.6
         own = []
         while time.monotonic() < end:
             own.append(ledger.append(event(call="main")))
@@ -332,7 +363,7 @@ def test_append_from_a_signal_handler_inside_an_append_is_on_the_disk_when_it_re
     )
     said = json.loads(done.stdout)
     assert said["missing"] == []
-    assert len(said["seen"]) > 50
+    assert len(said["seen"]) > 20
     logs = {name.partition("-")[0] for name in said["seen"]}
     assert len(logs) >= 2  # some landed inside an append, some between two
     assert set(said["seen"]) | set(said["own"]) <= set(ids(home))

@@ -84,7 +84,7 @@ def test_flipped_bits_anywhere(original_home, tmp_path):
     original = Original(original_home, tmp_path / "copy")
     chance = random.Random(20_26)
     names = list(original.contents)
-    for _ in range(250):
+    for _ in range(180):
         name = chance.choice(names)
         original.flip(name, chance.randrange(len(original.contents[name])), 1 << chance.randrange(8))
 

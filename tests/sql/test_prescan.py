@@ -83,7 +83,7 @@ def test_longest_statement_is_judged():
         ("SELECT 1 # ; DROP", "mysql", 1),
         ("SELECT 1 # ; DROP TABLE t", "postgres", 2),
         ("SELECT 1 // ; DROP", "snowflake", 1),
-        ("SELECT '''a;b''', r'\\', \"\"\"c;\"d\"\"\"", "bigquery", 1),
+        ("SELECT '''a;b''', r'\\d', \"\"\"c;\"d\"\"\"", "bigquery", 1),
         ("SELECT q'[a;b']c]' FROM dual", "oracle", 1),
         ("SELECT q'(it's;)' FROM dual", "oracle", 1),
         ("SELECT 1;;; ; SELECT 2", "sqlite", 2),

@@ -83,7 +83,13 @@ EXAMPLES = [
     ("secret.discord_webhook", "discord" + ".com/api/webhooks/123456789012345678/" + _body(68), "https://"),
     (
         "secret.teams_webhook",
-        "webhook.office" + ".com/webhookb2/" + "-".join(_hex(n) for n in (8, 4, 4, 4, 12)) + "@" + "-".join(_hex(n) for n in (8, 4, 4, 4, 12)) + "/IncomingWebhook/" + _hex(32),
+        "webhook.office"
+        + ".com/webhookb2/"
+        + "-".join(_hex(n) for n in (8, 4, 4, 4, 12))
+        + "@"
+        + "-".join(_hex(n) for n in (8, 4, 4, 4, 12))
+        + "/IncomingWebhook/"
+        + _hex(32),
         "https://acme.",
     ),
     ("secret.stripe_key", "sk_" + "live_" + _body(24), ""),

@@ -26,7 +26,9 @@ GLUE = ["", " ", "\n", "@", ":", "/", "-", ".", "é", "电话", "phone ", "1", "
 @given(data=st.data())
 def test_both_engines_find_the_same(both, examples, data):
     parts = data.draw(st.lists(st.one_of(st.sampled_from(examples), st.text(max_size=20)), min_size=1, max_size=8))
-    text = "".join(part if isinstance(part, str) else part[2] + part[1] + data.draw(st.sampled_from(GLUE)) for part in parts)
+    text = "".join(
+        part if isinstance(part, str) else part[2] + part[1] + data.draw(st.sampled_from(GLUE)) for part in parts
+    )
     native, plain = both
     utf8 = text.encode("utf-8", "surrogatepass")
     assert native.find(utf8) == plain.find(utf8)
@@ -230,8 +232,6 @@ HOSTILE = {
     "nul": "\x00",
     "bracket": "((",
 }
-
-
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))

@@ -12,7 +12,9 @@ from guardai.text.render import hashed, partial, redact
 pytestmark = pytest.mark.usefixtures("engine")
 
 #: What is put between examples: what text has between its words, and what it seldom has.
-BETWEEN = st.sampled_from([" ", "  ", "\n", "\t", ", ", ". ", "; ", '"', "(", ") ", "> ", " = ", " - ", " | ", "\u00a0", " é ", " 电话 "])
+BETWEEN = st.sampled_from(
+    [" ", "  ", "\n", "\t", ", ", ". ", "; ", '"', "(", ") ", "> ", " = ", " - ", " | ", "\u00a0", " é ", " 电话 "]
+)
 
 
 def test_the_name_is_the_last_part_of_the_label():
@@ -107,3 +109,4 @@ def test_a_labelled_value_is_masked_as_a_whole():
     assert masking.value("dataset.salary", 52000) == "5***"
     assert masking.value("other", "x") == "x"
     assert masking.value("pii.name", None) is None
+    assert Masking(lambda _: "token", foreign="pass").value("pii.face", b"\xff\xd8") == "[FACE]"

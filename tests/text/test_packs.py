@@ -26,7 +26,9 @@ def installed(monkeypatch):
     """Other people's packs, as entry points."""
 
     def install(*entries):
-        monkeypatch.setattr(packs.metadata, "entry_points", lambda group: list(entries) if group == "guardai.detectors" else [])
+        monkeypatch.setattr(
+            packs.metadata, "entry_points", lambda group: list(entries) if group == "guardai.detectors" else []
+        )
 
     return install
 
@@ -34,7 +36,9 @@ def installed(monkeypatch):
 BADGE = Detector(label="acme.badge", literals=("BDG-",), pattern=r"BDG-[0-9]{6}", before="A-Za-z0-9", run="")
 
 
-@pytest.mark.parametrize("made", [Pack("acme", (BADGE,)), lambda: Pack("acme", (BADGE,)), lambda: [Pack("acme", (BADGE,))]])
+@pytest.mark.parametrize(
+    "made", [Pack("acme", (BADGE,)), lambda: Pack("acme", (BADGE,)), lambda: [Pack("acme", (BADGE,))]]
+)
 def test_a_pack_of_somebody_else_is_found_by_its_entry_point(installed, made):
     installed(entry("acme", made))
     found = engines.build("python").find(b"badge BDG-123456, XBDG-123456")
@@ -47,7 +51,10 @@ def test_our_packs_need_no_metadata(installed):
 
 
 def test_our_own_entry_points_are_not_loaded_twice(installed):
-    installed(entry("core", AssertionError(), "guardai.text.packs:core"), entry("secrets", AssertionError(), "guardai.text.packs:secrets"))
+    installed(
+        entry("core", AssertionError(), "guardai.text.packs:core"),
+        entry("secrets", AssertionError(), "guardai.text.packs:secrets"),
+    )
     assert [pack.name for pack in packs.installed()] == ["core", "secrets"]
 
 
@@ -78,13 +85,17 @@ def test_a_detector_that_cannot_work_is_refused(change, told):
 
 @pytest.mark.parametrize("then", ["[0-9]+", "[0-9]{2,3}", "a|b", "(a)", ".", "a?", "[0-9"])
 def test_what_follows_a_literal_has_a_fixed_width(then):
-    detector = Detector(label="acme.badge", literals=("BDG-",), pattern="BDG-[0-9]{6}", then=then) if then != "[0-9" else None
+    detector = (
+        Detector(label="acme.badge", literals=("BDG-",), pattern="BDG-[0-9]{6}", then=then) if then != "[0-9" else None
+    )
     with pytest.raises(PackError):
         Program([Pack("acme", (detector or Detector(label="a.b", literals=("BDG-",), pattern="x", then=then),))])
 
 
 def test_a_validator_may_be_a_function(installed):
-    odd = Detector(label="acme.odd", literals=("N:",), pattern="N:(?P<value>[0-9]{3})", validator=lambda v: int(v) % 2 == 1, run="")
+    odd = Detector(
+        label="acme.odd", literals=("N:",), pattern="N:(?P<value>[0-9]{3})", validator=lambda v: int(v) % 2 == 1, run=""
+    )
     installed(entry("acme", Pack("acme", (odd,))))
     found = engines.build("python").find(b"N:123 N:124")
     assert [(start, end) for start, end, *_ in found] == [(2, 5)]
@@ -96,7 +107,9 @@ def test_a_pack_brings_words_of_its_own(installed):
     assert [f[2] for f in scanner.find(b"belmenaar 5551234567 ok 555 1234567 thuis")] == ["pii.phone", "pii.phone"]
 
 
-@pytest.mark.parametrize("text", ["[[detector]]\nlabel = 1\n", "[[detector]]\nlabel='a'\ncolour='red'\n", "[nonsense]\n", "= 1"])
+@pytest.mark.parametrize(
+    "text", ["[[detector]]\nlabel = 1\n", "[[detector]]\nlabel='a'\ncolour='red'\n", "[nonsense]\n", "= 1"]
+)
 def test_a_pack_file_that_is_wrong_says_so(tmp_path, text):
     file = tmp_path / "pack.toml"
     file.write_text(text)

@@ -25,7 +25,10 @@ def test_a_chat_request_is_masked_where_it_has_to_be():
         "messages": [
             {"role": "system", "content": "Be kind."},
             {"role": "user", "content": [{"type": "text", "text": "I am a@b.co"}]},
-            {"role": "assistant", "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": '{"to": "a@b.co"}'}}]},
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": '{"to": "a@b.co"}'}}],
+            },
         ],
     }
     before = json.dumps(request)
@@ -37,12 +40,27 @@ def test_a_chat_request_is_masked_where_it_has_to_be():
 
 
 def test_a_payload_in_which_nothing_is_found_is_the_same_object():
-    for payload in ({"a": [1, "some words", {"b": ("x" * 600, None)}]}, ["plain words here"], "plain words", 7, None, [], {}):
+    for payload in (
+        {"a": [1, "some words", {"b": ("x" * 600, None)}]},
+        ["plain words here"],
+        "plain words",
+        7,
+        None,
+        [],
+        {},
+    ):
         assert redacting().payload(payload) is payload
 
 
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.sampled_from(["a@b.co", "+14155552671", "x a@b.co é"])),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+        st.text(),
+        st.sampled_from(["a@b.co", "+14155552671", "x a@b.co é"]),
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=12), inner, max_size=4)),
     max_leaves=20,
 )
@@ -72,7 +90,12 @@ def test_masking_keeps_the_shape_and_masks_each_leaf_as_its_text(payload):
 def test_a_changed_document_within_a_string_is_valid_json():
     text = '{"card": 4111111111111111, "quote": "\\"a\\u0040b.co\\"", "n": [1.5, null], "deep": "{\\"mail\\": \\"a@b.co\\"}"}'
     masked = redacting().payload({"arguments": text})["arguments"]
-    assert json.loads(masked) == {"card": "[CARD]", "quote": '"[EMAIL]"', "n": [1.5, None], "deep": '{"mail": "[EMAIL]"}'}
+    assert json.loads(masked) == {
+        "card": "[CARD]",
+        "quote": '"[EMAIL]"',
+        "n": [1.5, None],
+        "deep": '{"mail": "[EMAIL]"}',
+    }
 
 
 def test_a_clean_document_within_a_string_keeps_its_form():
@@ -89,11 +112,15 @@ def test_tokens_within_a_document_are_put_back_as_json():
     tokens = Tokens()
     token = tokens.token("secret.private_key", 'line "one"\nline two')
     masking = Masking(lambda _: None, tokens=tokens, resolve=lambda _: True)
-    assert json.loads(masking.payload({"arguments": f'{{"key": "{token}"}}'})["arguments"]) == {"key": 'line "one"\nline two'}
+    assert json.loads(masking.payload({"arguments": f'{{"key": "{token}"}}'})["arguments"]) == {
+        "key": 'line "one"\nline two'
+    }
 
 
 def test_the_key_is_context_for_its_value():
-    masked = redacting().payload({"phone": "5551234567", "order": "5551234567", "mobile": [5551234567], "password": "hunter2X99!"})
+    masked = redacting().payload(
+        {"phone": "5551234567", "order": "5551234567", "mobile": [5551234567], "password": "hunter2X99!"}
+    )
     assert masked == {"phone": "[PHONE]", "order": "5551234567", "mobile": ["[PHONE]"], "password": "[SECRET:GENERIC]"}
 
 
@@ -106,13 +133,26 @@ def test_content_that_stands_as_a_key_is_masked():
 
 
 def test_numbers_in_a_row_stay_numbers():
-    row = [(4111111111111111, 5551234567, 1.5, True, None, datetime.date(2024, 1, 1), Decimal("4111111111111111"), uuid.UUID(int=5))]
+    row = [
+        (
+            4111111111111111,
+            5551234567,
+            1.5,
+            True,
+            None,
+            datetime.date(2024, 1, 1),
+            Decimal("4111111111111111"),
+            uuid.UUID(int=5),
+        )
+    ]
     assert redacting().payload(row) is row
 
 
 def test_types_of_containers_are_kept():
     Point = namedtuple("Point", "x y")
-    masked = redacting().payload({"t": ("a@b.co", 1), "n": Point("a@b.co", 2), "s": {"a@b.co"}, "f": frozenset({"a@b.co"})})
+    masked = redacting().payload(
+        {"t": ("a@b.co", 1), "n": Point("a@b.co", 2), "s": {"a@b.co"}, "f": frozenset({"a@b.co"})}
+    )
     assert masked == {"t": ("[EMAIL]", 1), "n": Point("[EMAIL]", 2), "s": {"[EMAIL]"}, "f": frozenset({"[EMAIL]"})}
     assert type(masked["n"]) is Point
 
@@ -175,7 +215,9 @@ def test_json_that_is_nested_too_deep_is_masked_as_text():
 def test_a_long_message_is_scanned_once(monkeypatch):
     masking, seen = redacting(), []
     find = masking._see_long.__self__.find
-    monkeypatch.setattr(masking._see_long.__self__, "find", lambda data: seen.append(len(data)) or find(data), raising=False)
+    monkeypatch.setattr(
+        masking._see_long.__self__, "find", lambda data: seen.append(len(data)) or find(data), raising=False
+    )
     text = "some long message, never seen before, of many words " * 40
     for _ in range(3):
         masking.payload({"messages": [{"role": "user", "content": text}]})

@@ -11,7 +11,54 @@ from guardai.text import stream as streams
 
 pytestmark = pytest.mark.usefixtures("engine")
 
-BETWEEN = ["", "", " ", " ", "  ", "\n", ", ", ". ", ":", "-", "/", "(", ")", "[", "]", "<", "@", ".", "+", "x", "1", "12", "é", "电话", "\u00a0", "\u202f", "\ud83d", "\udc4d", "\x00", " the quick fox ", "2024-01-15 10:20:30 ", "version 1.2.3.4 ", "a" * 70, "A1b2" * 80, "phone ", "order ", "[EMAIL]", "<EMAIL_1>", "sk-", "eyJ", "-----BEGIN ", "AKIA", "://", "password=", "\\n", "123e4567-e89b-12d3-a456-426614174000"]
+BETWEEN = [
+    "",
+    "",
+    " ",
+    " ",
+    "  ",
+    "\n",
+    ", ",
+    ". ",
+    ":",
+    "-",
+    "/",
+    "(",
+    ")",
+    "[",
+    "]",
+    "<",
+    "@",
+    ".",
+    "+",
+    "x",
+    "1",
+    "12",
+    "é",
+    "电话",
+    "\u00a0",
+    "\u202f",
+    "\ud83d",
+    "\udc4d",
+    "\x00",
+    " the quick fox ",
+    "2024-01-15 10:20:30 ",
+    "version 1.2.3.4 ",
+    "a" * 70,
+    "A1b2" * 80,
+    "phone ",
+    "order ",
+    "[EMAIL]",
+    "<EMAIL_1>",
+    "sk-",
+    "eyJ",
+    "-----BEGIN ",
+    "AKIA",
+    "://",
+    "password=",
+    "\\n",
+    "123e4567-e89b-12d3-a456-426614174000",
+]
 
 
 def through(pieces, masker=None):
@@ -42,7 +89,9 @@ def test_every_kind_survives_single_characters(example):
 @given(data=st.data())
 def test_whatever_is_split_wherever_it_is_the_same_as_the_whole(examples, data):
     parts = data.draw(st.lists(st.one_of(st.sampled_from(examples), st.sampled_from(BETWEEN)), min_size=1, max_size=12))
-    text = "".join(part if isinstance(part, str) else part[2] + part[1] + data.draw(st.sampled_from(BETWEEN)) for part in parts)
+    text = "".join(
+        part if isinstance(part, str) else part[2] + part[1] + data.draw(st.sampled_from(BETWEEN)) for part in parts
+    )
     cuts = data.draw(st.lists(st.integers(1, max(1, len(text))), max_size=30))
     assert through(split(text, cuts)) == mask(text)
 
@@ -89,7 +138,9 @@ def test_a_long_key_is_masked_to_its_end():
     assert masker.feed(" then") + masker.finish() == "[SECRET:ANTHROPIC_KEY] then"
 
 
-@pytest.mark.parametrize("unit", ["a", "7", "word ", "x@", "1 2 ", "é", "电", "4111 ", '{"k":1},', "-", "+1 ", "\u00a0", "AB12 "])
+@pytest.mark.parametrize(
+    "unit", ["a", "7", "word ", "x@", "1 2 ", "é", "电", "4111 ", '{"k":1},', "-", "+1 ", "\u00a0", "AB12 "]
+)
 def test_little_is_held_back_where_nothing_goes_on(unit):
     masker = StreamMasker()
     for _ in range(4000 // len(unit)):

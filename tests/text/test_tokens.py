@@ -64,7 +64,11 @@ def test_a_stream_resolves_as_the_whole_does(data):
     tokens.token("pii.email", "a@b.co")
     tokens.token("pii.phone", "+14155552671")
     parts = data.draw(
-        st.lists(st.sampled_from(["<EMAIL_1>", "< phone_1 >", "<EMAIL_9>", "<", ">", "<<", "a", " ", "x < y", "<b>", "<" + "e" * 70]))
+        st.lists(
+            st.sampled_from(
+                ["<EMAIL_1>", "< phone_1 >", "<EMAIL_9>", "<", ">", "<<", "a", " ", "x < y", "<b>", "<" + "e" * 70]
+            )
+        )
     )
     text = "".join(parts)
     resolver, out, at = tokens.resolver(everything), "", 0

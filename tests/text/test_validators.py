@@ -33,7 +33,10 @@ def test_an_issuer_s_range_says_what_a_number_is(digits, answer):
     assert card_brand(digits) is answer
 
 
-@pytest.mark.parametrize("value", [b"GB29NWBK60161331926819", b"NO9386011117947", b"MT84MALT011000012345MTLCAST001S", b"SA0380000000608010167519"])
+@pytest.mark.parametrize(
+    "value",
+    [b"GB29NWBK60161331926819", b"NO9386011117947", b"MT84MALT011000012345MTLCAST001S", b"SA0380000000608010167519"],
+)
 def test_an_iban_passes_and_its_misprints_do_not(value):
     assert iban(value)
     assert not iban(value[:-1])
@@ -53,7 +56,9 @@ def test_a_social_security_number_is_one_that_is_issued():
         assert not ssn(never)
 
 
-@pytest.mark.parametrize("value", [b"10.0.0.1", b"255.1.1.1", b"0.1.2.3", b"1.2.3", b"01.2.3.4", b"1.2.3.256", b"127.0.0.1"])
+@pytest.mark.parametrize(
+    "value", [b"10.0.0.1", b"255.1.1.1", b"0.1.2.3", b"1.2.3", b"01.2.3.4", b"1.2.3.256", b"127.0.0.1"]
+)
 def test_four_octets_are_an_address_only_if_somebody_has_it(value):
     assert ip4(value) == (value == b"10.0.0.1")
 

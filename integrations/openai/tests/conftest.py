@@ -13,9 +13,6 @@ import openai
 import guardai
 from guardai.testing.model_server import ModelServer
 
-EMAIL = "alice@example.com"
-IBAN = "DE89370400440532013000"
-
 
 @pytest.fixture(autouse=True)
 def _nothing_of_the_machine(monkeypatch, tmp_path):
@@ -133,19 +130,3 @@ def mocked(http):
         return made
 
     return make
-
-
-def sse(*events, done=True):
-    """A body of server-sent events."""
-    lines = []
-    for event in events:
-        if isinstance(event.get("type"), str):
-            lines.append(f"event: {event['type']}")
-        lines.append(f"data: {json.dumps(event)}\n")
-    if done:
-        lines.append("data: [DONE]\n")
-    return ("\n".join(lines) + "\n").encode()
-
-
-def said(content):
-    return [{"role": "user", "content": content}]

@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 @log.callback()
-def _list(  # noqa: PLR0917 - options, which typer passes by name
+def _list(
     context: typer.Context,
     home: Home = None,
     as_json: Json = False,

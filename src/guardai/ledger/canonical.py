@@ -21,13 +21,16 @@ import msgspec
 from guardai.errors import LedgerError
 from guardai.model import Event
 
-__all__ = ["MAX_EVENT", "encode", "encode_plain", "is_plain", "raw", "reduced"]
+__all__ = ["MAX_EVENT", "encode", "encode_plain", "is_plain", "keys_are_ascii", "raw", "reduced"]
 
 #: Bytes. An RFC 6962 leaf in a C2SP entry bundle has at most 65,535; the rest is room for envelopes.
 MAX_EVENT: Final = 60_000
 
 _SAFE: Final = 2**53
 _RAW: Final = msgspec.Raw
+_NESTED: Final = (
+    "body", "content", "decision", "findings", "lineage", "model", "principal", "resource", "trace", "usage"
+)  # fmt: skip
 _MAX_SEEN: Final = 4096
 _seen: dict[int, msgspec.Raw] = {}
 
@@ -45,7 +48,7 @@ def encode(event: Event) -> bytes:
         with contextlib.suppress(AttributeError, TypeError, UnicodeEncodeError):
             if is_plain(event):
                 data = encode_plain(event)
-                if data.isascii() or _keys_are_ascii(event):
+                if data.isascii() or keys_are_ascii(event):
                     if len(data) <= MAX_EVENT:
                         return data
                     raise LedgerError(_too_large(event, len(data)))
@@ -77,11 +80,7 @@ def raw(value: object) -> msgspec.Raw:
 
 def reduced(event: Event, reason: str) -> Event:
     """The same record without what may be too large or unwritable: an outcome must be recorded, however bare."""
-    dropped = [
-        name
-        for name in ("body", "content", "decision", "findings", "lineage", "model", "resource", "trace", "usage")
-        if getattr(event, name) is not None
-    ]
+    dropped = [name for name in _NESTED if name != "principal" and getattr(event, name) is not None]
     try:
         principal: Any = raw(event.principal)
         if len(bytes(principal)) > MAX_EVENT // 4:
@@ -89,7 +88,10 @@ def reduced(event: Event, reason: str) -> Event:
     except LedgerError:
         principal = _RAW(b"{}")
         dropped.append("principal")
-    short: Any = {name: str(_clean(getattr(event, name)))[:512] for name in ("action", "call", "kind", "parent", "session", "status")}
+    short: Any = {
+        name: str(_clean(getattr(event, name)))[:512]
+        for name in ("action", "call", "kind", "parent", "session", "status")
+    }
     return Event(
         **short,
         body={"reduced": cast("object", sorted(dropped)), "why": reason},
@@ -216,11 +218,12 @@ def _list_is_plain(value: Any) -> bool:
     return True
 
 
-def _keys_are_ascii(event: Event) -> bool:
+def keys_are_ascii(event: Event) -> bool:
+    """Whether all keys are; those in a known Raw are anyway. Asked only if something in the event is not."""
     return all(
         _has_ascii_keys(value)
-        for name in event.__struct_fields__
-        if (value := getattr(event, name)) is not None and type(value) in (dict, list, tuple)
+        for name in _NESTED
+        if (value := getattr(event, name)) is not None and type(value) is not _RAW
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import hexlify
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -24,9 +24,14 @@ from guardai.ledger.spool import GENESIS
 from guardai.model import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from guardai.ledger.keys import Trust
 
-__all__ = ["Cursor", "Examined", "Recovered", "examine", "recovered_range"]
+__all__ = ["BREATH", "Cursor", "Examined", "Recovered", "examine", "recovered_range"]
+
+#: Events between two breaths: about 150 µs of work.
+BREATH: Final = 48
 
 _LEAF: Final = hashlib.sha256(b"\0")
 
@@ -93,6 +98,10 @@ class Examined:
     key: bytes | None = None
     ended: bool = False
 
+    def without_lines(self) -> Examined:
+        """The same without the log's text, of which there may be much."""
+        return replace(self, view=replace(self.view, lines=[]))
+
     def data(self, seq: int) -> bytes:
         """The bytes of an event of a log without faults."""
         return self.view.lines[seq - self.view.base].rpartition(b"\t")[0]
@@ -127,13 +136,16 @@ def recovered_range(event: bytes) -> Recovered | None:
         return None
 
 
-def examine(view: LogView, trust: Trust, after: Cursor | None = None) -> Examined:
+def examine(
+    view: LogView, trust: Trust, after: Cursor | None = None, breathe: Callable[[], None] | None = None
+) -> Examined:
     """Checks everything about a spool that it says about itself.
 
     Args:
         view: what is to be examined.
         trust: the root key, and the host's where it is at hand.
         after: where `view` begins, if not at the first event.
+        breathe: called every `BREATH` events, for who wants to give way to other threads.
     """
     if after is None:
         opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
@@ -150,7 +162,7 @@ def examine(view: LogView, trust: Trust, after: Cursor | None = None) -> Examine
         result = Examined(view, after.opening)
     result.tagged = after.key is not None
     result.events = view.base + len(view.lines)
-    own_last = _walk(result, after, trust)
+    own_last = _walk(result, after, trust, breathe)
     _check_certificate(result, own_last)
     _check_heads(result, trust)
     _check_recovered(result)
@@ -181,7 +193,7 @@ def _claims_version(line: bytes) -> int | None:
         return None
 
 
-def _walk(result: Examined, after: Cursor, trust: Trust) -> int:
+def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], None] | None) -> int:
     """Follows the log while everything fits, then has the rest diagnosed; returns the time of the writer's last event."""
     view = result.view
     log, prefix = view.log, view.log + "-"
@@ -220,6 +232,8 @@ def _walk(result: Examined, after: Cursor, trust: Trust) -> int:
             own_last = last
         leaves.append(leaf)
         times.append(last)
+        if breathe is not None and not seq % BREATH:
+            breathe()
     else:
         result.key = key
         return own_last

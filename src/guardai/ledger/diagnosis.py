@@ -100,7 +100,9 @@ class Diagnosis:
             self._fault("inserted", seq)
         if between:
             # Of one lost event this one's `prev` is the hash, which carries the tags across.
-            self.key = step(self.key, bytes.fromhex(link.prev))[1] if self.key is not None and _is_one(between, link) else None
+            self.key = (
+                step(self.key, bytes.fromhex(link.prev))[1] if self.key is not None and _is_one(between, link) else None
+            )
             self.prev = None
         self.garbled = 0
         self._judge(index, seq, link, leaf, tag)

@@ -100,14 +100,17 @@ def open_keys(home: Path, *, create: bool = True) -> Keys:
     layout = Layout(home)
     try:
         if create:
-            layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            layout.keys.mkdir(exist_ok=True, mode=0o700)
         # Where there is a certificate there have been keys: others in their place would only hide the loss.
         create = create and not (layout.keys / "host.cert").exists()
         root_key = _private(layout.keys / "root.key", create=create)
         root = _root_public(layout, root_key)
         host = _private(layout.keys / "host.key", create=create)
         if host is None:
-            raise LedgerError(f"{layout.keys / 'host.key'} is missing; restore it from a backup, or choose another home")
+            raise LedgerError(
+                f"{layout.keys / 'host.key'} is missing; restore it from a backup, or choose another home"
+            )
         # The certificate last: whoever finds it finds everything else, too.
         secret = _secret(layout.keys / "secret", create=create)
         certificate, claims = _host_certificate(layout, root_key, root, host)
@@ -192,9 +195,7 @@ def _private(path: Path, *, create: bool) -> Ed25519PrivateKey | None:
 def _root_public(layout: Layout, key: Ed25519PrivateKey | None) -> bytes:
     path = layout.keys / "root.pub"
     if key is not None and not path.exists():
-        pem = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         publish(path, pem, 0o644)
     root = public_key(path)
     if key is not None and key.public_key().public_bytes_raw() != root:

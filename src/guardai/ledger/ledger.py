@@ -39,7 +39,7 @@ __all__ = ["Ledger", "Mode"]
 Mode = Literal["spool", "signed", "strict"]
 
 #: A log is closed and another opened at this size or age, so that spools can be folded away and keys stay short-lived.
-_ROLL_SIZE: Final = 64 * 1024 * 1024
+_ROLL_SIZE: Final = 32 * 1024 * 1024
 _ROLL_AGE: Final = 30 * 86_400_000_000
 #: Seconds that closing may take altogether. Nothing is lost beyond it: what is not sealed then is sealed later.
 _CLOSE: Final = 2.0
@@ -50,7 +50,14 @@ class Ledger:
     """Records events under a home. Made by `Ledger.open`; safe to use from any thread."""
 
     def __init__(
-        self, layout: Layout, keys: Keys, mode: Mode, about: dict[str, object], projection: Projection | None, *, sealing: bool
+        self,
+        layout: Layout,
+        keys: Keys,
+        mode: Mode,
+        about: dict[str, object],
+        projection: Projection | None,
+        *,
+        sealing: bool,
     ) -> None:
         self._layout = layout
         self._keys = keys
@@ -99,14 +106,18 @@ class Ledger:
             raise LedgerError(f"there is no ledger mode {mode!r}; choose one of {', '.join(get_args(Mode))}")
         if on_full != "fail_closed":
             raise LedgerError(f"on_full can be 'fail_closed', not {on_full!r}")
+        home = home.absolute()
         layout = Layout(home)
         keys = open_keys(home)
         try:
-            layout.spools.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (layout.ledger, layout.spools):
+                folder.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
             raise LedgerError(f"the ledger {layout.spools} cannot be made: {error.strerror or error}") from error
         if not os.access(layout.spools, os.W_OK | os.X_OK):
-            raise LedgerError(f"the ledger {layout.spools} cannot be written by this user; choose another home (GUARDAI_HOME)")
+            raise LedgerError(
+                f"the ledger {layout.spools} cannot be written by this user; choose another home (GUARDAI_HOME)"
+            )
         return cls(layout, keys, mode, {"environment": environment} if environment else {}, projection, sealing=seal)
 
     @property
@@ -246,6 +257,9 @@ class Ledger:
 
     def _rescue(self, event: Event, error: Exception, *, outcome: bool) -> str:
         """An append failed: what can be done about it is done, the rest is raised or counted."""
+        spool = self._spool
+        if outcome and spool is not None and event.id == f"{spool.log}-{spool.last:x}":
+            return event.id  # it is in the file; only its signature or its sync failed
         try:
             if isinstance(error, NewLogNeeded | SpoolLost):
                 # The file is not what was written (SpoolLost): its log ends here and `verify` will say so.
@@ -257,9 +271,7 @@ class Ledger:
                 return self._attend().append(reduced(event, str(error)))
             if outcome and isinstance(error, OSError):
                 return self._append_on_full_disk(event, error)
-        except LedgerError as again:
-            error = again
-        except (OSError, NewLogNeeded, SpoolLost) as again:
+        except Exception as again:  # told or counted below
             error = again
         if outcome:
             self._count_gap(event, error)
@@ -268,7 +280,11 @@ class Ledger:
             raise error
         where = f"{self._layout.home}/ledger"
         told = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
-        hint = "free some space" if isinstance(error, OSError) and error.errno in _FULL else "check that the home can be written"
+        hint = (
+            "free some space"
+            if isinstance(error, OSError) and error.errno in _FULL
+            else "check that the home can be written"
+        )
         raise LedgerError(f"the event could not be recorded under {where}: {told}; nothing was done; {hint}") from error
 
     def _append_on_full_disk(self, event: Event, error: OSError) -> str:
@@ -307,6 +323,8 @@ class Ledger:
 
     def _after_fork(self) -> None:
         """In the child: everything that was the parent's is given up; the descriptors are closed already."""
+        if self._aside is not None:
+            self._aside._after_fork()
         spool = self._spool
         if spool is not None:
             self._parent = (spool.log, spool.last)

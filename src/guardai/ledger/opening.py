@@ -85,7 +85,11 @@ def read_opening(event: bytes, log: str, trust: Trust) -> Opening:
     try:
         host = check(body.host, trust.root, "host")
         process = check(body.certificate, bytes.fromhex(host.key), "process")
-        if opening.kind != "log.open" or process.log != log or not process.since <= opening.ts < process.until <= host.until:
+        if (
+            opening.kind != "log.open"
+            or process.log != log
+            or not process.since <= opening.ts < process.until <= host.until
+        ):
             raise CertificateError("the certificate is for another log or time")
     except CertificateError:
         return Opening(None, None, ratchet, parent)

@@ -60,7 +60,9 @@ def create_table(store: sqlite3.Connection, projection: Projection, schema: str 
         )
 
 
-def insert_rows(store: sqlite3.Connection, projection: Projection, events: Iterable[bytes], schema: str = "main") -> None:
+def insert_rows(
+    store: sqlite3.Connection, projection: Projection, events: Iterable[bytes], schema: str = "main"
+) -> None:
     """Adds the rows of these events."""
     marks = ", ".join("?" * len(projection.columns))
     sql = f"INSERT OR IGNORE INTO {schema}.{projection.name} VALUES ({marks})"  # noqa: S608 - names are checked above
@@ -83,7 +85,8 @@ def catch_up(store: sqlite3.Connection, projection: Projection, most: int) -> bo
     row = store.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
     start = row[0] if row else 0
     events = [
-        data for (data,) in store.execute("SELECT bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?", (start, most))
+        data
+        for (data,) in store.execute("SELECT bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?", (start, most))
     ]
     if events or not row:
         insert_rows(store, projection, events)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -54,16 +55,23 @@ class LogView:
     heads_end: int
     bad_heads: int
 
+    def newest(self) -> int:
+        """The last event here that a head covers, whether or not the head holds; -1 if there is none."""
+        stop = self.base + len(self.lines)
+        return max((head.seq for head in self.heads if self.base <= head.seq < stop), default=-1)
+
     def upto(self, seq: int) -> LogView:
-        """The same without the lines after event `seq`."""
+        """The same without lines and heads after event `seq`."""
         lines = self.lines[: seq + 1 - self.base]
         left = sum(len(line) + 1 for line in self.lines[len(lines) :])
-        return LogView(
-            self.log, self.base, lines, 0, self.end - left, self.heads, self.heads_end, self.bad_heads
-        )
+        heads = list(takewhile(lambda head: head.seq <= seq, self.heads))
+        later = sum(len(head.line()) for head in self.heads[len(heads) :])
+        return replace(self, lines=lines, torn=0, end=self.end - left, heads=heads, heads_end=self.heads_end - later)
 
 
-def read_log(layout: Layout, log: str, *, base: int = 0, offset: int = 0, heads_offset: int = 0) -> LogView | None:
+def read_log(
+    layout: Layout, log: str, *, base: int = 0, offset: int = 0, heads_offset: int = 0, limit: int = -1
+) -> LogView | None:
     """Reads a log that may be growing meanwhile; None if there is no spool.
 
     The heads come first: a head is signed after its events were written, so whatever it covers is in the spool then.
@@ -74,28 +82,28 @@ def read_log(layout: Layout, log: str, *, base: int = 0, offset: int = 0, heads_
         base: the position of the event at `offset`.
         offset: where to begin in the spool.
         heads_offset: where to begin in the heads.
+        limit: bytes of the spool to read; -1 is all.
     """
     content = _read(layout.heads(log), heads_offset)
     heads, bad = parse_heads(content or b"")
     heads_end = heads_offset + (content or b"").rfind(b"\n") + 1
-    content = _read(layout.spool(log), offset)
+    content = _read(layout.spool(log), offset, limit)
     if content is None:
         return None
     lines = content.split(b"\n")
     rest = lines.pop()
-    if len(rest.partition(b"\t")[2]) > TAG_HEX:
+    if limit < 0 and len(rest.partition(b"\t")[2]) > TAG_HEX:
         # More than a line that was cut short can hold: it was whole, and its end was altered.
         lines.append(rest)
         rest = b""
-    torn = len(rest)
-    return LogView(log, base, lines, torn, offset + len(content) - torn, heads, heads_end, bad)
+    return LogView(log, base, lines, len(rest), offset + len(content) - len(rest), heads, heads_end, bad)
 
 
-def _read(path: Path, offset: int) -> bytes | None:
+def _read(path: Path, offset: int, limit: int = -1) -> bytes | None:
     try:
         with path.open("rb", buffering=0) as file:
             if offset:
                 file.seek(offset)
-            return file.read()
+            return file.read(limit)
     except FileNotFoundError:
         return None

@@ -212,7 +212,7 @@ class SealedAudit:
         except (sqlite3.Error, OverflowError):
             return
 
-    def _check_event(self, leaf: int, n: Any, seq: Any, ts: Any, data: Any, tag: Any) -> None:  # noqa: PLR0917 - a row
+    def _check_event(self, leaf: int, n: Any, seq: Any, ts: Any, data: Any, tag: Any) -> None:
         hashed = leaf_hash(data) if isinstance(data, bytes) else b""
         attested = self._attested
         true = hashed if attested is None else attested[leaf] if leaf < len(attested) else b""
@@ -334,7 +334,8 @@ class SealedAudit:
     def _tags(self, state: LogState, found: Recovered) -> list[bytes]:
         number = next(n for n, one in self._by_number.items() if one is state)
         rows = self.db.execute(
-            "SELECT tag FROM events WHERE log = ? AND seq BETWEEN ? AND ? ORDER BY seq", (number, found.first, found.last)
+            "SELECT tag FROM events WHERE log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+            (number, found.first, found.last),
         )
         return [tag if isinstance(tag, bytes) else b"" for (tag,) in rows]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardai.ledger import forks, liveness
 from guardai.ledger.adopt import adopt
-from guardai.ledger.chain import Cursor, Examined, examine
+from guardai.ledger.chain import BREATH, Cursor, Examined, examine
 from guardai.ledger.keys import Trust
 from guardai.ledger.layout import Layout, replace
 from guardai.ledger.merkle import Tree
@@ -37,14 +37,16 @@ if TYPE_CHECKING:
     from guardai.ledger.heads import Head
     from guardai.ledger.keys import Keys
     from guardai.ledger.projection import Projection
+    from guardai.ledger.reading import LogView
 
 __all__ = ["SealError", "forget_in_child", "seal"]
 
 #: Events of one transaction: at most 50 ms, so that a fork does not wait long.
 _BATCH: Final = 2_000
-#: Events between two pauses of a courteous sealer. The interpreter lock changes hands only every 5 ms by itself, and a
+#: Bytes of a log that is being written which are looked at together: bounds the memory of a process that writes fast.
+_CHUNK: Final = 4 * 1024 * 1024
+#: A courteous sealer pauses every few events. The interpreter lock changes hands only every 5 ms by itself, and a
 #: caller's append needs it twice: without pauses a background fold would cost callers milliseconds.
-_COURTESY: Final = 48
 _PAUSE: Final = 0.0004
 #: So many of the newest checkpoints are kept.
 _CHECKPOINTS: Final = 256
@@ -139,19 +141,21 @@ class _Sealer:
     def run(self) -> bool:
         logs = sorted(path.name.removesuffix(".jsonl") for path in self.layout.spools.glob("*.jsonl"))
         self._read_rows(logs)
-        complete = True
         for log in logs:
             if self._out_of_time():
                 return False
-            complete = self._gather(log) and complete
-            if sum(pending.stop - pending.start for pending in self.queue) >= _BATCH:
-                complete = self._flush() and complete
-        complete = self._flush() and complete
+            self._gather(log)
+            if sum(pending.stop - pending.start for pending in self.queue) >= _BATCH and not self._flush():
+                return False
+        if not self._flush():
+            return False
         self._clear_away(logs)
-        return self._project() and complete
+        return self._project()
 
     def _out_of_time(self) -> bool:
-        return (self.deadline is not None and time.monotonic() > self.deadline) or (self.stop is not None and self.stop())
+        return (self.deadline is not None and time.monotonic() > self.deadline) or (
+            self.stop is not None and self.stop()
+        )
 
     def _read_rows(self, logs: list[str]) -> None:
         if logs and self.layout.store.exists():
@@ -161,76 +165,92 @@ class _Sealer:
                     if row is not None:
                         self.rows[log] = row
 
-    def _gather(self, log: str) -> bool:
-        """Queues what may be folded of one log; False if it holds something that may not be folded now."""
+    def _gather(self, log: str) -> None:
+        """Queues what may be folded of one log. What may not be is left where it is: `verify` says why."""
         try:
             fd = liveness.open_tracked(self.layout.spool(log), os.O_RDWR | os.O_APPEND)
         except OSError:
-            return False
+            return
         try:
             if not liveness.try_lock(fd):
-                return self._gather_live(log)
+                self._gather_live(log)
+                return
             try:
-                return self._gather_dead(log, fd)
+                self._gather_dead(log, fd)
             finally:
                 liveness.unlock(fd)
         finally:
             liveness.close(fd)
 
-    def _gather_live(self, log: str) -> bool:
-        """What is new under the newest head of a log that is being written."""
+    def _gather_live(self, log: str) -> None:
+        """What is under the newest head of a log that is being written, a few megabytes at a time."""
         place = str(self.layout.spool(log))
-        after = _known.get(place)
-        if after is None:
-            view = read_log(self.layout, log)
-        else:
-            view = read_log(
-                self.layout, log, base=after.events, offset=after.offset, heads_offset=after.heads_offset
-            )
-        if view is None:
-            return True
-        newest = max((head.seq for head in view.heads), default=-1)
-        if newest < view.base:
-            return True
-        examined = examine(view.upto(newest), self.trust, after)
-        cursor = examined.cursor()
-        if cursor is None or examined.signed != newest:
-            return False
-        if len(_known) > _MOST_KNOWN:
-            _known.clear()
-        if not self._enqueue(examined):
-            # Begun elsewhere than the store is, or torn from it: the next time from the start.
-            _known.pop(place, None)
-            return after is None or self._gather_live(log)
-        _known[place] = cursor
-        return True
+        target: int | None = None
+        while True:
+            after = _known.get(place)
+            view = self._read_on(log, after, _CHUNK)
+            if view is not None and view.newest() < 0 and view.heads:
+                view = self._read_on(log, after, -1)  # large events, few heads
+            if view is None or view.newest() < 0:
+                return
+            if target is None:
+                target = max(head.seq for head in view.heads)
+            newest = view.newest()
+            examined = examine(view.upto(newest), self.trust, after, self._breathe)
+            cursor = examined.cursor()
+            if cursor is None or examined.signed != newest:
+                return
+            if not self._enqueue(examined, after):
+                if after is None:
+                    return
+                # What is known of it is of another time than the store: once more from its start.
+                del _known[place]
+                continue
+            if len(_known) > _MOST_KNOWN:
+                _known.clear()
+            _known[place] = cursor
+            if newest >= target or not self._flush():
+                return
 
-    def _gather_dead(self, log: str, fd: int) -> bool:
+    def _read_on(self, log: str, after: Cursor | None, limit: int) -> LogView | None:
+        if after is None:
+            return read_log(self.layout, log, limit=limit)
+        return read_log(
+            self.layout, log, base=after.events, offset=after.offset, heads_offset=after.heads_offset, limit=limit
+        )
+
+    def _breathe(self) -> None:
+        if self.courteous:
+            time.sleep(_PAUSE)
+
+    def _gather_dead(self, log: str, fd: int) -> None:
         """Everything of a log that nobody writes any more, after its end has been signed."""
         _known.pop(str(self.layout.spool(log)), None)
-        view = read_log(self.layout, log)
-        if view is None:
-            return True
-        examined = examine(view, self.trust)
-        row = self.rows.get(log)
-        if row is not None and row.events > examined.events:
-            return False  # cut off below what has been sealed of it: `verify` says `truncated`
-        if not examined.faults and not examined.ended and adopt(self.layout, self.keys, examined, fd):
+        for attempt in ("as it is", "adopted"):
             view = read_log(self.layout, log)
             if view is None:
-                return True
-            examined = examine(view, self.trust)
-        return bool(examined.ended) and self._enqueue(examined)
+                return
+            examined = examine(view, self.trust, None, self._breathe)
+            row = self.rows.get(log)
+            if examined.faults or (row is not None and row.events > examined.events):
+                return
+            if examined.ended:
+                self._enqueue(examined, None)
+                return
+            if attempt == "adopted" or not adopt(self.layout, self.keys, examined, fd):
+                return
 
-    def _enqueue(self, examined: Examined) -> bool:
-        log, head = examined.view.log, examined.head
+    def _enqueue(self, examined: Examined, after: Cursor | None) -> bool:
+        """Queues what the store does not have yet; False if the store and this do not meet."""
+        log, head, base = examined.view.log, examined.head, examined.view.base
         row = self.rows.get(log)
         start = row.events if row is not None else 0
-        base = examined.view.base
-        if head is None or start < base or start > examined.events:
+        if head is None or not base <= start <= examined.events:
             return False
-        if row is not None and start > base and examined.leaf(start - 1).hex() != row.hash:
-            return False  # two copies of one log: `verify` says `differs`
+        if row is not None:
+            meets = after.prev if after is not None and start == base else examined.leaf(start - 1).hex()
+            if meets != row.hash:
+                return False  # two copies of one log: `verify` says `differs`
         if start <= examined.signed:
             self.queue.append(_Pending(examined, head, start, examined.signed + 1))
         if examined.ended:
@@ -287,8 +307,8 @@ class _Sealer:
         def rows() -> Iterator[tuple[int, int, int, int, bytes, bytes | None]]:
             ahead = size - pending.start
             for seq in range(pending.start, stop):
-                if self.courteous and not seq % _COURTESY:
-                    time.sleep(_PAUSE)
+                if not seq % BREATH:
+                    self._breathe()
                 # Under a signed head a tag proves nothing more; of a recovered event it is the evidence.
                 tag = examined.tag(seq) if kept and any(seq in one for one in kept) else None
                 yield ahead + seq, n, seq, examined.time(seq), examined.data(seq), tag
@@ -298,8 +318,11 @@ class _Sealer:
             "INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)",
             (n, pending.log, stop, examined.leaf(stop - 1).hex(), int(examined.ended and stop == pending.stop)),
         )
+        self.rows[pending.log] = LogRow(n, stop, examined.leaf(stop - 1).hex(), examined.ended and stop == pending.stop)
         # The newest head of a key covers what its older ones did.
-        heads = {head.by: head for head in sorted(examined.view.heads, key=lambda head: head.seq) if head.seq < pending.stop}
+        heads = {
+            head.by: head for head in sorted(examined.view.heads, key=lambda head: head.seq) if head.seq < pending.stop
+        }
         for head in heads.values():
             db.execute("DELETE FROM heads WHERE log = ? AND by = ?", (n, head.by))
             db.execute(
@@ -335,6 +358,14 @@ class _Sealer:
         except (NoteError, UnicodeDecodeError) as error:
             raise SealError(f"the checkpoint on file does not hold: {error}") from error
 
+    def _file_lags(self) -> bool:
+        """Whether a sealer died, or had to wait for a reader, before it could move the checkpoint on file forward."""
+        if not self.layout.store.exists():
+            return False
+        held = self._checkpoint_on_file()
+        with _at_the_store(self.layout) as store:
+            return store.size() > (held.size if held is not None else 0)
+
     def _settle(self, store: Store, note: str) -> bool:
         """Moves everything into the main file, then the checkpoint on file forward."""
         busy = store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -362,7 +393,7 @@ class _Sealer:
 
     def _clear_away(self, logs: list[str]) -> None:
         """Removes spools that the store alone holds now, and what a death left half-made."""
-        if self.ended:
+        if self.ended or self._file_lags():
             with _at_the_store(self.layout) as store:
                 note = store.newest()
                 settled = note is not None and self._settle(store, note)

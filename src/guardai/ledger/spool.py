@@ -29,7 +29,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardai.ledger import liveness
-from guardai.ledger.canonical import MAX_EVENT, encode, encode_plain, is_plain
+from guardai.ledger.canonical import MAX_EVENT, encode, encode_plain, is_plain, keys_are_ascii
 from guardai.ledger.certs import key_id
 from guardai.ledger.heads import sign_head
 from guardai.ledger.layout import Layout
@@ -121,7 +121,8 @@ class Spool:
         now = time_ns() // 1000
         certificate = keys.certify_log(private.public_key().public_bytes_raw(), log, now)
         self = cls(layout, log, private, mode, now + (keys.claims.until - now) // 2)
-        draft = self.path.with_name(f".{log}.draft")
+        # Windows does not rename an open file.
+        draft = self.path if os.name == "nt" else self.path.with_name(f".{log}.draft")
         try:
             self._fd = liveness.open_tracked(draft, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
             if not liveness.try_lock(self._fd):
@@ -142,7 +143,8 @@ class Spool:
                 body["parent"] = {"log": parent[0], "seq": parent[1]}
             self.append(record("log.open", body))
             self.opened = self._state[4]
-            draft.rename(self.path)
+            if draft != self.path:
+                draft.rename(self.path)
         except BaseException:
             self.abandon()
             draft.unlink(missing_ok=True)
@@ -191,7 +193,7 @@ class Spool:
             data = encode_plain(event) if is_plain(event) else encode(event)
         except (AttributeError, TypeError, ValueError, RecursionError):
             data = encode(event)
-        if len(data) > MAX_EVENT or not data.isascii():
+        if len(data) > MAX_EVENT or not (data.isascii() or keys_are_ascii(event)):
             data = encode(event)
         hasher = _LEAF.copy()
         hasher.update(data)

@@ -99,6 +99,8 @@ def open_store(path: Path) -> Iterator[Store]:
         StoreVersionError: it is of another version.
         sqlite3.Error: it cannot be opened.
     """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     db = _Connection(os.fspath(path), timeout=_TIMEOUT, isolation_level=None)
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -161,6 +163,9 @@ def read_store(path: Path, *, gated: bool = True) -> Iterator[Store | None]:
         stack.callback(db.close)
         db.execute("PRAGMA query_only = ON")
         version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+            yield None  # whoever wanted to make it died first
+            return
         if version != VERSION:
             raise StoreVersionError(f"the store is of version {version}, this guardai reads version {VERSION}")
         db.execute("BEGIN")

@@ -310,7 +310,7 @@ def _joins(node: Any) -> Iterator[Any]:
     for part in (node.this, node.args.get("from_"), *(node.args.get("using") or ())):
         table = part.this if isinstance(part, exp.From) else part
         for holder in (part, table):
-            if holder is not None:
+            if isinstance(holder, exp.Expression):
                 yield from holder.args.get("joins") or ()
 
 

@@ -75,6 +75,16 @@ _current: Scanner | None = None
 _folder: Path | None = None
 
 
+def _renew() -> None:
+    """In a forked child another thread of the parent may have held it, and is not there to let go."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 def configure(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
     """Where compiled databases are kept from one process to the next. None: nowhere. It takes effect at the next compile."""
     global _folder

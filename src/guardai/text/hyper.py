@@ -39,14 +39,12 @@ class HyperEngine:
         self._error = hyperscan.error
         self._scratch_type = hyperscan.Scratch
         self._database = _database(hyperscan, program, folder)
-        self._first = hyperscan.Scratch(self._database)
-        self._lock = threading.Lock()
         self._threads = threading.local()
         self._run = self._database.scan
 
     def _scratch(self) -> Any:
-        with self._lock:  # the one that is cloned must not be in use, and it never is
-            scratch = self._threads.scratch = self._first.clone()
+        """The thread's own."""
+        scratch = self._threads.scratch = self._scratch_type(self._database)
         return scratch
 
     def scan(self, data: bytes) -> list[tuple[int, int, int]]:

@@ -54,7 +54,7 @@ def judge(
     judges, runs, size = program.judges, program.runs, len(data)
     ends: dict[int, int] = {}
     still_open, seen = size, low
-    last_to, last_anchor = -1, -1
+    last_to, last_anchor, unsorted = -1, -1, False
     for to, anchor, start in hits:
         decide = judges[anchor]
         if decide is not None:
@@ -91,13 +91,15 @@ def judge(
                 if bounds[1] > low:
                     raws.append((*bounds, _IP_RANK, "pii.ip", 0.9))
             else:
+                unsorted = True
                 later.append((kinds.run_start(data, to - 1), _IP4 if found4 else _IP6, to - 1))
     found = _joined(raws) if raws else []
     if found and found[0][0] < low:
         # Not to be: what begins before `low` was reported with it. If it was not, at least the rest is.
         found[0] = (low, *found[0][1:])
     if later:
-        found = _in_gaps(program, data, found, sorted(set(later)), low, wall)
+        # Numbers come in the order of the text, and once.
+        found = _in_gaps(program, data, found, sorted(set(later)) if unsorted else later, low, wall)
     return found, still_open
 
 
@@ -120,7 +122,7 @@ def _joined(raws: list[Raw]) -> list[Found]:
     return found
 
 
-def _in_gaps(  # noqa: PLR0917 -- on the hot path, where a keyword costs
+def _in_gaps(
     program: Program, data: bytes, found: list[Found], later: list[tuple[int, int, int]], low: int, wall: int
 ) -> list[Found]:
     result: list[Found] = []

@@ -91,8 +91,12 @@ class Masking:
         """
         if value is None or value == "" or self.owed(label) is None:
             return value
-        made = self.replace(label, value if type(value) is str else self._as_text(value))
-        return value if made is None else made
+        text = value if type(value) is str else self._as_text(value)
+        if text is None:  # bytes that are no text have no first letter and no last four digits
+            self.found[label] = self.found.get(label, 0) + 1
+            self.masked[label] = "redact"
+            return render.redact(label)
+        return self.replace(label, text)
 
     def replace(self, label: str, value: str) -> str | None:
         """What a value found under `label` becomes; None if it may pass. It is counted."""

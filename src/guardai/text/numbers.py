@@ -134,9 +134,12 @@ def _ssn(data: bytes, start: int, wall: int, limit: int) -> Number | None:
 def hopeless(data: bytes, start: int, to: int) -> bool:
     """Whether a run of digits and separators from `start` on, seen before `to`, holds no number for sure.
 
-    That is so where a letter continues its last group, and what comes before has fewer than six digits: most parts of
-    hexadecimal numbers. (After an x an extension follows.)
+    That is so for a date (2024-01-15 and what is neither digit nor separator), and where a letter continues its last
+    group and what comes before has fewer than six digits: most parts of hexadecimal numbers. (After an x an extension
+    follows.)
     """
+    if to - start == 11 and data[start + 4] == 0x2D == data[start + 7] and data[start : start + 2] in _CENTURIES:
+        return data[to - 1] not in _FIGURES
     if data[to - 1] not in _LETTERS:
         return False
     last = to - 1
@@ -145,6 +148,7 @@ def hopeless(data: bytes, start: int, to: int) -> bool:
     return len(data[start:last].translate(None, _NOISE)) < 6
 
 
+_CENTURIES: Final = (b"19", b"20")
 _FIGURES: Final = frozenset(b"0123456789")
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWYZ_abcdefghijklmnopqrstuvwyz")
 
@@ -245,7 +249,7 @@ _CLOSED: Final = frozenset(b"\"'`;\n\r\t<>|]}")
 _BAD_AFTER: Final = re.compile(rb"[0-9A-Za-z_]|[.,:/%][0-9]|%| ?(?:[$%]|\xe2\x82\xac|USD|EUR|kg|km|GB|MB|ms|px)")
 
 
-def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: int) -> int:  # noqa: PLR0917
+def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: int) -> int:
     """Where the phone number `start:end` ends with its extension, if it has `low` to `high` digits; otherwise -1."""
     count = len(data[start:end].translate(None, _NOISE))
     while count > high:  # the last group is another number's
@@ -262,7 +266,7 @@ def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: in
     return tail.end() if tail and tail.end() > end else (-1 if _BAD_AFTER.match(data, end, limit) else end)
 
 
-def contextual(data: bytes, start: int, end: int, wall: int, limit: int, words: Words) -> Span | None:  # noqa: PLR0917
+def contextual(data: bytes, start: int, end: int, wall: int, limit: int, words: Words) -> Span | None:
     """What the digits at `start:end` begin, judged with what stands around them.
 
     Args:

@@ -30,7 +30,8 @@ _VERBS: Final = {
 _NAME: Final = re.compile(r"/[^/]*[^a-z_/][^/]*")
 #: Headers that carry no content, or that carry the caller's credentials to the provider.
 _HEADERS: Final = re.compile(
-    r"(?i)accept|authorization|api-key|x-api-key|cookie|content-type|idempotency-key|openai-.*|x-stainless-.*"
+    r"(?i)accept|authorization|api-key|x-api-key|cookie|content-type|idempotency-key|openai-(beta|organization|project)"
+    r"|x-stainless-(helper-method|poll-helper|custom-poll-interval|raw-response)"
 )
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
