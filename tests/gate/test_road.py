@@ -219,6 +219,10 @@ class TestStream:
             assert self.feed(ticket, f"Write to {MAIL} today, please.", size) == whole
         assert MAIL not in whole
 
+    def test_stream_that_begins_like_a_token_passes(self, started):
+        ticket = opened(Call("llm.generate", MODEL, payload={"m": f"write to {MAIL}"}))
+        assert self.feed(ticket, "<b>bold</b>", 1) == "<b>bold</b>"
+
     @pytest.mark.parametrize("size", [1, 3, 100])
     def test_token_split_over_chunks_is_reidentified(self, started, size):
         ticket = opened(Call("llm.generate", MODEL, payload={"m": f"write to {MAIL}"}))

@@ -87,6 +87,8 @@ class StreamMasker:
         try:
             if self._resolver is not None:
                 chunk = self._resolver.feed(chunk)
+                if not chunk:
+                    return ""  # the beginning of a token, perhaps
             return self._advance(chunk.encode("utf-8", "surrogatepass"))
         except BaseException:
             self._fail()
