@@ -12,6 +12,7 @@ import decimal
 import enum
 import fractions
 import uuid
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -71,9 +72,10 @@ class Tree:
 
     def _visit(self, foreign: str) -> None:
         nodes, parents, leaves = self._nodes, self._parents, self.leaves
-        stack: list[tuple[int, str]] = [(0, "")]
-        while stack:
-            place, named = stack.pop()
+        # In the order of the payload, so that the first address is <EMAIL_1>.
+        queue: deque[tuple[int, str]] = deque([(0, "")])
+        while queue:
+            place, named = queue.popleft()
             node = nodes[place]
             depth = parents[place][2] + 1
             if depth > MAX_DEPTH + 1:
@@ -97,15 +99,15 @@ class Tree:
                     if value:
                         parents.append((place, key, depth))
                         nodes.append(value)
-                        stack.append((len(nodes) - 1, name))
+                        queue.append((len(nodes) - 1, name))
                 elif kind is int:
                     # A number with a name may be a phone's; one without, in a row, is a number.
                     if name and 99_999 < abs(value) < 10**20:
                         leaves.append((place, key, value, name, False))
                 elif kind not in _PLAIN:
-                    self._other((place, key, name, depth), value, stack, foreign)
+                    self._other((place, key, name, depth), value, queue, foreign)
 
-    def _other(self, at: tuple[int, Any, str, int], value: Any, stack: list[tuple[int, str]], foreign: str) -> None:
+    def _other(self, at: tuple[int, Any, str, int], value: Any, queue: deque[tuple[int, str]], foreign: str) -> None:
         """A leaf or container of a rarer type."""
         place, key, name, depth = at
         if isinstance(value, enum.Enum):
@@ -116,7 +118,7 @@ class Tree:
         elif isinstance(value, dict | list | tuple | set | frozenset):
             self._parents.append((place, key, depth))
             self._nodes.append(value)
-            stack.append((len(self._nodes) - 1, name))
+            queue.append((len(self._nodes) - 1, name))
         elif not isinstance(value, _PASSING) and foreign != "pass":
             raise PayloadError(
                 f"the payload holds an object of type {type(value).__name__}, which cannot be looked into"
