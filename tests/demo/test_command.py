@@ -161,7 +161,7 @@ def test_for_people_it_prints_pages_and_names_a_temporary_home(tmp_path):
 
 
 def test_an_output_that_knows_no_arrows_gets_question_marks(tmp_path):
-    ran = demo(tmp_path, PYTHONIOENCODING="ascii")
+    ran = demo(tmp_path, PYTHONIOENCODING="ascii", COLUMNS="160")
     assert ran.returncode == 0, ran.stderr
     assert "? token" in ran.stdout
 

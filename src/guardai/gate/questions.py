@@ -10,9 +10,11 @@ import msgspec
 from guardai.model import Decision, Destination, Mask, Principal, Reveal
 
 if TYPE_CHECKING:
+    from guardai.gate.plan import Context, Plan
+    from guardai.gate.run import Run
     from guardai.policy import Engine
 
-__all__ = ["Owed", "decision_raw"]
+__all__ = ["Owed", "Scene", "decision_raw"]
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
@@ -30,7 +32,7 @@ class Owed:
         engine: Engine,
         principal: Principal,
         to: Destination,
-        context: dict[str, str | int | bool | tuple[str, ...]],
+        context: Context,
     ) -> None:
         self._engine = engine
         self._principal = principal
@@ -54,15 +56,40 @@ class Owed:
         return tuple(sorted({p for label in labels if label in self._answers for p in self._answers[label].policies}))
 
 
-_RAW: dict[tuple[Decision, str, str], msgspec.Raw] = {}
+class Scene:
+    """What the calls of one kind in one session share, until the session sees a new label.
+
+    Attributes:
+        plan, engine: what it was made from; another of either makes another scene.
+        context: of the questions.
+        owed, back: the masks owed on the way there and on the way back.
+        decision: of a call that brings no labels and no facts of its own; None until it is known.
+    """
+
+    __slots__ = ("back", "context", "decision", "engine", "owed", "plan")
+
+    def __init__(self, engine: Engine, plan: Plan, run: Run, region: str) -> None:
+        session = run.session
+        self.engine = engine
+        self.plan = plan
+        self.context: Context = {**run.context, **plan.facts}
+        self.owed = Owed(engine, session.principal, plan.to, self.context)
+        back = Destination(session.audience, "", region or "unknown", "internal")
+        self.back = Owed(engine, session.principal, back, self.context)
+        self.decision: Decision | None = None
+
+
+#: id(decision) → the decision itself, which keeps the id taken, and its encoding.
+_RAW: dict[tuple[int, str, str], tuple[Decision, msgspec.Raw]] = {}
 
 
 def decision_raw(decision: Decision, bundle: str, mode: str, masks: dict[str, str], by: tuple[str, ...]) -> msgspec.Raw:
     """The `decision` of an event, encoded; kept where nothing was masked, because then it is the same every time."""
+    key = (id(decision), bundle, mode)
     if not masks:
-        raw = _RAW.get((decision, bundle, mode))
-        if raw is not None:
-            return raw
+        kept = _RAW.get(key)
+        if kept is not None:
+            return kept[1]
     fields: dict[str, object] = {
         "bundle": bundle,
         "effect": decision.effect,
@@ -78,5 +105,5 @@ def decision_raw(decision: Decision, bundle: str, mode: str, masks: dict[str, st
     if not masks:
         if len(_RAW) > 4096:
             _RAW.clear()
-        _RAW[(decision, bundle, mode)] = raw
+        _RAW[key] = (decision, raw)
     return raw

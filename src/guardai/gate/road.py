@@ -34,7 +34,7 @@ from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
 from guardai.gate.flow import Flow
 from guardai.gate.plan import Context, Plan, Plans
-from guardai.gate.questions import Owed, decision_raw
+from guardai.gate.questions import Owed, Scene, decision_raw
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
 from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["Gate", "Phase", "Ticket"]
 
 _log: Final = logging.getLogger("guardai")
+#: Kinds of call that a session keeps the scenes of.
+_SCENES: Final = 1024
 _RECORDED: Final = Decision("allow", reason="the application's own call, recorded")
 
 
@@ -76,6 +78,15 @@ class Gate:
         self.emit = emit
         self.key = key
         self.acting = acting
+
+    def scene(self, run: Run, plan: Plan) -> Scene:
+        """What the calls of this kind share in this session."""
+        scene = run.scenes.get(id(plan))
+        if scene is None or scene.plan is not plan or scene.engine is not self.engine:
+            if len(run.scenes) > _SCENES:
+                run.scenes = {}
+            scene = run.scenes[id(plan)] = Scene(self.engine, plan, run, self.settings.region)
+        return scene
 
     def open(self, call: Call, run: Run | None = None) -> Ticket:
         """Takes a call through inspection, decision, masking and the record of its intent.
@@ -106,8 +117,8 @@ class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
 
     __slots__ = (
-        "__weakref__", "_back", "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_plan", "_policies",
-        "_started", "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "rows", "run",
+        "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_plan", "_policies", "_scene", "_started",
+        "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "rows", "run",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
@@ -117,7 +128,7 @@ class Ticket:
         self._masks: dict[str, str] = {}
         self._policies: tuple[str, ...] = ()
         self._commit: dict[str, object] | None = None
-        self._back: Owed | None = None
+        self._scene: Scene | None = None
         #: None until the call has been understood, and for good if it could not be.
         self._plan: Plan | None = None
         self._done: dict[str, object] = {}
@@ -178,45 +189,37 @@ class Ticket:
         plan = self._plan = gate.plans.of(call)
         if run.session.principal.kind == "App" and gate.settings.app_calls != "govern":
             return  # recorded, neither decided nor masked: the application's own business
-        context: Context = {**run.context, **plan.facts}
-        if call.facts:
-            context.update(call.facts)
-        owed = Owed(gate.engine, run.session.principal, plan.to, context)
+        scene = self._scene = gate.scene(run, plan)
+        own: Context = dict(call.facts)
         if call.payload is not None:
-            masking = Masking(owed, tokens=run.tokens, key=gate.key, foreign=_foreign(owed))
+            masking = Masking(scene.owed, tokens=run.tokens, key=gate.key, foreign=_foreign(scene.owed))
             self.payload = masking.payload(call.payload)
             self._found(masking.found, masking.masked)
+            self._policies = scene.owed.policies(masking.masked)
             if masking.found:
-                context["labels"] = tuple(sorted(masking.found))
-            self._policies = owed.policies(masking.found)
+                own["labels"] = tuple(sorted(masking.found))
         if call.opaque:
-            context["opaque"] = call.opaque
-        decision = gate.engine.act(run.session.principal, plan.action, plan.resources, context)
-        if decision.effect != "deny":
-            decision = self._unmaskable(owed, context) or decision
+            own["opaque"] = call.opaque
+        decision = None if own else scene.decision
+        if decision is None:
+            context = {**scene.context, **own} if own else scene.context
+            decision = gate.engine.act(run.session.principal, plan.action, plan.resources, context)
+            if not own and not decision.errors:
+                scene.decision = decision
+        if decision.effect != "deny" and (call.opaque or call.returns):
+            decision = self._unmaskable(scene) or decision
         self.decision = decision
 
-    def _unmaskable(self, owed: Owed, context: Context) -> Decision | None:
+    def _unmaskable(self, scene: Scene) -> Decision | None:
         """INVARIANT: what cannot be masked and may not be revealed does not pass, in either direction."""
-        for label in self.call.opaque:
-            if not owed.permitted(label):
-                return Decision("deny", owed.policies((label,)), f"{label} cannot be masked and may not go there")
-        if self.call.returns:
-            back = self._returning(context)
-            for label in self.call.returns:
-                if not back.permitted(label):
-                    return Decision(
-                        "deny", back.policies((label,)), f"a result of {label} cannot be masked for its reader"
-                    )
+        for owed, labels, where in (
+            (scene.owed, self.call.opaque, "there"),
+            (scene.back, self.call.returns, "to whoever reads the result"),
+        ):
+            for label in labels:
+                if not owed.permitted(label):
+                    return Decision("deny", owed.policies((label,)), f"{label} cannot be masked and may not go {where}")
         return None
-
-    def _returning(self, context: Context | None = None) -> Owed:
-        """What data owes on its way back: to this process, or to the person who reads the session's answers."""
-        if self._back is None:
-            gate, run = self._gate, self.run
-            to = Destination(run.session.audience, "", gate.settings.region or "unknown", "internal")
-            self._back = Owed(gate.engine, run.session.principal, to, context or {**run.context, **self._facts})
-        return self._back
 
     def resume(self, verdict: Verdict) -> None:
         """Takes a human's verdict. Afterwards the ticket is OPEN, still PAUSED (more groups), or this raises.
@@ -290,8 +293,8 @@ class Ticket:
                     self.withhold(exc)
                 self.unseen(exc)
                 return result
-            self._found(masking.found, masking.masked)
-            if self._gate.mode == "enforce":
+            self.found(masking.found, masking.masked)
+            if self.enforcing:
                 result = masked
             self._committed("out", result)
         if affected is not None and affected >= 0:
@@ -307,14 +310,22 @@ class Ticket:
 
     def returning(self) -> Masking:
         """The masking that this call's result owes, tokens re-identified where the reader may see them."""
-        back = self._returning()
+        back = self._back()
         # Only a model writes tokens; what a row or a document holds is no reference to this session's values.
         resolve = back.permitted if self.call.target.kind == "model" else None
         return Masking(back, tokens=self.run.tokens, key=self._gate.key, resolve=resolve, foreign=_foreign(back))
 
     def owed_back(self, label: str) -> Mask | None:
         """The mask that data of this label owes on its way to whoever reads the result."""
-        return self._returning()(label)
+        return self._back()(label)
+
+    def _back(self) -> Owed:
+        if self._scene is not None:
+            return self._scene.back
+        # Observe mode, and the call could not be understood: nothing may be revealed, as far as the record goes.
+        gate = self._gate
+        nowhere = Destination("unknown")
+        return Owed(gate.engine, self.run.session.principal, nowhere, self.run.context)
 
     def received(self, answer: Any, *, tool_calls: bool) -> None:
         """Keeps what a model answered, so that its own words are recognised when they arrive at a database."""
@@ -400,8 +411,10 @@ class Ticket:
             self._masks.update(masks)
 
     def found(self, labels: dict[str, int], masks: dict[str, str]) -> None:
-        """What a stream or rows found and masked, for the outcome."""
+        """What was found in the result, and masked on its way back, for the outcome."""
         self._found(labels, masks)
+        if masks:
+            self._policies += self._back().policies(masks)
 
     def _committed(self, side: str, payload: Any) -> None:
         encoded = payload if isinstance(payload, bytes) else _encoded(payload)
@@ -454,8 +467,6 @@ class Ticket:
         self.phase = Phase.ENDED
         run, plan, done = self.run, self._plan, self._done
         run.open.discard(self)
-        if self._back is not None:
-            self._policies += self._back.policies(self._masks)
         resource = plan.uris if plan is not None else None
         model = plan.model if plan is not None else None
         if model is not None and "responded" in done:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +14,7 @@ from guardai.model import Session
 from guardai.text import Tokens
 
 if TYPE_CHECKING:
+    from guardai.gate.questions import Scene
     from guardai.gate.road import Ticket
 
 __all__ = ["HERE", "Here", "Run", "new_call_id", "new_session_id"]
@@ -49,15 +49,18 @@ def new_call_id() -> str:
 class Run:
     """A session's state in this process: labels seen, tokens given out, sources within reach, calls still open."""
 
-    __slots__ = ("__weakref__", "context", "fed", "labels", "open", "principal", "session", "tokens")
+    __slots__ = ("context", "fed", "labels", "open", "principal", "scenes", "session", "tokens")
 
     def __init__(self, session: Session, base: dict[str, str | int | bool | tuple[str, ...]]) -> None:
         self.session = session
         self.tokens = Tokens()
         self.fed = Fed()
         self.labels: frozenset[str] = frozenset()
-        #: Calls that have begun and not ended: streams and cursors that nobody may ever finish.
-        self.open: weakref.WeakSet[Ticket] = weakref.WeakSet()
+        #: Calls that have begun and not ended: streams and cursors that nobody may ever finish. A ticket holds neither
+        #: stream nor cursor, so these still end when they are dropped.
+        self.open: set[Ticket] = set()
+        #: id(plan) → what its calls share.
+        self.scenes: dict[int, Scene] = {}
         who = session.principal
         #: Constant for the session, so it is encoded once.
         self.principal = msgspec.Raw(
@@ -87,6 +90,7 @@ class Run:
         if not labels <= self.labels:
             self.labels |= labels
             self.context = {**self.context, "session.labels": tuple(sorted(self.labels))}
+            self.scenes = {}
 
     def abandon(self) -> None:
         """Ends every call that is still open: nobody will."""
