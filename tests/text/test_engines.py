@@ -22,7 +22,7 @@ program = importlib.import_module("guardai.text.program")
 GLUE = ["", " ", "\n", "@", ":", "/", "-", ".", "é", "电话", "phone ", "1", "x", "\x00", "A1b2" * 30]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_both_engines_find_the_same(both, examples, data):
     parts = data.draw(st.lists(st.one_of(st.sampled_from(examples), st.text(max_size=20)), min_size=1, max_size=8))
@@ -49,6 +49,17 @@ def test_both_engines_find_the_same_in_source_code(both):
     native, plain = both
     assert native.find(source) == plain.find(source)
     assert {label for _, _, label, _ in native.find(source)} <= {"pii.email"}  # its author's
+
+
+def test_the_order_of_hits_does_not_matter(both, examples):
+    judge = importlib.import_module("guardai.text.judge").judge
+    pick = random.Random(3)
+    for _ in range(100):
+        data = " ".join(before + value for _, value, before in pick.sample(examples, 5)).encode()
+        for scanner in both:
+            hits = scanner.engine.scan(data)
+            pick.shuffle(hits)
+            assert judge(scanner.program, data, hits)[0] == scanner.find(data)
 
 
 def in_a_process(code, **environment):
@@ -267,7 +278,7 @@ def lines(scanner, text):
 def test_a_megabyte_of_anything_ends(engine, name):
     # Quadratic work within `re` would take hours here.
     unit = HOSTILE[name]
-    text = unit * ((1 << 20 if engine.engine.name == "hyperscan" else 1 << 18) // len(unit))
+    text = unit * ((1 << 20 if engine.engine.name == "hyperscan" else 1 << 17) // len(unit))
     masked = mask(text)
     assert isinstance(masked, str)
 
@@ -277,7 +288,7 @@ def test_a_stream_of_one_thing_ends(engine, name):
     from guardai.text import StreamMasker
 
     unit = HOSTILE.get(name, name)
-    text = unit * (20_000 // len(unit))
+    text = unit * (8_000 // len(unit))
     masker = StreamMasker()
     out = "".join(masker.feed(text[at : at + 4]) for at in range(0, len(text), 4)) + masker.finish()
     assert out == mask(text)

@@ -24,6 +24,8 @@ _numbers_in = numbers.STARTS.finditer
 #: A strict number outranks all but what has a checksum of its own.
 _NUMBER_RANK: Final = 4
 _IP_RANK: Final = 3
+#: How far back from where a value begins a detector looks.
+_BACK: Final = 128
 _STRICT: Final = frozenset((3, 4, *range(12, 20)))
 #: What is judged in a gap: (where it begins, what it is, the byte where it was seen or its digits end).
 _IP4, _IP6, _DIGITS = 0, 1, 2
@@ -33,7 +35,7 @@ _IP4, _IP6, _DIGITS = 0, 1, 2
 Found = tuple[int, int, str, float]
 
 
-def judge(
+def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
     program: Program, data: bytes, hits: list[tuple[int, int, int]], low: int = 0, wall: int = 0
 ) -> tuple[list[Found], int]:
     """Reads what an engine saw.
@@ -53,12 +55,19 @@ def judge(
     later: list[tuple[int, int, int]] = []
     judges, runs, size = program.judges, program.runs, len(data)
     ends: dict[int, int] = {}
+    tried: dict[int, int] = {}
     still_open, seen = size, low
+    # What stands before `low` may begin anywhere in the text: too near to its beginning, what seems to begin there may
+    # have begun before, and be something else. No detector looks back further.
+    floor = _BACK if low > _BACK else 0
     last_to, last_anchor, unsorted = -1, -1, False
-    for to, anchor, start in hits:
+    hits.sort()
+    for to, anchor, begin in hits:
         decide = judges[anchor]
         if decide is not None:
             if (to != last_to or anchor != last_anchor) and (raw := decide(data, to)) is not None:
+                if raw[0] < floor:
+                    continue
                 if (run := runs[anchor]) is not None:
                     # Within the run of an earlier value of its kind it ends where that ends: followed once, or the
                     # work were quadratic.
@@ -72,8 +81,8 @@ def judge(
                     raws.append(raw)
             last_to, last_anchor = to, anchor
         elif anchor == NUMBER:
-            if to > seen and not numbers.hopeless(data, start, to):
-                for match in _numbers_in(data, max(start, seen), to):
+            if to > seen and not numbers.hopeless(data, begin, to):
+                for match in _numbers_in(data, max(begin, seen), to):
                     first, end = match.span()
                     later.append((first, _DIGITS, end))
                     if end - first in _STRICT and (span := numbers.strict(data, first, end)):
@@ -81,18 +90,23 @@ def judge(
                     seen = end
         elif anchor == PEM:
             block = kinds.pem(data, to - 11)
-            if block and block[1] > low:
+            if block and block[0] >= floor and block[1] > low:
                 raws.append((*block, 9, "secret.private_key", 1.0))
             if still_open == size and kinds.pem_open(data, to - 11, block[1] if block else None):
                 still_open = to - 11
         else:
             found4 = anchor == IP4
             if bounds := (kinds.ip4 if found4 else kinds.ip6)(data, to - 1, 0, size):
-                if bounds[1] > low:
+                if bounds[0] >= floor and bounds[1] > low:
                     raws.append((*bounds, _IP_RANK, "pii.ip", 0.9))
             else:
-                unsorted = True
-                later.append((kinds.run_start(data, to - 1), _IP4 if found4 else _IP6, to - 1))
+                # Once for each run of such characters: engines differ in how often they see one.
+                kind, at = (_IP4 if found4 else _IP6), to - 1
+                start = kinds.run_start(data, at)
+                if start > tried.get(kind, -1):
+                    unsorted = True
+                    later.append((start, kind, at))
+                tried[kind] = at
     found = _joined(raws) if raws else []
     if found and found[0][0] < low:
         # Not to be: what begins before `low` was reported with it. If it was not, at least the rest is.

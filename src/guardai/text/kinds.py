@@ -115,6 +115,9 @@ def ip6(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
         if start > wall and not data[start - 1 : start].isalnum() and data[start - 1] not in b" \t\"'":
             return None
         start, value = start + 1, value[1:]
+    elif value.startswith(b"::"):
+        if start and (start == wall or data[start - 1] not in b" \t\r\n\"'`([{<=,;/|"):
+            return None  # C++, or what is left behind a finding
     elif start > wall and (data[start - 1 : start].isalnum() or data[start - 1] in b"_-"):
         return None
     after = data[end : min(limit, end + 1)]

@@ -207,15 +207,13 @@ class Masking:
     def rows(self, rows: list[Any]) -> list[Any]:
         """Rows of cells with what is owed; the same object if nothing is. As `payload`, faster where nothing is found.
 
+        Numbers are no text: a column of them is masked by its label, or not at all.
+
         Raises:
             PayloadError: a cell cannot be looked into.
         """
         try:
-            cells = [cell for row in rows for cell in row if cell.__class__ not in _NUMBERS]
-            numbers = [cell for row in rows for cell in row if cell.__class__ is int and not -100_000 < cell < 100_000]
-            joined = _GAP.join(cells)
-            if numbers:
-                joined += _GAP + _GAP.join(map(str, numbers))
+            joined = _GAP.join([cell for row in rows for cell in row if cell.__class__ not in _NUMBERS])
         except TypeError:  # a cell or a row of another type
             return self.payload(rows)  # type: ignore[no-any-return]
         if "\\" in joined or "<" in joined or self._see_long(joined.encode("utf-8", "surrogatepass")):

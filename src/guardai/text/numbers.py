@@ -92,21 +92,21 @@ def _card(data: bytes, start: int, end: int, wall: int, limit: int) -> Number | 
     if start - 1 > wall and data[start - 1] == 0x2E and data[start - 2] in b"0123456789":
         return None  # the fraction of a decimal
     if size >= 12:
-        return _issued(data, data[start:end], end, alone=False) if size <= 19 else None
+        return _issued(data, data[start:end], end, limit, alone=False) if size <= 19 else None
     if size != 4 or _SPREAD.match(data, start, limit) is None:
         return None
     for form in _GROUPED:
         shape = form.match(data, start, min(limit, start + 40))
-        if shape and (card := _issued(data, shape[0].translate(None, _NOISE), shape.end(), alone=True)):
+        if shape and (card := _issued(data, shape[0].translate(None, _NOISE), shape.end(), limit, alone=True)):
             return card
     return None
 
 
-def _issued(data: bytes, digits: bytes, end: int, *, alone: bool) -> Number | None:
+def _issued(data: bytes, digits: bytes, end: int, limit: int, *, alone: bool) -> Number | None:
     if not validators.luhn(digits):
         return None
     brand = validators.card_brand(digits)
-    after = data[end : end + 2]
+    after = data[end : min(limit, end + 2)]
     if brand is False or after[:1].isalnum() or after[:1] == b"_" or (after[:1] == b"." and after[1:].isdigit()):
         return None
     return Number(end, alone or brand is True)
@@ -277,8 +277,8 @@ def contextual(data: bytes, start: int, end: int, wall: int, limit: int, words: 
         limit: where the next finding begins; nothing from there on counts.
         words: what announces what.
     """
-    # What stood against it before may belong to the finding before; then it does not count.
-    if start - wall <= 2 and (span := strict(data, start, end, wall, limit)):
+    # What stands against it may belong to a neighbouring finding; then it does not count.
+    if (start - wall <= 2 or limit - start <= 44) and (span := strict(data, start, end, wall, limit)):
         return span
     stop = min(limit, start + REACH - 40)
     first, plus = start, False

@@ -50,6 +50,10 @@ PEM: Final = 1
 IP4: Final = 2
 IP6: Final = (3, 4, 5)
 
+#: Behind `::`, that one to four hexadecimal digits stand before it and nothing that they continue.
+_GROUP: Final = b"|".join(
+    rb"(?<=[0-9A-Fa-f]{%d}::)(?<![0-9A-Za-z_][0-9A-Fa-f]{%d}::)" % (count, count) for count in range(1, 5)
+)
 _TOKEN: Final = re.compile(r"(?:\[(?:\\.|[^\]\\])+\]|\\.|[^\\\[\](){}|*+?.^$])(?:\{([0-9]+)\})?")
 
 
@@ -108,9 +112,9 @@ class Program:
         full = r"(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]|(?:[0-9A-Fa-f]{1,4}:){6}[0-9]{1,3}\."
         self._add(Anchor(full, 0, plain=re.compile(full.encode())), None)
         short = r"(?:^|[^0-9A-Za-z_])(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?::[0-9A-Fa-f]"
-        self._add(Anchor(short, 0, plain=re.compile(rb"::[0-9A-Fa-f]")), None)
+        self._add(Anchor(short, 0, plain=re.compile(rb"::(?:(?<![0-9A-Za-z_]::)|" + _GROUP + rb")[0-9A-Fa-f]")), None)
         end = r"(?:^|[^0-9A-Za-z_])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6}::"
-        self._add(Anchor(end, 0, plain=re.compile(rb"[0-9A-Fa-f]::(?![0-9A-Fa-f])")), None)
+        self._add(Anchor(end, 0, plain=re.compile(rb"::(?:" + _GROUP + rb")(?![0-9A-Fa-f])")), None)
         assert len(self.anchors) == IP6[-1] + 1
         self._add(Anchor("@[A-Za-z0-9\\xc3-\\xf4]", 2, plain=re.compile(rb"@[A-Za-z0-9\xc3-\xf4]")), email)
         countries = "|".join(sorted(code.decode() for code in IBAN_LENGTHS))

@@ -7,6 +7,7 @@ SECURITY INVARIANT: what leaves is a beginning of `mask(whole text)`, wherever t
   before and still goes on is held back from where it begins, however long it gets;
 - whatever may become a number is held back until `REACH` bytes after it are known, twice: once to know it, once more
   because a number is judged in the gap before the finding that follows it;
+- an address that touches what is held back is held back with it;
 - a key block is held back from its BEGIN line to its end.
 
 It fails closed: after an error nothing more leaves.
@@ -27,6 +28,8 @@ __all__ = ["WORD", "StreamMasker"]
 
 #: How much of an unfinished word is held back.
 WORD: Final = 256
+#: An address of a machine is not longer.
+_ADDRESS: Final = 50
 #: How much of what has left is kept to see what stands before a value.
 _KEEP: Final = 320
 #: From this much held back on, it is looked at again only when a quarter has been added: linear for any text.
@@ -186,9 +189,11 @@ def _settled(data: bytes, size: int, low: int) -> int:
                 run -= 1
     first = min(run, size - REACH) - REACH
     number = _possible(data, max(first, low, 0))
-    if number is None:
-        return run
-    first = min(run, number.start() - MARGIN)
-    while first > low and data[first] & 0xC0 == 0x80:
-        first -= 1
-    return first
+    hold = run if number is None else min(run, number.start() - MARGIN)
+    # Within a word, an address before that may end where a finding begins that is not known yet.
+    if low < hold < size and not data[hold - 1 : hold].isspace():
+        near = data[max(0, hold - _ADDRESS) : hold]
+        hold -= len(near.rsplit(None, 1)[-1])
+    while low < hold < size and data[hold] & 0xC0 == 0x80:
+        hold -= 1
+    return hold
