@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardai.ledger import raw
 from guardai.model import Decision, Destination, Mask, Principal, Reveal
 
 if TYPE_CHECKING:
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
     from guardai.gate.run import Run
     from guardai.policy import Engine
 
-__all__ = ["Owed", "Scene", "decision_raw"]
-
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+__all__ = ["Owed", "Scene", "told"]
 
 
 class Owed:
@@ -80,14 +79,17 @@ class Scene:
 
 
 #: id(decision) → the decision itself, which keeps the id taken, and its encoding.
-_RAW: dict[tuple[int, str, str], tuple[Decision, msgspec.Raw]] = {}
+_KEPT: dict[tuple[int, str, str], tuple[Decision, msgspec.Raw]] = {}
+_MOST: Final = 4096
 
 
-def decision_raw(decision: Decision, bundle: str, mode: str, masks: dict[str, str], by: tuple[str, ...]) -> msgspec.Raw:
-    """The `decision` of an event, encoded; kept where nothing was masked, because then it is the same every time."""
+def told(
+    decision: Decision, bundle: str, mode: str, masks: dict[str, str], by: tuple[str, ...]
+) -> dict[str, object] | msgspec.Raw:
+    """The `decision` of an event: encoded once where nothing was masked, because then it is the same every time."""
     key = (id(decision), bundle, mode)
     if not masks:
-        kept = _RAW.get(key)
+        kept = _KEPT.get(key)
         if kept is not None:
             return kept[1]
     fields: dict[str, object] = {
@@ -101,9 +103,10 @@ def decision_raw(decision: Decision, bundle: str, mode: str, masks: dict[str, st
         fields["reason"] = decision.reason
     if decision.errors:
         fields["errors"] = decision.errors
-    raw = msgspec.Raw(_encode(fields))
-    if not masks:
-        if len(_RAW) > 4096:
-            _RAW.clear()
-        _RAW[key] = (decision, raw)
-    return raw
+    if masks:
+        return fields
+    if len(_KEPT) > _MOST:
+        _KEPT.clear()
+    encoded = raw(fields)
+    _KEPT[key] = (decision, encoded)
+    return encoded

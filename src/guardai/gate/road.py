@@ -34,7 +34,7 @@ from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
 from guardai.gate.flow import Flow
 from guardai.gate.plan import Context, Plan, Plans
-from guardai.gate.questions import Owed, Scene, decision_raw
+from guardai.gate.questions import Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
 from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask
@@ -438,7 +438,7 @@ class Ticket:
                 action=self._action,
                 call=self.id,
                 content=self._commit,
-                decision=decision_raw(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
+                decision=told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
                 findings=self._labels,
                 id="",
                 key="",
@@ -481,7 +481,7 @@ class Ticket:
                     body=done or None,
                     call=self.id,
                     content=self._commit,
-                    decision=decision_raw(
+                    decision=told(
                         self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies
                     ),
                     dur=(time.perf_counter_ns() - self._started) // 1000,

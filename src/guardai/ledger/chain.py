@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BREATH", "Cursor", "Examined", "Recovered", "examine", "recovered_range"]
 
-#: Events between two breaths: about 150 µs of work.
-BREATH: Final = 48
+#: Events between two breaths: about 100 µs of work.
+BREATH: Final = 32
 
 _LEAF: Final = hashlib.sha256(b"\0")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from guardai.ledger.projection import create_table, insert_rows
 from guardai.ledger.report import Fault
+from guardai.ledger.store import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,12 @@ def check_derived(store: Store, projection: Projection) -> list[Fault]:
         sqlite3.Error: the table cannot be read.
     """
     row = store.db.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
-    exists = store.db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (projection.name,)).fetchone()
+    exists = store.db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (projection.name,)).fetchone()
     if row is None and exists is None:
         return []
     if row is None or exists is None or not isinstance(row[0], int):
         return [Fault("derived")]
-    again = sqlite3.connect("", isolation_level=None)
+    again = scratch()
     try:
         create_table(again, projection)
         again.execute("BEGIN")

@@ -12,11 +12,15 @@ import msgspec
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Projection", "catch_up", "create_table", "insert_rows"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+#: Events between two breaths, rows of one statement.
+_BREATH: Final = 32
+_ROWS: Final = 1000
+_Row = tuple[object, ...]
 _TAKEN: Final = frozenset({"checkpoints", "derived", "events", "heads", "logs", "tiles"})
 
 
@@ -43,33 +47,42 @@ class Projection(Protocol):
         ...
 
 
-def create_table(store: sqlite3.Connection, projection: Projection, schema: str = "main") -> None:
+def create_table(store: sqlite3.Connection, projection: Projection) -> None:
     """Makes the table, if it is not there."""
     for name in (projection.name, *projection.columns):
         if not _NAME.fullmatch(name) or name in _TAKEN:
             raise ValueError(f"{name!r} cannot be the name of a derived table or of its column")
     columns = ", ".join(projection.columns)
     store.execute(
-        f"CREATE TABLE IF NOT EXISTS {schema}.{projection.name} "
+        f"CREATE TABLE IF NOT EXISTS {projection.name} "
         f"({', '.join(f'{column} NOT NULL' for column in projection.columns)}, PRIMARY KEY ({columns})) WITHOUT ROWID"
     )
     if len(projection.columns) > 1:
         second = projection.columns[1]
-        store.execute(
-            f"CREATE INDEX IF NOT EXISTS {schema}.{projection.name}_by_{second} ON {projection.name} ({second})"
-        )
+        store.execute(f"CREATE INDEX IF NOT EXISTS {projection.name}_by_{second} ON {projection.name} ({second})")
 
 
 def insert_rows(
-    store: sqlite3.Connection, projection: Projection, events: Iterable[bytes], schema: str = "main"
+    store: sqlite3.Connection,
+    projection: Projection,
+    events: Iterable[bytes | str],
+    *,
+    breathe: Callable[[], None] | None = None,
 ) -> None:
     """Adds the rows of these events."""
-    marks = ", ".join("?" * len(projection.columns))
-    sql = f"INSERT OR IGNORE INTO {schema}.{projection.name} VALUES ({marks})"  # noqa: S608 - names are checked above
-    store.executemany(sql, (row for event in events for row in _rows(projection, event)))
+    rows: list[_Row] = []
+    sql = f"INSERT OR IGNORE INTO {projection.name} VALUES ({', '.join('?' * len(projection.columns))})"  # noqa: S608 - checked
+    for count, event in enumerate(events):
+        rows.extend(_rows(projection, event))
+        if breathe is not None and not count % _BREATH:
+            breathe()
+        if len(rows) >= _ROWS:
+            store.executemany(sql, rows)
+            rows.clear()
+    store.executemany(sql, rows)
 
 
-def _rows(projection: Projection, event: bytes) -> list[tuple[object, ...]]:
+def _rows(projection: Projection, event: bytes | str) -> list[_Row]:
     """An event that a projection cannot take adds nothing: it must keep neither the sealer nor verify from their work."""
     try:
         rows = list(projection.rows(msgspec.json.decode(event)))
@@ -79,16 +92,19 @@ def _rows(projection: Projection, event: bytes) -> list[tuple[object, ...]]:
     return [row for row in rows if len(row) == width and all(isinstance(value, str | int | bytes) for value in row)]
 
 
-def catch_up(store: sqlite3.Connection, projection: Projection, most: int) -> bool:
+def catch_up(store: sqlite3.Connection, projection: Projection, most: int, breathe: Callable[[], None]) -> bool:
     """Within a transaction: brings the table up to the sealed events, at most so many; whether it is now."""
     create_table(store, projection)
     row = store.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
     start = row[0] if row else 0
-    events = [
-        data
-        for (data,) in store.execute("SELECT bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?", (start, most))
-    ]
+    # One value instead of many rows: each row fetched would pass the interpreter lock to and fro.
+    (joined,) = store.execute(
+        "SELECT group_concat(CAST(bytes AS TEXT), char(10)) FROM "
+        "(SELECT bytes FROM events WHERE leaf >= ? AND leaf < ? ORDER BY leaf)",
+        (start, start + most),
+    ).fetchone()
+    events = joined.split("\n") if joined is not None else []
     if events or not row:
-        insert_rows(store, projection, events)
+        insert_rows(store, projection, events, breathe=breathe)
         store.execute("INSERT OR REPLACE INTO derived VALUES (?, ?)", (projection.name, start + len(events)))
     return len(events) < most

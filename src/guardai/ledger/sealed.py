@@ -218,6 +218,30 @@ class SealedAudit:
         true = hashed if attested is None else attested[leaf] if leaf < len(attested) else b""
         link = _read(data)
         state = self._by_number.get(n)
+        if (
+            link is not None
+            and state is not None
+            and hashed == true
+            and link.seq == seq == state.events
+            and seq not in state.heads
+            and link.prev == state.hash
+            and state.last <= link.ts == ts
+            and link.log == state.name
+            and link.v == VERSION
+            and link.id == f"{state.name}-{seq:x}"
+            and seq > 0
+            and tag is None
+            and link.kind != "recovered"
+        ):
+            # Nothing to remark: what the rest of this would do, in a third of the time.
+            state.events, state.hash, state.last, state.own_last, state.last_kind = (
+                seq + 1,
+                hashed.hex(),
+                ts,
+                ts,
+                link.kind,
+            )
+            return
         if attested is not None and hashed != true:
             # The bytes were changed, so it is the columns that say which event this was; or its place does.
             if state is not None:

@@ -28,7 +28,7 @@ from guardai.ledger.merkle import Tree
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint, sign_checkpoint
 from guardai.ledger.projection import catch_up
 from guardai.ledger.reading import read_log
-from guardai.ledger.store import LogRow, Store, open_store
+from guardai.ledger.store import LogRow, Row, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ _BATCH: Final = 2_000
 _CHUNK: Final = 4 * 1024 * 1024
 #: A courteous sealer pauses every few events. The interpreter lock changes hands only every 5 ms by itself, and a
 #: caller's append needs it twice: without pauses a background fold would cost callers milliseconds.
-_PAUSE: Final = 0.0004
+_PAUSE: Final = 0.0005
 #: So many of the newest checkpoints are kept.
 _CHECKPOINTS: Final = 256
 #: Seconds after which what a dead process had not finished opening is cleared away.
@@ -302,18 +302,13 @@ class _Sealer:
         examined, db = pending.examined, store.db
         row = store.log(pending.log)
         n = row.n if row else db.execute("SELECT coalesce(max(n), 0) + 1 FROM logs").fetchone()[0]
-        kept = [range(found.first, found.last + 1) for found in examined.recovered]
-
-        def rows() -> Iterator[tuple[int, int, int, int, bytes, bytes | None]]:
-            ahead = size - pending.start
-            for seq in range(pending.start, stop):
-                if not seq % BREATH:
-                    self._breathe()
-                # Under a signed head a tag proves nothing more; of a recovered event it is the evidence.
-                tag = examined.tag(seq) if kept and any(seq in one for one in kept) else None
-                yield ahead + seq, n, seq, examined.time(seq), examined.data(seq), tag
-
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows())
+        if examined.recovered:
+            store.insert(self._rows_with_tags(pending, size, n, stop))
+        else:
+            # One statement for all: row by row, the interpreter lock would go to and fro between this and the callers.
+            base = examined.view.base
+            lines = examined.view.lines[pending.start - base : stop - base]
+            store.insert_lines(lines, examined.times[pending.start - base : stop - base], size, n, pending.start)
         db.execute(
             "INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)",
             (n, pending.log, stop, examined.leaf(stop - 1).hex(), int(examined.ended and stop == pending.stop)),
@@ -329,6 +324,16 @@ class _Sealer:
                 "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?)",
                 (n, head.seq, head.hash, head.by, head.ts, head.sig),
             )
+
+    def _rows_with_tags(self, pending: _Pending, size: int, n: int, stop: int) -> Iterator[Row]:
+        """Under a signed head a tag proves nothing more; of a recovered event it is the evidence."""
+        examined = pending.examined
+        kept = [range(found.first, found.last + 1) for found in examined.recovered]
+        for seq in range(pending.start, stop):
+            if not seq % BREATH:
+                self._breathe()
+            tag = examined.tag(seq) if any(seq in one for one in kept) else None
+            yield size + seq - pending.start, n, seq, examined.time(seq), examined.data(seq), tag
 
     def _check_edge(self, store: Store) -> int:
         """The tree's size, if its right edge is what the newest checkpoint, and the one on file, say."""
@@ -381,7 +386,7 @@ class _Sealer:
             with _at_the_store(self.layout) as store:
                 store.db.execute("BEGIN IMMEDIATE")
                 try:
-                    done = catch_up(store.db, self.projection, _BATCH)
+                    done = catch_up(store.db, self.projection, _BATCH, self._breathe)
                     store.db.execute("COMMIT")
                 except BaseException:
                     with contextlib.suppress(sqlite3.Error):

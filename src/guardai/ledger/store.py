@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from guardai.ledger import forks
+from guardai.ledger.ratchet import TAG_HEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["VERSION", "LogRow", "Store", "StoreVersionError", "open_store", "read_store"]
+__all__ = ["VERSION", "LogRow", "Row", "Store", "StoreVersionError", "open_store", "read_store", "scratch"]
 
 VERSION: Final = 1
 #: "GAIL", so that `file` can tell what it is.
@@ -46,6 +47,16 @@ CREATE TABLE tiles (level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NO
 CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
 CREATE TABLE derived (name TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+
+#: json_extract and not ->>, which SQLite has only since 3.38.
+_INSERT_LINES: Final = """
+INSERT INTO events SELECT :leaf + key, :log, :seq + key, json_extract(value, '$[0]'),
+    substr(:lines, json_extract(value, '$[1]'), json_extract(value, '$[2]')), NULL FROM json_each(:places)
+"""
+
+#: leaf, number of the log, position in it, time, bytes, tag
+Row = tuple[int, int, int, int, bytes, bytes | None]
 
 
 class StoreVersionError(Exception):
@@ -74,6 +85,20 @@ class Store:
 
     def put_tile(self, level: int, index: int, hashes: bytes) -> None:
         self.db.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)", (level, index, hashes))
+
+    def insert(self, rows: Iterable[Row]) -> None:
+        """Adds events."""
+        self.db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def insert_lines(self, lines: Sequence[bytes], times: Sequence[int], leaf: int, log: int, seq: int) -> None:
+        """Adds consecutive events of one log from the lines of its spool, without their tags, in one statement."""
+        places = []
+        start = 1
+        for line, ts in zip(lines, times, strict=True):
+            places.append(f"[{ts},{start},{len(line) - TAG_HEX - 1}]")
+            start += len(line)
+        values = {"leaf": leaf, "log": log, "seq": seq, "lines": b"".join(lines), "places": f"[{','.join(places)}]"}
+        self.db.execute(_INSERT_LINES, values)
 
     def size(self) -> int:
         """Leaves in the store."""
@@ -104,7 +129,7 @@ def open_store(path: Path) -> Iterator[Store]:
     db = _Connection(os.fspath(path), timeout=_TIMEOUT, isolation_level=None)
     try:
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             _create(db)
         elif version != VERSION:
             raise StoreVersionError(f"the store is of version {version}, this guardai reads version {VERSION}")
@@ -120,7 +145,7 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA page_size = 8192")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")
-    if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
         for statement in _SCHEMA.split(";"):
             if statement.strip():
                 db.execute(statement)
@@ -163,7 +188,7 @@ def read_store(path: Path, *, gated: bool = True) -> Iterator[Store | None]:
         stack.callback(db.close)
         db.execute("PRAGMA query_only = ON")
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             yield None  # whoever wanted to make it died first
             return
         if version != VERSION:
@@ -171,6 +196,11 @@ def read_store(path: Path, *, gated: bool = True) -> Iterator[Store | None]:
         db.execute("BEGIN")
         db.execute("SELECT count(*) FROM checkpoints").fetchone()  # takes the snapshot
         yield Store(db)
+
+
+def scratch() -> sqlite3.Connection:
+    """A database of its own, on the disk only if it grows large, that nobody else sees."""
+    return _Connection("", isolation_level=None)
 
 
 def _connect(path: Path, how: str) -> sqlite3.Connection:
