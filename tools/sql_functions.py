@@ -7,6 +7,7 @@ documentation says (`sql_functions_known.txt`), less what functions/effects.txt 
     python tools/sql_functions.py [DIALECT …]
 """
 
+# ruff: noqa: INP001, S603, T201 - a script for developers: it asks local engines and tells what it wrote
 from __future__ import annotations
 
 import fnmatch
@@ -28,7 +29,7 @@ NOT_FROM_SQLGLOT = set(
     features_at_time forecast gap_fill generate generate_bool generate_double generate_embedding generate_int
     generate_table generate_text generate_text_embedding identifier merge m_l_forecast m_l_translate net_func
     next_value_for object_transform predict read_csv read_parquet safe_func scope_resolution secret semantic_view similarity
-    table to_file try_to_file vector_search view x_m_l_table xmltable glob columns openxml""".split()
+    table to_file try_to_file vector_search view x_m_l_table xmltable glob columns openxml""".split()  # noqa: SIM905
 )
 
 
@@ -77,7 +78,9 @@ def postgres() -> tuple[set[str], str]:
     )
     ask = ["psql", "-X", "-A", "-t", "-c"]
     names = subprocess.run([*ask, query], capture_output=True, text=True, check=True).stdout.split()
-    version = subprocess.run([*ask, "SHOW server_version"], capture_output=True, text=True, check=True).stdout.split()[0]
+    version = subprocess.run([*ask, "SHOW server_version"], capture_output=True, text=True, check=True).stdout.split()[
+        0
+    ]
     return set(names), f"PostgreSQL {version}"
 
 
@@ -116,7 +119,8 @@ def write(dialect: str) -> None:
         names, source = names | more | known("postgres"), f"{source}, {of}"
     refused = harmful(dialect)
     kept = sorted(
-        name for name in {n.lower() for n in names}
+        name
+        for name in {n.lower() for n in names}
         if NAME.fullmatch(name) and not any(fnmatch.fnmatchcase(name, pattern) for pattern in refused)
     )
     head = f"# Harmless functions of {dialect}. Made by tools/sql_functions.py from {source}. Do not edit.\n"

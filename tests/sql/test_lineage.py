@@ -234,7 +234,7 @@ joins = st.sampled_from([", {} AS y", " JOIN {} AS y", " JOIN {} AS y USING (id)
 ctes = st.sampled_from(["w AS (SELECT ssn AS id, name FROM users)", "w(id, ssn) AS (SELECT name, email FROM users)", "w AS (SELECT * FROM orgs UNION ALL SELECT ssn, id FROM users)"])
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(items=st.lists(item, min_size=1, max_size=4), left=table, right=table, join=joins, cte=ctes, outer=st.booleans(), union=st.booleans())
 def test_no_value_comes_from_a_column_that_is_not_named(canaries, items, left, right, join, cte, outer, union):
     sql = f"SELECT {', '.join(items)} FROM {left} AS x{join.format(right)}"

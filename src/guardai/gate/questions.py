@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from guardai.ledger import raw
 from guardai.model import Decision, Destination, Mask, Principal, Reveal
 
 if TYPE_CHECKING:
+    import msgspec
+
     from guardai.gate.plan import Context, Plan
     from guardai.gate.run import Run
     from guardai.policy import Engine

@@ -22,7 +22,9 @@ _VALUES: Final = frozenset(
         "true", "uid", "value",
     }
 )  # fmt: skip
-_USER_IS_VALUE: Final = frozenset({"postgres", "redshift", "oracle", "tsql", "duckdb", "snowflake", "trino", "databricks"})
+_USER_IS_VALUE: Final = frozenset(
+    {"postgres", "redshift", "oracle", "tsql", "duckdb", "snowflake", "trino", "databricks"}
+)
 _CONSTANTS: Final = frozenset({"Literal", "Placeholder", "Parameter", "Boolean", "Null", "HexString", "BitString", "ByteString",
                                "RawString", "National", "UnicodeString"})  # fmt: skip
 _WRAPPERS: Final = frozenset({"Paren", "Neg", "Cast", "TryCast", "Collate", "Introducer", "Date", "Timestamp"})
@@ -73,9 +75,9 @@ def _column(node: Any, dialect: str) -> Any:
     if _kind(node) != "Column" or _kind(node.this) != "Identifier":
         return None
     name, quoted = node.this.name.lower(), node.this.args.get("quoted")
-    if not node.args.get("table") and not quoted:
-        if name in _VALUES or (name == "user" and dialect in _USER_IS_VALUE):
-            return None
+    plain = not node.args.get("table") and not quoted
+    if plain and (name in _VALUES or (name == "user" and dialect in _USER_IS_VALUE)):
+        return None
     return node
 
 
@@ -94,7 +96,7 @@ def _equal_pairs(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _could_be_text(column: Any, value: Any, dialect: str) -> bool:
-    """sqlite reads a quoted name that is no column as a string, and SQL Server can be told to: `"a" = 'a'`."""
+    """In sqlite a quoted name that is no column is a string, and SQL Server can be told so: `"a" = 'a'`."""
     if dialect not in {"sqlite", "tsql"} or column.args.get("table") or not column.this.args.get("quoted"):
         return False
     text = _text_of(value)
@@ -179,7 +181,11 @@ def joined(condition: Any, names: set[str], dialect: str) -> bool:
             return True
         for one, other in _equal_pairs(node):
             left, right = _column(one, dialect), _column(other, dialect)
-            if left is not None and _table(left) in names and (_constant(other) or (right is not None and _table(right) not in names)):
+            if (
+                left is not None
+                and _table(left) in names
+                and (_constant(other) or (right is not None and _table(right) not in names))
+            ):
                 return True
     return False
 

@@ -41,7 +41,19 @@ _MEMBERS: Final = {
     "utl_raw": frozenset({"cast_to_varchar2", "cast_to_raw", "length", "substr"}),
 }
 #: ClickHouse builds aggregates from others by these endings.
-_COMBINATORS: Final = ("ornull", "ordefault", "distinct", "resample", "foreach", "simplestate", "array", "merge", "state", "map", "if")
+_COMBINATORS: Final = (
+    "ornull",
+    "ordefault",
+    "distinct",
+    "resample",
+    "foreach",
+    "simplestate",
+    "array",
+    "merge",
+    "state",
+    "map",
+    "if",
+)
 
 
 def known_call(name: str, dialect: str, table: Functions) -> bool:
@@ -72,7 +84,7 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
         if token[1] != "(" or token[0] != lx.OP or index == 0:
             continue
         kind, name, *_ = tokens[index - 1]
-        if kind != lx.WORD and kind != lx.QUOTED:
+        if kind not in (lx.WORD, lx.QUOTED):
             continue
         if dialect == "oracle" and index + 1 < last and tokens[index + 1][1] == "+" and tokens[index + 2][1] == ")":
             continue  # the old sign of an outer join
@@ -96,7 +108,9 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
         facts.functions.add(name)
         if qualifier:
             _judge_qualified(name, qualifier, dialect, facts, table)
-        elif not known_call(name, dialect, table) and not (name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}):
+        elif not known_call(name, dialect, table) and not (
+            name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}
+        ):
             facts.called.add("unknown")
             facts.give(f"unknown-function:{name}")
 
@@ -114,14 +128,15 @@ def _package(tokens: list[Token], index: int, table: Functions) -> frozenset[str
 def _judge_qualified(name: str, qualifier: str, dialect: str, facts: Facts, table: Functions) -> None:
     if qualifier in _NETWORK.get(dialect, ()):
         facts.called.add("network")
-    elif dialect == "oracle" and name in _MEMBERS.get(qualifier, ()):
-        return
-    elif name in _METHODS.get(dialect, ()):
-        return
-    elif (qualifier in _QUALIFIERS.get(dialect, ()) or dialect == "duckdb") and (name in table.harmless or name in GRAMMAR):
-        return  # duckdb calls a function as a method of its first argument, too
-    elif qualifier == "hll_count" and name in {"init", "merge", "merge_partial", "extract"}:
-        return
-    else:
+    elif not (
+        (dialect == "oracle" and name in _MEMBERS.get(qualifier, ()))
+        or name in _METHODS.get(dialect, ())
+        # duckdb calls a function as a method of its first argument, too
+        or (
+            (qualifier in _QUALIFIERS.get(dialect, ()) or dialect == "duckdb")
+            and (name in table.harmless or name in GRAMMAR)
+        )
+        or (qualifier == "hll_count" and name in {"init", "merge", "merge_partial", "extract"})
+    ):
         facts.called.add("unknown")
         facts.give(f"unknown-function:{name}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlglot import exp
 
 from guardai.sql.from_clause import add_join, add_source, table
-from guardai.sql.relations import NOTHING, UNPROVEN, Relation, Scope, Sources, Unknowable, column_names, name_of
+from guardai.sql.relations import NOTHING, UNPROVEN, Relation, Scope, Sources, Unknowable, name_of
 
 if TYPE_CHECKING:
     from guardai.sql.resolve import Resolver
@@ -61,7 +61,11 @@ def with_new_values(resolver: Resolver, node: Any, relation: Relation, scope: Sc
         query = node.args.get("expression")
         if query is not None:
             rows = resolver.query(query, scope)
-            names = [name_of(c) for c in node.this.expressions] if isinstance(node.this, exp.Schema) else [n for n, _ in relation.columns]
+            names = (
+                [name_of(c) for c in node.this.expressions]
+                if isinstance(node.this, exp.Schema)
+                else [n for n, _ in relation.columns]
+            )
             if rows.columns is None or len(rows.columns) > len(names):
                 written = dict.fromkeys((n for n, _ in relation.columns), rows.row() | UNPROVEN)
             else:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from guardai.sql import lexicon as lx
-from guardai.sql.calls import judge_calls
+from guardai.sql.explain import EXPLAIN, judge_explain, judge_metadata
 from guardai.sql.facts import Facts
+from guardai.sql.phrases import NAMES, QUERIES, STARTS, closing, has_url, name_at
 from guardai.sql.pragmas import judge_pragma
 from guardai.sql.tables import named
 from guardai.sql.words import statement_effects
@@ -19,21 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["judge_command"]
 
-_URL: Final = re.compile(r"'[a-z0-9]{2,}://", re.IGNORECASE)
-_QUERIES: Final = frozenset({"select", "with", "values", "from", "table"})
-#: Words that begin a statement within EXPLAIN.
-_STARTS: Final = _QUERIES | frozenset(
-    """insert update delete merge replace create drop alter truncate copy execute exec call pragma attach detach vacuum
-    reindex set load summarize pivot unpivot declare refresh explain""".split()  # noqa: SIM905
-)
-_DESCRIBED: Final = frozenset({"select", "with", "values", "insert", "update", "delete", "replace", "merge"})
-_EXPLAIN_WORDS: Final = frozenset(
-    """analyze analyse ast buffers codegen connection cost costs distributed estimate estimated extended false for
-    format formatted generic_plan graph graphviz header html io json logical memory mermaid none off on optimizer
-    partitions physical pipeline plan query raw schema serialize settings statement_id summary syntax tabular text timing
-    traditional tree true type using validate verbose wal xml yaml""".split()  # noqa: SIM905
-)
-_EXPLAIN: Final = frozenset({"explain", "describe", "desc"})
 #: After ANALYZE they make it MariaDB's EXPLAIN that runs the statement.
 _ANALYZED: Final = frozenset({"format", "select", "with", "values", "insert", "update", "delete", "replace"})
 _TRANSACTIONS: Final = frozenset(
@@ -44,7 +29,7 @@ _MODES: Final = frozenset(
     repeatable committed uncommitted not deferrable and chain no release to savepoint snapshot mode""".split()  # noqa: SIM905
 )
 _KINDS: Final = frozenset(
-    """aggregate cascaded catalog column constraint database domain dynamic event extension external false_ foreign
+    """aggregate cascaded catalog column constraint database domain dynamic event extension external foreign
     fulltext function global hybrid iceberg index interactive keyspace live local macro materialized online or policy
     procedure public recursive replace role rule schema secret sequence server snapshot spatial stage statistics
     streaming session subscription synonym system language publication share table tables tablespace temp temporary transient trigger type undo unique unlogged
@@ -56,7 +41,6 @@ _NO_TABLES: Final = frozenset(
     """aggregate catalog database domain extension event function language macro procedure publication role schema secret
     sequence server session stage subscription system tablespace type user warehouse""".split()  # noqa: SIM905
 )
-_NAMES: Final = frozenset({lx.WORD, lx.QUOTED})
 
 
 def judge_command(tokens: list[Token], dialect: str, inner: Callable[[list[Token]], Facts]) -> Facts:
@@ -72,10 +56,18 @@ def judge_command(tokens: list[Token], dialect: str, inner: Callable[[list[Token
     if tokens[0][0] != lx.WORD:
         facts.unknown("unknown-statement")
         return facts
-    if first in _EXPLAIN or first == "summarize" or (first == "analyze" and second in _ANALYZED and dialect in {"mariadb", "mysql"}):
-        return _explain(tokens, dialect, inner)
-    if first == "show" or (first == "help" and dialect in {"mysql", "mariadb"}) or (first == "exists" and dialect == "clickhouse"):
-        return _metadata(tokens, dialect)
+    if (
+        first in EXPLAIN
+        or first == "summarize"
+        or (first == "analyze" and second in _ANALYZED and dialect in {"mariadb", "mysql"})
+    ):
+        return judge_explain(tokens, dialect, inner)
+    if (
+        first == "show"
+        or (first == "help" and dialect in {"mysql", "mariadb"})
+        or (first == "exists" and dialect == "clickhouse")
+    ):
+        return judge_metadata(tokens, dialect)
     if first == "pragma" and dialect in {"sqlite", "duckdb"}:
         judge_pragma(tokens, dialect, facts)
         return facts
@@ -85,21 +77,40 @@ def judge_command(tokens: list[Token], dialect: str, inner: Callable[[list[Token
             return inner(mutation)
     facts.effects |= statement_effects(first, second, dialect)
     if facts.effects == {"unknown"}:
-        if dialect == "tsql" and not second.startswith(("=", ".")) and first not in {"print", "waitfor", "raiserror", "throw"}:
+        if (
+            dialect == "tsql"
+            and not second.startswith(("=", "."))
+            and first not in {"print", "waitfor", "raiserror", "throw"}
+        ):
             facts.effects = {"exec"}  # a procedure's name alone runs it
         facts.give("unknown-statement")
     if first in _TRANSACTIONS:
         _transaction(tokens, facts)
     elif first == "copy":
         _copy(tokens, dialect, inner, facts)
-    elif first in {"drop", "truncate", "rename", "optimize", "analyze", "vacuum", "reindex", "refresh", "lock", "comment", "grant", "revoke"}:
+    elif first in {
+        "drop",
+        "truncate",
+        "rename",
+        "optimize",
+        "analyze",
+        "vacuum",
+        "reindex",
+        "refresh",
+        "lock",
+        "comment",
+        "grant",
+        "revoke",
+    }:
         _objects(tokens, facts)
     elif first in {"create", "alter"}:
         _definition(tokens, inner, facts)
     elif "exec" in facts.effects:
-        facts.functions |= {_name_at(tokens, 0 if first not in {"exec", "execute", "call"} else 1).rpartition(".")[2]} - {""}
+        facts.functions |= {
+            name_at(tokens, 0 if first not in {"exec", "execute", "call"} else 1).rpartition(".")[2]
+        } - {""}
     elif facts.effects & {"file", "network"}:
-        if _urls(tokens):
+        if has_url(tokens):
             facts.effects.add("network")
         _query_after_as(tokens, inner, facts)
     if first == "vacuum" and "into" in {token[1] for token in tokens}:
@@ -107,105 +118,13 @@ def judge_command(tokens: list[Token], dialect: str, inner: Callable[[list[Token
     return facts
 
 
-def _urls(tokens: list[Token]) -> bool:
-    return any(token[0] == lx.STRING and _URL.match(token[1]) for token in tokens)
-
-
-def _start(tokens: list[Token], index: int, starts: frozenset[str]) -> int:
-    """Where a statement begins within another, 0 if nowhere."""
-    for position in range(index, len(tokens)):
-        kind, low, *_ = tokens[position]
-        if kind == lx.WORD and low in starts:
-            while position > index and tokens[position - 1][1] == "(":
-                position -= 1
-            return position
-    return 0
-
-
-def _explain(tokens: list[Token], dialect: str, inner: Callable[[list[Token]], Facts]) -> Facts:
-    """EXPLAIN, DESCRIBE, MariaDB's ANALYZE, SUMMARIZE: what is only explained is not done."""
-    first = tokens[0][1]
-    start = 1
-    if len(tokens) > 1 and tokens[1][1] == "(" and not (len(tokens) > 2 and tokens[2][1] in _STARTS | {"("}):
-        start = next((i for i, token in enumerate(tokens) if token[1] == ")"), len(tokens) - 1) + 1
-    begin = _start(tokens, start, _STARTS if first == "explain" else _DESCRIBED | ({"from"} if dialect == "duckdb" else set()))
-    if not begin:
-        return _metadata(tokens, dialect)
-    facts = Facts()
-    options = tokens[1:begin]
-    words = [token[1] for token in options if token[0] == lx.WORD]
-    if any(word not in _EXPLAIN_WORDS for word in words) and not _oracle_plan(tokens, begin):
-        facts.unknown("unknown-statement")
-        return facts
-    found = inner(tokens[begin:])
-    if first in {"analyze", "summarize"} or _executed(options):
-        found.effects.add("read")
-        return found
-    if any(token[0] == lx.VARIABLE for token in options):
-        facts.effects.add("session")
-    # Not run, but bound and planned: functions of constants may be computed, files may be looked into.
-    facts.effects |= {"read"} | (found.called - {"write"}) | (found.effects & {"unknown", "file", "network", "session", "exec"})
-    if dialect != "sqlite" or tokens[begin][1] == "pragma":
-        facts.effects |= found.effects & {"admin", "destroy"}
-        facts.reads |= found.reads if "write" not in found.effects else set()
-    elif "write" not in found.effects:
-        facts.reads |= found.reads
-    if dialect == "sqlite" and tokens[begin][1] in {"attach", "detach", "vacuum", "reindex"}:
-        facts.effects = {"read"}  # sqlite explains everything but pragmas without running it
-    facts.functions |= found.functions
-    facts.columns |= found.columns
-    if found.reason and facts.effects - {"read"}:
-        facts.give(found.reason)
-    if "into" in words and dialect == "oracle":
-        facts.effects.add("write")
-    return facts
-
-
-def _oracle_plan(tokens: list[Token], begin: int) -> bool:
-    return tokens[1][1] == "plan" and tokens[begin - 1][1] == "for"
-
-
-def _executed(options: list[Token]) -> bool:
-    """Whether the options of an EXPLAIN have ANALYZE on."""
-    for index, token in enumerate(options):
-        if token[1] in {"analyze", "analyse"}:
-            after = options[index + 1][1] if index + 1 < len(options) else ""
-            if after == "=" and index + 2 < len(options):
-                after = options[index + 2][1]
-            if after.strip("'") not in {"off", "false", "0"}:
-                return True
-    return False
-
-
-def _metadata(tokens: list[Token], dialect: str) -> Facts:
-    """SHOW and DESCRIBE: read what is known about things, unless a query or a call hides in them."""
-    facts = Facts(effects={"read"})
-    words = {token[1] for token in tokens[1:] if token[0] == lx.WORD}
-    if words & {"select", "into", "insert", "update", "delete", "with", "values"} - ({"update"} if "create" in words else set()):
-        facts.unknown("unknown-statement")
-    if any(token[0] == lx.VARIABLE and not token[1].startswith("@@") for token in tokens):
-        facts.effects.add("session")
-    if any(token[0] == lx.STRING and _URL.match(token[1]) for token in tokens):
-        facts.effects.add("network")
-    for before, token in zip(tokens, tokens[1:], strict=False):
-        if token[0] in {lx.STRING, lx.QUOTED} and before[1] in {"describe", "desc", "show", "summarize"}:
-            facts.effects |= named(token[1].strip("'"), dialect)
-    judge_calls(tokens, dialect, facts)
-    facts.effects |= facts.called
-    if tokens[0][1] in {"describe", "desc", "summarize"} and len(tokens) > 1:
-        names = _name_at(tokens, 1)
-        if names and names not in {"table", "view", "extended", "formatted"}:
-            facts.reads.add(names)
-    return facts
-
-
 def _transaction(tokens: list[Token], facts: Facts) -> None:
     """BEGIN, COMMIT and the like; a BEGIN with more than modes begins a block of code."""
-    words = [token[1] for token in tokens[1:]]
-    if tokens[0][1] in {"begin", "start"} and any(word not in _MODES and word not in {",", "with", "consistent"} for word in words):
-        if tokens[0][1] == "begin" and tokens[1][0] == lx.WORD and tokens[1][1] not in {"transaction", "tran", "work"}:
-            facts.effects = {"exec"}
-            return
+    first, words = tokens[0][1], [token[1] for token in tokens[1:]]
+    block = first == "begin" and any(word not in _MODES and word not in {",", "with"} for word in words)
+    if block and words[0] not in {"transaction", "tran", "work"}:
+        facts.effects = {"exec"}
+        return
     if "session" in facts.effects:
         facts.give("transaction-control")
 
@@ -214,16 +133,16 @@ def _copy(tokens: list[Token], dialect: str, inner: Callable[[list[Token]], Fact
     words = {token[1] for token in tokens if token[0] == lx.WORD}
     if "program" in words:
         facts.effects.add("exec")
-    if _urls(tokens):
+    if has_url(tokens):
         facts.effects.add("network")
     depth = 0
     for index, token in enumerate(tokens):
-        if token[1] == "(" and depth == 0 and index + 1 < len(tokens) and tokens[index + 1][1] in _STARTS:
-            end = _closing(tokens, index)
+        if token[1] == "(" and depth == 0 and index + 1 < len(tokens) and tokens[index + 1][1] in STARTS:
+            end = closing(tokens, index)
             found = inner(tokens[index + 1 : end])
             facts.add(found)
         depth += (token[1] == "(") - (token[1] == ")") if token[0] == lx.OP else 0
-    name = _name_at(tokens, 2 if len(tokens) > 1 and tokens[1][1] == "into" else 1)
+    name = name_at(tokens, 2 if len(tokens) > 1 and tokens[1][1] == "into" else 1)
     if name and not named(name, dialect):
         to = next((t[1] for t in tokens if t[0] == lx.WORD and t[1] in {"to", "from"}), "")
         into = len(tokens) > 1 and tokens[1][1] == "into"
@@ -235,27 +154,6 @@ def _copy(tokens: list[Token], dialect: str, inner: Callable[[list[Token]], Fact
         else:
             facts.effects.add("read")
             facts.reads.add(name)
-
-
-def _closing(tokens: list[Token], index: int) -> int:
-    depth = 0
-    for position in range(index, len(tokens)):
-        depth += (tokens[position][1] == "(") - (tokens[position][1] == ")") if tokens[position][0] == lx.OP else 0
-        if depth == 0:
-            return position
-    return len(tokens)
-
-
-def _name_at(tokens: list[Token], index: int) -> str:
-    """The name that stands at a position, with its qualifiers."""
-    parts: list[str] = []
-    while index < len(tokens) and (tokens[index][0] in _NAMES or tokens[index][0] == lx.STRING):
-        parts.append(tokens[index][1].strip("'"))
-        if index + 1 < len(tokens) and tokens[index + 1][1] == ".":
-            index += 2
-            continue
-        break
-    return ".".join(parts)
 
 
 def _objects(tokens: list[Token], facts: Facts) -> None:
@@ -274,7 +172,7 @@ def _objects(tokens: list[Token], facts: Facts) -> None:
     elif kinds & _NO_TABLES and not kinds & {"table", "tables", "view"}:
         return
     while index < len(tokens):
-        name = _name_at(tokens, index)
+        name = name_at(tokens, index)
         if not name or tokens[index][0] == lx.STRING:
             return
         facts.writes.add(name)
@@ -301,7 +199,7 @@ def _definition(tokens: list[Token], inner: Callable[[list[Token]], Facts], fact
 def _query_after_as(tokens: list[Token], inner: Callable[[list[Token]], Facts], facts: Facts) -> None:
     """The query of a CREATE … AS or EXPORT … AS."""
     for index, token in enumerate(tokens[:-1]):
-        if token[1] == "as" and token[0] == lx.WORD and tokens[index + 1][1] in _QUERIES | {"("} and index > 1:
+        if token[1] == "as" and token[0] == lx.WORD and tokens[index + 1][1] in QUERIES | {"("} and index > 1:
             facts.add(inner(tokens[index + 1 :]))
             return
 
@@ -311,7 +209,11 @@ def _mutation(tokens: list[Token]) -> list[Token] | None:
     if len(tokens) < 5 or tokens[1][1] != "table":
         return None
     end = 2
-    while end < len(tokens) and (tokens[end][0] in _NAMES or tokens[end][1] == ".") and tokens[end][1] not in {"delete", "update", "on"}:
+    while (
+        end < len(tokens)
+        and (tokens[end][0] in NAMES or tokens[end][1] == ".")
+        and tokens[end][1] not in {"delete", "update", "on"}
+    ):
         end += 1
     name, rest = tokens[2:end], tokens[end:]
     if not name or not rest or rest[0][1] not in {"delete", "update"} or rest[0][0] != lx.WORD:

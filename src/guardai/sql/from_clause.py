@@ -31,7 +31,10 @@ def add_join(resolver: Resolver, join: Any, scope: Scope) -> None:
     right, scope.star = scope.star, None
     if resolver.deep is not None and join.args.get("on") is not None:
         resolver.deep |= resolver.expression(join.args["on"], scope)
-    if str(join.args.get("kind") or "").upper() in {"SEMI", "ANTI"} or str(join.args.get("side") or "").upper() in {"SEMI", "ANTI"}:
+    if str(join.args.get("kind") or "").upper() in {"SEMI", "ANTI"} or str(join.args.get("side") or "").upper() in {
+        "SEMI",
+        "ANTI",
+    }:
         scope.star = before
         return
     if before is None or right is None:
@@ -49,7 +52,9 @@ def add_join(resolver: Resolver, join: Any, scope: Scope) -> None:
     scope.star = merged(resolver, before, right, shared)
 
 
-def merged(resolver: Resolver, left: list[tuple[str, Sources]], right: list[tuple[str, Sources]], shared: list[str]) -> list[tuple[str, Sources]]:
+def merged(
+    resolver: Resolver, left: list[tuple[str, Sources]], right: list[tuple[str, Sources]], shared: list[str]
+) -> list[tuple[str, Sources]]:
     """The columns of a join that names shared ones."""
     both = {name: NOTHING.union(*(s for column, s in left + right if column == name)) for name in shared}
     rest_left = [column for column in left if column[0] not in both]
@@ -70,7 +75,9 @@ def add_source(resolver: Resolver, node: Any, scope: Scope) -> None:
     alias = node.args.get("alias")
     names = column_names(node) if not isinstance(node, exp.Values) else []
     relation = relation.renamed(names)
-    name = (alias.name if alias is not None and alias.this is not None else node.name if isinstance(node, exp.Table) else "").lower()
+    name = (
+        alias.name if alias is not None and alias.this is not None else node.name if isinstance(node, exp.Table) else ""
+    ).lower()
     if isinstance(node, exp.Unnest) and resolver.dialect == "bigquery" and names and not name:
         name = names[0]
     scope.relations[name or f" {len(scope.relations)}"] = relation

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from guardai.sql import lexicon as lx
@@ -37,7 +39,13 @@ _PARSED_IN: Final = {
 }
 
 
-class NotParsed(Exception):  # noqa: N818 - it is caught within this room
+_TELLING: Final = ("@", "$", ":=", "infile")
+_KEPT_LENGTH: Final = 16_384
+#: The thread's last tree: lineage is mostly asked of the statement that was inspected just before. Nobody changes a tree.
+_last = threading.local()
+
+
+class NotParsed(Exception):
     """The parser does not understand; the argument is the reason code."""
 
 
@@ -61,22 +69,27 @@ def parsed(sql: str, tokens: list[Token], dialect: str, *, odd: bool) -> Any:
 
     kept, changed = rewritten(tokens, dialect)
     text = render(sql, kept) if odd or changed else sql[tokens[0][3] : tokens[-1][4]]
+    key = (text, dialect)
+    if getattr(_last, "key", None) == key:
+        return _last.tree
     engine = sqlglot.Dialect.get_or_raise("mysql" if dialect == "mariadb" else dialect)
     try:
         trees = engine.parser().parse(engine.tokenize(text), text)
-    except Exception as error:  # noqa: BLE001 - whatever it raises, it did not understand
+    except Exception as error:  # whatever it raises, it did not understand
         raise NotParsed("parse-error") from error
     if len(trees) != 1 or trees[0] is None:
         raise NotParsed("split-disagreement")
+    if len(text) <= _KEPT_LENGTH:
+        _last.key, _last.tree = key, trees[0]
     return trees[0]
 
 
 def judge(sql: str, tokens: list[Token], dialect: str, *, odd: bool, depth: int = 0) -> Facts:
     """What one statement does."""
     first = verb(tokens)
-    if first in _PARSED or first in _PARSED_IN.get(dialect, ()):
-        if tokens[0][1] != "(" or first in {"select", "with", "values", "from", "table"}:
-            return _judge_parsed(sql, tokens, dialect, first, odd=odd)
+    known = first in _PARSED or first in _PARSED_IN.get(dialect, ())
+    if known and (tokens[0][1] != "(" or first in {"select", "with", "values", "from", "table"}):
+        return _judge_parsed(sql, tokens, dialect, first, odd=odd)
 
     def inner(part: list[Token]) -> Facts:
         return judge(sql, part, dialect, odd=True, depth=depth + 1)
@@ -89,11 +102,13 @@ def judge(sql: str, tokens: list[Token], dialect: str, *, odd: bool, depth: int 
 
 
 def _judge_parsed(sql: str, tokens: list[Token], dialect: str, first: str, *, odd: bool) -> Facts:
-    from guardai.sql.tree import judge_tree, relations
+    from guardai.sql.tree import judge_tree
 
     facts = Facts()
     second = tokens[1][1] if len(tokens) > 1 else ""
-    if f"{first}_{second}" in {"update_statistics", "insert_bulk"} or (first == "with" and second in {"function", "procedure"}):
+    if f"{first}_{second}" in {"update_statistics", "insert_bulk"} or (
+        first == "with" and second in {"function", "procedure"}
+    ):
         return judge_command(tokens, dialect, lambda _part: Facts())
     tokens = _without_outfile(tokens, facts)
     try:
@@ -103,9 +118,8 @@ def _judge_parsed(sql: str, tokens: list[Token], dialect: str, first: str, *, od
         judge_calls(tokens, dialect, facts)
         _guess(tokens, first, facts)
     else:
-        judge_calls(tokens, dialect, facts, relations(tree))
-        judge_tree(tree, dialect, facts)
-    _judge_words(tokens, dialect, facts)
+        judge_calls(tokens, dialect, facts, judge_tree(tree, dialect, facts))
+    _judge_words(sql, tokens, dialect, facts)
     facts.effects |= facts.called
     return facts
 
@@ -113,9 +127,16 @@ def _judge_parsed(sql: str, tokens: list[Token], dialect: str, first: str, *, od
 def _without_outfile(tokens: list[Token], facts: Facts) -> list[Token]:
     """MySQL and ClickHouse: `INTO OUTFILE 'path' …`, which sqlglot does not read, up to FROM or the end."""
     for index in range(1, len(tokens) - 1):
-        if tokens[index][1] == "into" and tokens[index + 1][1] in {"outfile", "dumpfile"} and tokens[index][0] == lx.WORD:
+        if (
+            tokens[index][1] == "into"
+            and tokens[index + 1][1] in {"outfile", "dumpfile"}
+            and tokens[index][0] == lx.WORD
+        ):
             facts.effects.add("file")
-            end = next((i for i in range(index, len(tokens)) if tokens[i][1] == "from" and tokens[i][0] == lx.WORD), len(tokens))
+            end = next(
+                (i for i in range(index, len(tokens)) if tokens[i][1] == "from" and tokens[i][0] == lx.WORD),
+                len(tokens),
+            )
             return tokens[:index] + tokens[end:]
     return tokens
 
@@ -123,10 +144,18 @@ def _without_outfile(tokens: list[Token], facts: Facts) -> list[Token]:
 def _guess(tokens: list[Token], first: str, facts: Facts) -> None:
     """What is plain even of a statement that is not understood."""
     words = [token[1] for token in tokens if token[0] == lx.WORD]
-    pairs = set(zip(words, words[1:], strict=False))
-    if pairs & {("into", "outfile"), ("into", "dumpfile"), ("from", "infile"), ("overwrite", "directory"), ("overwrite", "local")}:
+    pairs = set(pairwise(words))
+    if pairs & {
+        ("into", "outfile"),
+        ("into", "dumpfile"),
+        ("from", "infile"),
+        ("overwrite", "directory"),
+        ("overwrite", "local"),
+    }:
         facts.effects.add("file")
-    name = next((token[1] for token in tokens[1:] if token[1] not in {"into", "from", "low_priority", "ignore", "or"}), "")
+    name = next(
+        (token[1] for token in tokens[1:] if token[1] not in {"into", "from", "low_priority", "ignore", "or"}), ""
+    )
     if first in {"insert", "update", "delete", "merge", "replace"} and (name[:1].isalpha() or name[:1] == "_"):
         facts.writes.add(name)
     if first in {"update", "delete"}:
@@ -138,8 +167,12 @@ def _guess(tokens: list[Token], first: str, facts: Facts) -> None:
             facts.effects.add("exec")
 
 
-def _judge_words(tokens: list[Token], dialect: str, facts: Facts) -> None:
+def _judge_words(sql: str, tokens: list[Token], dialect: str, facts: Facts) -> None:
     """What single words tell, whatever the parser makes of them."""
+    text = sql.lower()
+    telling = any(sign in text for sign in _TELLING)
+    if not telling and not ("next" in text and "value" in text):
+        return
     previous = ""
     for kind, low, *_ in tokens:
         if kind == lx.WORD:

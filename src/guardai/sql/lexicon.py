@@ -139,7 +139,7 @@ def _names(dialect: str) -> str:
 def _parameters(dialect: str) -> str:
     found = []
     if dialect in _PYFORMAT:
-        found += [r"%\(\w+\)[sb]", r"%[sbt](?!\w)"]
+        found += [r"%\(\w+\)[sb]", r"%[sbt](?!\w)", "%%"]
     if dialect == "sqlite":
         found += [r"\?[0-9]*", r"[:@$#]\w+"]
     elif dialect == "oracle":

@@ -32,7 +32,7 @@ _ENTRIES: Final = 1_024
 _VIEW_DEPTH: Final = 12
 
 
-class SqlNotUnderstood(ValueError):  # noqa: N818 - a fixed name
+class SqlNotUnderstood(ValueError):
     """It cannot be told how many columns a statement yields, or it is not one statement; the argument is a code."""
 
 
@@ -129,7 +129,11 @@ class Lineage:
             resolver = _resolver(self.dialect, self._relation)
             relation = resolver.query(tree, Scope()).renamed(names)
             if inspect(definition, self.dialect).effects & _BEYOND:
-                return unknown if relation.columns is None else Relation([(n, s | EVERYTHING) for n, s in relation.columns])
+                return (
+                    unknown
+                    if relation.columns is None
+                    else Relation([(n, s | EVERYTHING) for n, s in relation.columns])
+                )
             if relation.columns is None:
                 return unknown
             # Within a view, "every table read" is not the outer statement's: spelt out here.
@@ -146,7 +150,8 @@ class Lineage:
         everything = self._schema.everything if "??" in marked else NOTHING
         read = self._read(tree) if "?" in marked else NOTHING
         return tuple(
-            (sources | (everything if "??" in sources else NOTHING) | (read if "?" in sources else NOTHING)) - {"?", "??"}
+            (sources | (everything if "??" in sources else NOTHING) | (read if "?" in sources else NOTHING))
+            - {"?", "??"}
             for sources in outputs
         )
 
@@ -154,8 +159,8 @@ class Lineage:
         """Every column of every table that a tree names, wherever it stands."""
         from sqlglot import exp
 
+        from guardai.sql.ctes import visible_cte
         from guardai.sql.tables import table_name
-        from guardai.sql.tree import visible_cte
 
         found: set[str] = set()
         clauses: dict[int, dict[str, Any]] = {}

@@ -21,21 +21,30 @@ __all__ = ["MAX_DEPTH", "MAX_LENGTH", "Refused", "Scan", "Token", "prescan", "re
 
 #: Characters. A statement of this length takes sqlglot about 0.3 s; more is not judged.
 MAX_LENGTH: Final = 1_000_000
+MAX_TOKENS: Final = 100_000
 MAX_DEPTH: Final = 100
 #: Versioned MySQL comments are judged both as run and as skipped, 2^n readings.
 _MAX_VERSIONED: Final = 3
 _MAX_RUN: Final = 40
 #: Operators and suffixes that the parser reads by calling itself, between two commas.
 _MAX_CHAIN: Final = 150
-_CHAIN: Final = frozenset({"at", "over", "filter", "within", ":=", "=>", "->", "escape", "between"})
+_CHAIN: Final = frozenset(
+    {"at", "distinct", "interval", "not", "over", "filter", "within", ":=", "=>", "->", "escape", "between"}
+)
 #: Joins that wait for their ON: sqlglot tries 2^n ways to nest them.
 _MAX_JOINS: Final = 8
+_JOIN_WORDS: Final = frozenset({"join", "straight_join"})
+_CONDITION_WORDS: Final = frozenset({"on", "using"})
 _NO_CONDITION: Final = frozenset({"cross", "natural", "positional"})
+_JOIN_KINDS: Final = frozenset({"left", "right", "full", "inner", "outer"})
 
 #: kind, text for comparisons (lower-cased if a word, unquoted and lower-cased if a name), text for the parser, start, end
 Token = tuple[int, str, str, int, int]
 
+#: How the parser is shown a parameter where `?` would be an operator to it.
+_PARAMETER: Final = {"postgres": "$1", "redshift": "$1", "tsql": "@p"}
 _OPENING: Final = frozenset("([{")
+_GOES_ON: Final = frozenset("([{.")
 _CLOSING: Final = frozenset(")]}")
 _PREFIX: Final = frozenset("+-~!@") | frozenset(
     {"not", "prior", "binary", "distinct", "all", "lateral", "date", "time", "timestamp", "interval", "exists",
@@ -44,7 +53,7 @@ _PREFIX: Final = frozenset("+-~!@") | frozenset(
 #: After these words `%s` is a parameter; after an operand it would be a modulo.
 _BEFORE_PARAMETER: Final = frozenset(
     """all and any as between by else from having ilike in interval into is like limit not offset on or over regexp
-    returning rlike select set similar some then to top using values when where with""".split()
+    returning rlike select set similar some then to top using values when where with""".split()  # noqa: SIM905
 )
 #: sqlglot tries each bracket after such a word as a type and as a call, 2^n ways to read n within one another.
 _MAX_TYPES: Final = 8
@@ -74,7 +83,7 @@ _LINE_ENDS: Final = re.compile("\r(?!$|\n)|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _Q_CLOSE: Final = {"[": "]", "{": "}", "(": ")", "<": ">"}
 
 
-class Refused(Exception):  # noqa: N818 - it is caught within this room and never raised to a caller
+class Refused(Exception):
     """The text is not judged; the argument is the reason code."""
 
 
@@ -94,10 +103,12 @@ class Scan(NamedTuple):
     versioned: int
 
 
-def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
+def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:  # noqa: PLR0915 - one hot loop
     """Cuts the text into tokens.
 
     Args:
+        sql: the text.
+        dialect: a known dialect.
         skip: which versioned executable comments (by number) the server is taken to skip.
 
     Raises:
@@ -136,9 +147,9 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
                 cases += 1
             elif low == "end":
                 cases = max(0, cases - 1)
-            elif low == "join" or low == "straight_join":
-                joins += not any(token[1] in _NO_CONDITION and token[0] == lx.WORD for token in tokens[-3:])
-            elif low == "on" or low == "using":
+            elif low in _JOIN_WORDS:
+                joins += _needs_condition(tokens)
+            elif low in _CONDITION_WORDS:
                 joins = max(0, joins - 1)
             run = run + 1 if low in _PREFIX or low == previous else 0
             chain += low in _CHAIN
@@ -148,6 +159,8 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
             previous = low
             continue
         if kind == lx.OP:
+            if previous in _CLOSING and text in _GOES_ON:
+                chain += 3  # a[1][1]…, f(1).g(1)…: the time grows with the square
             if text in _OPENING:
                 depth += 1
                 types.append(previous in _TYPES)
@@ -167,13 +180,13 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
                 position += 1
                 continue
             run = run + 1 if text in _PREFIX else 0
-            chain = 0 if text == "," or text == ";" else chain + (text in _CHAIN)
+            chain = 0 if text in ",;" else chain + (text in _CHAIN)
             if run > _MAX_RUN or chain > _MAX_CHAIN or angles > _MAX_TYPES:
                 raise Refused("too-deep")
             add((kind, text, text, start, position))
             previous = text
             continue
-        if kind != lx.COMMENT and kind != lx.BLOCK:
+        if kind not in (lx.COMMENT, lx.BLOCK):
             run = 0
         previous = ""
         if kind == lx.STRING:
@@ -194,7 +207,7 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
             odd = True
             foreign |= not text.startswith("--")
         elif kind == lx.BLOCK:
-            position, flat = _comment_end(sql, position, nests)
+            position, flat = _comment_end(sql, position, nests=nests)
             if dialect in {"mysql", "mariadb"} and "set_var" in sql[start:position].lower() and sql[start + 2] == "+":
                 add((lx.VARIABLE, "@", "@hint", start, position))
             odd, foreign = True, foreign or not flat
@@ -203,19 +216,27 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
                 raise Refused("ambiguous-literal")
             odd, foreign = True, foreign or "\\" in text or text[0] != "'"
             add((lx.STRING, text, f"'/s{len(tokens)}'", start, position))
-        elif kind == lx.DOLLAR or kind == lx.Q_QUOTE:
+        elif kind in (lx.DOLLAR, lx.Q_QUOTE):
             position = _delimited_end(sql, kind, text, position)
             odd = foreign = True
             add((lx.STRING, sql[start:position], f"'/s{len(tokens)}'", start, position))
         elif kind == lx.PARAM:
-            if text[0] == "%" and tokens and not _expects_operand(tokens[-1]):
+            if text == "%%":  # the driver makes one of it
+                odd = True
+                add((lx.OP, "%", "%", start, position))
+            elif text[0] == "%" and tokens and not _expects_operand(tokens[-1]):
                 position = start + 1
                 add((lx.OP, "%", "%", start, position))
-            elif text[0] == "$" and (sql.startswith("::", position) or sql.startswith("(", position)):
+            elif (
+                dialect == "sqlite"
+                and text[0] == "$"
+                and (sql.startswith("::", position) or sql.startswith("(", position))
+            ):
                 raise Refused("ambiguous-literal")  # sqlite lets a name go on there
             else:
-                odd |= text != "?"
-                add((kind, "?", "@p" if dialect == "tsql" and text[0] == "@" else "?", start, position))
+                shown = _PARAMETER.get(dialect, "?")
+                odd |= text != shown
+                add((kind, "?", shown, start, position))
         elif kind == lx.VARIABLE:
             add((kind, text.lower(), text, start, position))
         elif kind == lx.EXECUTABLE:
@@ -233,10 +254,22 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
                     continue
             executable += 1
         else:
-            _refuse(text, sql, start)
+            _refuse(text)
     if executable:
         raise Refused("unterminated")
+    if len(tokens) > MAX_TOKENS:
+        raise Refused("too-long")
     return Scan(tokens, odd, foreign, versioned)
+
+
+def _needs_condition(tokens: list[Token]) -> bool:
+    """Whether a JOIN at the end of the tokens waits for its ON."""
+    for kind, low, *_ in tokens[:-5:-1]:
+        if kind == lx.WORD and low in _NO_CONDITION:
+            return False
+        if kind != lx.WORD or low not in _JOIN_KINDS:
+            break
+    return True
 
 
 def _unquoted(text: str) -> str:
@@ -250,14 +283,13 @@ def _expects_operand(token: Token) -> bool:
     return (kind == lx.WORD and low in _BEFORE_PARAMETER) or (kind == lx.OP and low not in _CLOSING)
 
 
-def _comment_end(sql: str, position: int, nests: bool | None) -> tuple[int, bool]:
+def _comment_end(sql: str, position: int, *, nests: bool | None) -> tuple[int, bool]:
     """Where a block comment ends, and whether it holds no other."""
     first = sql.find("*/", position)
     if first < 0:
         raise Refused("unterminated")
     inner = sql.find("/*", position, first)
     if inner < 0 or nests is False:
-        # `/*/` opens and does not close; it may also be an opening that another engine would count.
         return first + 2, inner < 0
     if nests is None:
         raise Refused("ambiguous-comment")
@@ -294,13 +326,11 @@ def _skipped_end(sql: str, position: int) -> int:
     return end + 2
 
 
-def _refuse(text: str, sql: str, start: int) -> None:
+def _refuse(text: str) -> None:
     if text[0] in "uU":
         raise Refused("unicode-identifier")
     if text[0] == "{":
         raise Refused("template")
-    if text in "'\"`[" and text not in sql[:start]:
-        raise Refused("unterminated")
     raise Refused("unterminated" if text in "'\"`[" else "odd-character")
 
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["EVERYTHING", "NOTHING", "UNPROVEN", "Relation", "Schema", "Scope", "Sources", "Unknowable", "column_names", "name_of"]
+__all__ = [
+    "EVERYTHING",
+    "NOTHING",
+    "UNPROVEN",
+    "Relation",
+    "Schema",
+    "Scope",
+    "Sources",
+    "Unknowable",
+    "column_names",
+    "name_of",
+]
 
 Sources = frozenset[str]
 NOTHING: Final[Sources] = frozenset()
@@ -18,10 +29,12 @@ UNPROVEN: Final[Sources] = frozenset({"?"})
 EVERYTHING: Final[Sources] = frozenset({"??"})
 
 _SQLITE_SCHEMA: Final = ("type", "name", "tbl_name", "rootpage", "sql")
-_BUILT_IN: Final = dict.fromkeys(("sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"), _SQLITE_SCHEMA)
+_BUILT_IN: Final = dict.fromkeys(
+    ("sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"), _SQLITE_SCHEMA
+)
 
 
-class Unknowable(Exception):  # noqa: N818 - it is caught within this room
+class Unknowable(Exception):
     """Not even the number of columns can be told."""
 
 
@@ -117,7 +130,10 @@ class Scope:
         """Whether a name could be a column here or further out."""
         scope: Scope | None = self
         while scope is not None:
-            if any(relation.columns is not None and relation.find(name) is not None for relation in scope.relations.values()):
+            if any(
+                relation.columns is not None and relation.find(name) is not None
+                for relation in scope.relations.values()
+            ):
                 return True
             scope = scope.outer
         return False
@@ -132,7 +148,9 @@ class Schema:
     """
 
     def __init__(self, tables: Mapping[str, Sequence[str] | str]) -> None:
-        self._tables: dict[str, Sequence[str] | str] = {name.lower().removeprefix("view "): columns for name, columns in tables.items()}
+        self._tables: dict[str, Sequence[str] | str] = {
+            name.lower().removeprefix("view "): columns for name, columns in tables.items()
+        }
         self._short: dict[str, str | None] = {}
         for name in self._tables:
             last = name.rpartition(".")[2]
@@ -170,7 +188,7 @@ def _defined(column: str) -> tuple[str, Sources]:
 
 
 def name_of(node: Any) -> str:
-    """The lower-case name of an identifier or column. (sqlglot's own `name` recurses without bound.)"""
+    """The lower-case name of an identifier or column; sqlglot's own `name` recurses without bound."""
     for _ in range(3):
         node = node.args.get("this")
         if isinstance(node, str):

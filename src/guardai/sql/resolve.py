@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlglot import exp
 
 from guardai.sql.changes import changed
+from guardai.sql.ctes import visible_cte
 from guardai.sql.from_clause import add_join, add_source
-from guardai.sql.relations import EVERYTHING, NOTHING, UNPROVEN, Relation, Scope, Sources, Unknowable, column_names, name_of
-from guardai.sql.tree import visible_cte
+from guardai.sql.relations import (
+    EVERYTHING,
+    NOTHING,
+    UNPROVEN,
+    Relation,
+    Scope,
+    Sources,
+    Unknowable,
+    column_names,
+    name_of,
+)
 from guardai.sql.words import functions
 
 if TYPE_CHECKING:
@@ -28,7 +38,9 @@ _LATERAL_ALIASES: Final = frozenset({"snowflake", "redshift", "databricks", "duc
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 _DML: Final = (exp.Insert, exp.Update, exp.Delete)
 #: Columns that every table has and no schema lists; sqlite's may be another name of a key.
-_ROW_IDS: Final = frozenset({"rowid", "_rowid_", "oid", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax", "ora_rowscn"})
+_ROW_IDS: Final = frozenset(
+    {"rowid", "_rowid_", "oid", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax", "ora_rowscn"}
+)
 
 
 #: More in one FROM is not looked into: every name would be looked up in each.
@@ -100,7 +112,11 @@ class Resolver:
         name, names = cte.alias.lower(), column_names(cte)
         body = cte.this
         clauses: dict[int, dict[str, Any]] = {}
-        if not (recursive and isinstance(body, exp.SetOperation) and any(visible_cte(t, clauses) is cte for t in body.find_all(exp.Table))):
+        if not (
+            recursive
+            and isinstance(body, exp.SetOperation)
+            and any(visible_cte(t, clauses) is cte for t in body.find_all(exp.Table))
+        ):
             return self.query(body, scope).renamed(names)
         inner = Scope(outer=scope.outer, ctes=dict(scope.ctes))
         found = self.query(body.this, inner).renamed(names)
@@ -125,10 +141,14 @@ class Resolver:
                 break
         parts.append(self.query(node, scope))
         first = parts.pop()
-        if first.columns is None or any(part.columns is None or len(part.columns) != len(first.columns) for part in parts):
+        if first.columns is None or any(
+            part.columns is None or len(part.columns) != len(first.columns) for part in parts
+        ):
             return Relation(None, NOTHING.union(first.row(), *(part.row() for part in parts)) | UNPROVEN)
         rows = [first.columns, *(part.known() for part in parts)]
-        return Relation([(column[0][0], NOTHING.union(*(cell[1] for cell in column))) for column in zip(*rows, strict=True)])
+        return Relation(
+            [(column[0][0], NOTHING.union(*(cell[1] for cell in column))) for column in zip(*rows, strict=True)]
+        )
 
     def values(self, node: Any, scope: Scope) -> Relation:
         rows = [list(row.expressions) if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
@@ -142,6 +162,8 @@ class Resolver:
 
     def select(self, node: Any, around: Scope) -> Relation:
         scope = self.with_ctes(node, around)
+        if len(node.args.get("joins") or ()) > _MAX_RELATIONS:
+            return Relation(None)
         if node.args.get("pivots") or node.args.get("match") or (node.args.get("kind") and self.dialect == "bigquery"):
             return Relation(None)
         if node.args.get("from_") is not None:
@@ -150,8 +172,6 @@ class Resolver:
             add_join(self, join, scope)
         for lateral in node.args.get("laterals") or ():
             add_source(self, lateral, scope)
-        if len(scope.relations) > _MAX_RELATIONS:
-            return Relation(None)
         for window in node.args.get("windows") or ():
             scope.windows |= self.expression(window, scope)
         columns: list[tuple[str, Sources]] = []
@@ -173,14 +193,33 @@ class Resolver:
         """Within a subquery of a select list, filters and order count as sources, too."""
         if self.deep is None:
             return
-        for key in ("where", "group", "having", "qualify", "order", "limit", "offset", "distinct", "prewhere", "connect", "sort", "cluster"):
+        for key in (
+            "where",
+            "group",
+            "having",
+            "qualify",
+            "order",
+            "limit",
+            "offset",
+            "distinct",
+            "prewhere",
+            "connect",
+            "sort",
+            "cluster",
+        ):
             clause = node.args.get(key)
             if clause is not None and not isinstance(clause, bool):
                 self.deep |= self.expression(clause, scope)
 
     def item(self, item: Any, scope: Scope) -> list[tuple[str, Sources]]:
         """One item of a select list: a column, or those that a star stands for."""
-        star = item if isinstance(item, exp.Star) else item.this if isinstance(item, exp.Column) and isinstance(item.this, exp.Star) else None
+        star = (
+            item
+            if isinstance(item, exp.Star)
+            else item.this
+            if isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
+            else None
+        )
         if star is None:
             if isinstance(item, (exp.Columns, exp.Aliases, exp.Inline, exp.Stack, exp.JSONTable)):
                 raise Unknowable
@@ -206,9 +245,7 @@ class Resolver:
         replaced = {item.alias.lower(): self.expression(item, scope) for item in star.args.get("replace") or ()}
         renamed = {name_of(item.this): item.alias.lower() for item in star.args.get("rename") or ()}
         return [
-            (renamed.get(name, name), replaced.get(name, sources))
-            for name, sources in columns
-            if name not in left_out
+            (renamed.get(name, name), replaced.get(name, sources)) for name, sources in columns if name not in left_out
         ]
 
     # Expressions
@@ -222,7 +259,7 @@ class Resolver:
             kind = type(part)
             if kind is exp.Column:
                 found |= self.column(part, scope)
-            elif isinstance(part, _QUERIES) or isinstance(part, _DML):
+            elif isinstance(part, (*_QUERIES, *_DML)):
                 found |= self.nested(part, scope)
             elif kind is exp.Star:
                 if type(part.parent) is not exp.Count:
@@ -290,7 +327,7 @@ class Resolver:
 
 
 def _output_name(item: Any) -> str:
-    """What an item is called from outside; "" where engines differ. (sqlglot's own `output_name` recurses.)"""
+    """What an item is called from outside, "" where engines differ; sqlglot's own `output_name` recurses."""
     for _ in range(8):
         if isinstance(item, exp.Alias):
             return str(item.alias).lower()

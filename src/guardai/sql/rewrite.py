@@ -9,6 +9,12 @@ from guardai.sql.prescan import Token
 
 __all__ = ["rewritten", "word"]
 
+#: Operators of PostgreSQL and its extensions that sqlglot does not know. All compute; none is an equality.
+_OPERATORS: Final = frozenset(
+    "<<= >>= <<| |>> &<| |&> %> %>> <<-> *<> ~= *= ## ?# ?|| ?-| <^ >^ ~>=~ ~<~ ~>~ ~<=~ <#> <+>".split()  # noqa: SIM905
+)
+_SIGNS: Final = frozenset("+-*/<>=~!@#%^&|?")
+
 _MYSQL: Final = frozenset({"mysql", "mariadb"})
 _MYSQL_DML: Final = frozenset({"low_priority", "high_priority", "delayed", "quick", "ignore"})
 _MYSQL_SELECT: Final = frozenset(
@@ -36,6 +42,7 @@ def rewritten(tokens: list[Token], dialect: str) -> tuple[list[Token], bool]:
         changed |= _sqlite(found)
     elif dialect in {"postgres", "redshift"}:
         changed |= _drop_only(found)
+        changed |= _known_operators(found)
     elif dialect in _NO_FROM:
         changed |= _delete_from(found)
     if found[0][1] == "table" and found[0][0] == lx.WORD:
@@ -46,7 +53,12 @@ def rewritten(tokens: list[Token], dialect: str) -> tuple[list[Token], bool]:
         if len(found) > 1 and found[1][1] != "into":
             found.insert(1, word("INTO", found[1]))
         changed = True
-    if found[0][1] == "insert" and len(found) > 1 and dialect in {*_MYSQL, "tsql"} and found[1][1] not in {"into", "overwrite"}:
+    if (
+        found[0][1] == "insert"
+        and len(found) > 1
+        and dialect in {*_MYSQL, "tsql"}
+        and found[1][1] not in {"into", "overwrite"}
+    ):
         found.insert(1, word("INTO", found[1]))
         changed = True
     return found, changed
@@ -83,7 +95,12 @@ def _sqlite(tokens: list[Token]) -> bool:
         if tokens[index][0] != lx.WORD or index + 1 >= len(tokens):
             continue
         low, after = tokens[index][1], tokens[index + 1][1]
-        if low in {"insert", "update"} and after == "or" and index + 2 < len(tokens) and tokens[index + 2][1] in _ON_CONFLICT:
+        if (
+            low in {"insert", "update"}
+            and after == "or"
+            and index + 2 < len(tokens)
+            and tokens[index + 2][1] in _ON_CONFLICT
+        ):
             del tokens[index + 1 : index + 3]
         elif low == "indexed" and after == "by":
             del tokens[index : index + 3]
@@ -96,9 +113,29 @@ def _drop_only(tokens: list[Token]) -> bool:
     """PostgreSQL: `DELETE FROM ONLY t`, `UPDATE ONLY t`."""
     before = len(tokens)
     for index in range(len(tokens) - 2, 0, -1):
-        if tokens[index][0] == lx.WORD and tokens[index][1] == "only" and tokens[index - 1][1] in {"from", "update", "join"}:
+        if (
+            tokens[index][0] == lx.WORD
+            and tokens[index][1] == "only"
+            and tokens[index - 1][1] in {"from", "update", "join"}
+        ):
             del tokens[index]
     return len(tokens) != before
+
+
+def _known_operators(tokens: list[Token]) -> bool:
+    """PostgreSQL: an operator that sqlglot does not know, as one that it does."""
+    changed, index = False, 0
+    while index < len(tokens):
+        end = index
+        while end < len(tokens) and tokens[end][0] == lx.OP and _SIGNS.issuperset(tokens[end][1]):
+            if end > index and tokens[end][3] != tokens[end - 1][4]:
+                break
+            end += 1
+        if end - index > 1 and "".join(token[1] for token in tokens[index:end]) in _OPERATORS:
+            tokens[index:end] = [(lx.OP, "<", " < ", tokens[index][3], tokens[end - 1][4])]
+            changed = True
+        index = max(end, index + 1) if not changed else index + 1
+    return changed
 
 
 def _delete_from(tokens: list[Token]) -> bool:

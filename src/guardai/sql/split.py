@@ -14,7 +14,7 @@ _BEGINS: Final = frozenset(
     """alter backup begin break bulk checkpoint close commit continue create dbcc deallocate declare delete deny disable
     drop dump enable exec execute fetch go goto grant if insert kill load merge open print raiserror readtext
     receive reconfigure restore return revert revoke rollback save select send set setuser shutdown truncate throw
-    update updatetext use waitfor while writetext""".split()
+    update updatetext use waitfor while writetext""".split()  # noqa: SIM905
 )
 #: Word → the words after which it goes on with the statement before.
 _GOES_ON: Final = {
@@ -123,14 +123,18 @@ def agreed(sql: str, scan: Scan, found: list[list[Token]]) -> bool:
         return True  # more than one is never taken for harmless, whatever the second opinion
     tokens = found[0]
     last = tokens[-1][4]
-    if ";" not in sql[:last] and ";" not in sql[last:].strip("; \t\r\n\f") and "go" not in {token[1] for token in tokens}:
+    if (
+        ";" not in sql[:last]
+        and ";" not in sql[last:].strip("; \t\r\n\f")
+        and "go" not in {token[1] for token in tokens}
+    ):
         return True
     import sqlparse
 
     text = render(sql, tokens) if scan.foreign else sql
     try:
         pieces = sqlparse.split(text)
-    except Exception:  # noqa: BLE001 - it gives up on long texts; then there is no second opinion
+    except Exception:  # it gives up on long texts; then there is no second opinion
         return False
     return sum(1 for piece in pieces if not _empty(piece)) <= 1
 

@@ -47,17 +47,12 @@ def named(name: str, dialect: str) -> set[str]:
     if dialect in {"duckdb", "clickhouse"}:
         if _URL.search(name):
             return {"file", "network"}
-        if _PATH.search(name) or (dialect == "duckdb" and name.rpartition(".")[2] in _FILE_ENDINGS and "." in name):
-            return {"file"}
-    elif dialect == "snowflake" and name.startswith("@"):
-        return {"file"}
-    elif dialect == "oracle" and "@" in name:
+        ends_as_file = dialect == "duckdb" and "." in name and name.rpartition(".")[2] in _FILE_ENDINGS
+        return {"file"} if ends_as_file or _PATH.search(name) else set()
+    if (dialect == "oracle" and "@" in name) or (dialect == "tsql" and name.count(".") >= 3):
         return {"network"}
-    elif dialect == "tsql" and name.count(".") >= 3:
-        return {"network"}
-    elif dialect == "databricks" and name.partition(".")[0] in _FORMATS and ("/" in name or ":" in name):
-        return {"file"}
-    return set()
+    of_format = dialect == "databricks" and name.partition(".")[0] in _FORMATS and ("/" in name or ":" in name)
+    return {"file"} if of_format or (dialect == "snowflake" and name.startswith("@")) else set()
 
 
 def judge_read(table: Any, dialect: str, facts: Facts) -> None:

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from guardai.sql.bounded import bounds, joined
 from guardai.sql.calls import known_call
+from guardai.sql.ctes import visible_cte
 from guardai.sql.tables import judge_read, judge_write, table_name
 from guardai.sql.words import functions
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from guardai.sql.facts import Facts
 
-__all__ = ["QUERY_ROOTS", "judge_tree", "relations", "visible_cte"]
+__all__ = ["QUERY_ROOTS", "judge_tree"]
 
 QUERY_ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table, exp.Pivot, exp.Summarize)
 _DML_ROOTS: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.MultitableInserts)
@@ -45,8 +46,10 @@ _PLAIN: Final = frozenset(
     Returning Rollup Schema Select SessionParameter SimilarTo Slice Sort Star Sub Subquery Summarize Table TableAlias
     TableColumn TableFromRows TableSample TranslateCharacters Tuple UnicodeString Union UnpivotColumns Values Var
     Variadic Version When Whens Where Window WindowSpec With WithFill WithOperator WithinGroup XMLKeyValueOption XMLNamespace
-    ConditionalInsert""".split()
+    ConditionalInsert""".split()  # noqa: SIM905
 )
+#: Nothing to be judged stands below these.
+_LEAVES: Final = frozenset({exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.DataType, exp.Placeholder, exp.Var})
 #: What looks like a call in the tree and is grammar.
 _NOT_CALLED: Final = frozenset({"row", "table", "values"})
 #: Table hints of SQL Server that take a lock that others wait for.
@@ -54,28 +57,16 @@ _LOCKING_HINTS: Final = frozenset({"updlock", "xlock", "tablock", "tablockx", "p
 _SEQUENCE: Final = frozenset({"oracle", "snowflake", "databricks"})
 
 
-def relations(tree: Any) -> set[str]:
-    """The names that a statement gives to relations that may be followed by a column list."""
-    names = set()
-    for node in tree.walk():
-        kind = type(node)
-        if kind is exp.TableAlias:
-            if node.args.get("columns") and node.this is not None:
-                names.add(node.name.lower())
-        elif kind is exp.Schema and isinstance(node.this, exp.Table):
-            names.add(node.this.name.lower())
-        elif kind is exp.Window and node.args.get("alias") is not None:
-            names.add(node.text("alias").lower())
-    return names
-
-
-def judge_tree(tree: Any, dialect: str, facts: Facts) -> None:
-    """Adds what a tree does."""
-    if not isinstance(tree, (*QUERY_ROOTS, *_DML_ROOTS)) or (isinstance(tree, exp.Table) and tree.args.get("this") is None):
+def judge_tree(tree: Any, dialect: str, facts: Facts) -> set[str]:
+    """Adds what a tree does; tells the names that the statement gives to relations."""
+    if not isinstance(tree, (*QUERY_ROOTS, *_DML_ROOTS)) or (
+        isinstance(tree, exp.Table) and tree.args.get("this") is None
+    ):
         facts.unknown(f"unknown-node:{type(tree).__name__}")
-        return
+        return set()
     walk = _Walk(dialect, facts)
     walk.run(tree)
+    return walk.relations
 
 
 class _Walk:
@@ -89,6 +80,8 @@ class _Walk:
         self.stars: list[Any] = []
         #: ids of nodes that name a target, or repeat an alias, and are not read
         self.not_read: set[int] = set()
+        #: names that the statement gives to relations, which may be followed by a column list
+        self.relations: set[str] = set()
         self.has_ctes = False
         self.clauses: dict[int, dict[str, Any]] = {}
         #: alias → name of the table that it stands for, both lower-case
@@ -103,12 +96,20 @@ class _Walk:
         while pending:
             node = pending.pop()
             kind = type(node)
+            if kind in _LEAVES:
+                continue
+            if kind is exp.Column:
+                self.columns.append(node)
+                if type(node.this) is exp.Identifier:
+                    continue
             if kind is exp.Table:
                 self.tables.append(node)
-            elif kind is exp.Column:
-                self.columns.append(node)
             elif kind is exp.Star:
                 self.stars.append(node)
+            elif kind is exp.TableAlias:
+                if node.args.get("columns") and node.this is not None:
+                    self.relations.add(node.name.lower())
+                continue
             elif kind not in _PLAIN:
                 self.special(node, kind)
                 if kind in _DML_ROOTS:
@@ -119,6 +120,11 @@ class _Walk:
                 self.select(node)
             elif kind is exp.With:
                 self.has_ctes = True
+            elif kind is exp.Schema:
+                if isinstance(node.this, exp.Table):
+                    self.relations |= {node.this.name.lower(), node.this.alias.lower()}
+            elif kind is exp.Window and node.args.get("alias") is not None:
+                self.relations.add(node.text("alias").lower())
             pending.extend(node.iter_expressions())
         for table in self.tables:
             alias = table.args.get("alias")
@@ -187,7 +193,11 @@ class _Walk:
         targets = self.targets(node)
         for target in targets:
             self.not_read.add(id(target))
-            name = self.aliases.get(table_name(target), table_name(target)) if not target.args.get("db") else table_name(target)
+            name = (
+                self.aliases.get(table_name(target), table_name(target))
+                if not target.args.get("db")
+                else table_name(target)
+            )
             self.written(target, name)
         if isinstance(node, exp.Insert):
             self.insert(node, targets)
@@ -199,8 +209,14 @@ class _Walk:
             joins = [join.args["on"] for join in _joins(node) if join.args.get("on") is not None]
             for target in targets:
                 names = {table_name(target), target.name.lower(), target.alias.lower()}
-                names |= {alias for alias, real in self.aliases.items() if real == table_name(target)} if not others else set()
-                if not bounds(where.this if where is not None else None, names - {""}, self.dialect, alone=not others, joins=joins):
+                names |= (
+                    {alias for alias, real in self.aliases.items() if real == table_name(target)}
+                    if not others
+                    else set()
+                )
+                if not bounds(
+                    where.this if where is not None else None, names - {""}, self.dialect, alone=not others, joins=joins
+                ):
                     facts.unbounded = True
             if not targets:
                 facts.unbounded = True
@@ -256,22 +272,30 @@ class _Walk:
             facts.effects.add("destroy")
         if node.args.get("is_function") and not facts.called - {"unknown"}:
             facts.unknown("unknown-function:insert")
-        if self.dialect == "sqlite" and isinstance(node.this, exp.Schema) and targets:
+        named = (
+            node.this.expressions if self.dialect == "sqlite" and isinstance(node.this, exp.Schema) and targets else ()
+        )
+        if any(column.name.lower() == targets[0].name.lower() for column in named):
             # A full-text index takes commands as values of a column that bears its own name.
-            if any(column.name.lower() == targets[0].name.lower() for column in node.this.expressions):
-                facts.effects.add("admin")
-                facts.give("fts-command")
+            facts.effects.add("admin")
+            facts.give("fts-command")
 
     def merge(self, node: Any) -> None:
         whens = node.args.get("whens")
         names = {table_name(node.this), node.this.name.lower(), node.this.alias.lower()} - {""}
         for when in whens.expressions if whens is not None else ():
             then = when.args.get("then")
-            changes = isinstance(then, (exp.Update, exp.Delete)) or (isinstance(then, exp.Var) and then.name.upper() in {"DELETE", "UPDATE"})
+            changes = isinstance(then, (exp.Update, exp.Delete)) or (
+                isinstance(then, exp.Var) and then.name.upper() in {"DELETE", "UPDATE"}
+            )
             if not changes or (not when.args.get("matched") and not when.args.get("source")):
                 continue
             condition = when.args.get("condition")
-            tied = bounds(condition, names, self.dialect, alone=False) if when.args.get("source") else joined(node.args.get("on"), names, self.dialect)
+            tied = (
+                bounds(condition, names, self.dialect, alone=False)
+                if when.args.get("source")
+                else joined(node.args.get("on"), names, self.dialect)
+            )
             if not tied:
                 self.facts.unbounded = True
 
@@ -283,7 +307,13 @@ class _Walk:
         """`columns_read`: each column under the real name of its table, as far as that can be told without a schema."""
         facts = self.facts
         real = {table_name(t) for t in self.tables if id(t) not in self.not_read and not self.cte(t)} - {""}
-        only = next(iter(real)) if len(real) == 1 else next(iter(facts.writes)) if not real and len(facts.writes) == 1 else ""
+        only = (
+            next(iter(real))
+            if len(real) == 1
+            else next(iter(facts.writes))
+            if not real and len(facts.writes) == 1
+            else ""
+        )
         for column in self.columns:
             if _set_target(column):
                 continue
@@ -328,34 +358,3 @@ def _set_target(column: Any) -> bool:
         and isinstance(parent.parent, (exp.Update, exp.OnConflict))
         and parent.arg_key == "expressions"
     )
-
-
-def visible_cte(table: Any, clauses: dict[int, dict[str, Any]]) -> Any:
-    """The CTE that a table's name stands for where it stands, or None.
-
-    Args:
-        table: a node of the tree.
-        clauses: what is remembered of the tree's WITH clauses from one call to the next.
-    """
-    if table.args.get("db") is not None or not isinstance(table.args.get("this"), exp.Identifier):
-        return None
-    name = table.name.lower()
-    node, within = table, None
-    while node.parent is not None:
-        parent = node.parent
-        if type(parent) is exp.With:
-            within = node
-        clause = parent.args.get("with_")
-        if clause is not None:
-            known = clauses.get(id(clause))
-            if known is None:
-                known = clauses[id(clause)] = {}
-                for order, cte in enumerate(clause.expressions):
-                    known.setdefault(cte.alias.lower(), (order, cte))
-                    known[f" {id(cte)}"] = order
-            found = known.get(name)
-            # A CTE sees those before it, and itself only if recursive.
-            if found is not None and (node is not clause or clause.args.get("recursive") or found[0] < known[f" {id(within)}"]):
-                return found[1]
-        node = parent
-    return None

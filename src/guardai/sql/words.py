@@ -49,7 +49,7 @@ class Functions(NamedTuple):
     def effect(self, name: str) -> frozenset[str] | None:
         """What calling it does beyond computing; None if nothing is known of that."""
         found = self.effects.get(name)
-        if found is None:
+        if found is None and name not in self.harmless:
             for prefix, effect in self.prefixes:
                 if name.startswith(prefix):
                     return effect
