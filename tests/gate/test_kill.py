@@ -75,3 +75,37 @@ def test_fifty_kills_lose_no_intent_whose_effect_happened(tmp_path, home):
     assert (report.verdict, report.faults) == (0, [])
     assert report.unsigned == 0
     assert report.recovered > 0
+
+
+INTERRUPTED = """
+import os, signal, sqlite3, sys, threading
+import guardai
+guardai.init(home=sys.argv[1], integrations=["dbapi"])
+connection = sqlite3.connect(":memory:")
+@guardai.tool(name="endless")
+def endless():
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    while True:
+        connection.execute("SELECT 1").fetchall()
+with guardai.session(agent="a"):
+    endless()
+"""
+
+
+def test_ctrl_c_in_a_call_ends_the_program_as_always_and_every_call_has_an_end(home, tmp_path):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, str(home)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in done.stderr
+
+    from guardai.ledger import events, verify
+    from guardai.lineage import EdgeTable
+
+    calls, status = {}, {}
+    for event in map(json.loads, events(home)):
+        if event["kind"].startswith("call."):
+            calls.setdefault(event["call"], set()).add(event["kind"])
+            status[event["call"], event["action"]] = event.get("status")
+    assert [s for (_, action), s in status.items() if action == "tool.call"] == ["unknown"]
+    # At most one statement was interrupted between its intent and its outcome.
+    assert sum(kinds != {"call.intent", "call.outcome"} for kinds in calls.values()) <= 1
+    assert verify(home, projection=EdgeTable()).verdict == 0
