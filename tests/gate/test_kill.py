@@ -80,6 +80,8 @@ def test_fifty_kills_lose_no_intent_whose_effect_happened(tmp_path, home):
 INTERRUPTED = """
 import os, signal, sqlite3, sys, threading
 import guardai
+# A shell starts what it runs in the background with this signal ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 guardai.init(home=sys.argv[1], integrations=["dbapi"])
 connection = sqlite3.connect(":memory:")
 @guardai.tool(name="endless")

@@ -124,6 +124,8 @@ def start_python(home):
 
 PRELUDE = """
 import os, sys, time, json, signal, threading
+# A shell starts what it runs in the background with this signal ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from guardai.errors import LedgerError
 from guardai.ledger import Ledger

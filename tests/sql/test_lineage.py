@@ -243,3 +243,17 @@ def test_no_value_comes_from_a_column_that_is_not_named(canaries, items, left, r
     if outer:
         sql = f"SELECT * FROM ({sql})"
     told_apart(canaries, f"WITH {cte} {sql}")
+
+
+def test_using_joins_the_tables_since_the_last_comma():
+    schema = {"a": ["id", "x"], "b": ["id", "y"], "c": ["id", "z"]}
+    found = column_lineage("SELECT * FROM a, b JOIN c USING (id)", "postgres", schema)
+    assert found == [{"a.id"}, {"a.x"}, {"b.id", "c.id"}, {"b.y"}, {"c.z"}]
+    found = column_lineage("SELECT * FROM a JOIN (b CROSS JOIN c) ON true", "postgres", schema)
+    assert found == [{"a.id"}, {"a.x"}, {"b.id"}, {"b.y"}, {"c.id"}, {"c.z"}]
+
+
+def test_right_join_of_mysql_gives_no_order_away():
+    schema = {"a": ["id", "x"], "b": ["id", "y"]}
+    everything = {"a.id", "a.x", "b.id", "b.y"}
+    assert column_lineage("SELECT * FROM a RIGHT JOIN b USING (id)", "mysql", schema) == [everything] * 3

@@ -114,6 +114,15 @@ def test_text_of_a_statement_never_reaches_a_log(caplog, capfd):
     assert marker not in "".join(capfd.readouterr())
 
 
+def test_logs_of_the_application_s_own_parsing_are_kept(caplog):
+    import sqlglot
+
+    inspect("VACUUM", "postgres")
+    with caplog.at_level(logging.WARNING, logger="sqlglot"):
+        sqlglot.parse_one("VACUUM its own", dialect="postgres")
+    assert "its own" in caplog.text
+
+
 def test_full_text_index_command_is_no_plain_insert():
     assert inspect("INSERT INTO ft(ft) VALUES('delete-all')", "sqlite").effects == {"write", "admin"}
     assert inspect("INSERT INTO ft(x) VALUES('delete-all')", "sqlite").effects == {"write"}
@@ -167,6 +176,15 @@ NESTED = {
     "executable": "{} SELECT 1 {}|/*!|*/",
     "lambdas": "SELECT f({} 1 {})|x -> |",
     "intervals": "SELECT {} 1 {}|INTERVAL |",
+    "table parts": "SELECT * FROM a{} t{}|.b|",
+    "column parts": "SELECT a{} {}|.b|",
+    "subscripts": "SELECT a{} {}|[1]|",
+    "methods": "SELECT a{} {}|.f(1)|",
+    "typed": "SELECT {} 1 {}|date(|)",
+    "arrays": "SELECT {} 1 {}|ARRAY[|]",
+    "zones": "SELECT a {} {}|| AT TIME ZONE b",
+    "summed intervals": "SELECT {} 1 {}|INTERVAL 1 + |",
+    "distinct": "SELECT {} 1 {}|a IS DISTINCT FROM NOT |",
     "ctes": "WITH a AS ({} SELECT 1 {}) SELECT * FROM a|(|)",
 }
 
