@@ -28,7 +28,9 @@ if sys.argv[1] != "plain":
     if sys.argv[1] == "session":
         scope.__enter__()
 from test import test_sqlite3
-suite = unittest.defaultTestLoader.discover(test_sqlite3.__path__[0], pattern="test_*.py", top_level_dir=None)
+import pkgutil
+names = [f"test.test_sqlite3.{m.name}" for m in pkgutil.iter_modules(test_sqlite3.__path__) if m.name.startswith("test_")]
+suite = unittest.defaultTestLoader.loadTestsFromNames(names)
 result = unittest.TextTestRunner(stream=sys.stderr, verbosity=1).run(suite)
 for test, _ in result.failures + result.errors:
     print("FAILED", test.id())

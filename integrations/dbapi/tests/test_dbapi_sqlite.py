@@ -121,6 +121,24 @@ class TestDenied:
 
 
 class TestPermitted:
+    def test_transactions_are_no_administration(self, started, shop):
+        connection = sqlite3.connect(shop, isolation_level=None)
+        with guardai.session(agent="a"):
+            connection.execute("BEGIN")
+            connection.execute("SAVEPOINT s")
+            connection.execute("UPDATE customers SET name = 'x' WHERE id = 1")
+            connection.execute("ROLLBACK TO s")
+            connection.execute("COMMIT")
+        assert connection.execute("SELECT name FROM customers WHERE id = 1").fetchone() == ("name1",)
+
+    def test_script_is_permitted_only_if_each_of_its_verbs_is(self, home, shop, policy):
+        permit = "permit (principal, action, resource);"
+        forbid = '@id("no-ddl") forbid (principal, action == Action::"db.admin", resource);'
+        guardai.init(home=home, integrations=["dbapi"], policy=policy(permit + forbid))
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied, match="no-ddl"):
+            connection.executescript("DROP TABLE orders; CREATE TABLE orders (id INTEGER);")
+
     def test_read_is_recorded_with_its_tables_and_row_count(self, started, shop, calls):
         connection = sqlite3.connect(shop)
         with guardai.session(agent="a"):

@@ -24,7 +24,7 @@ def check_command(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder with policies/*.cedar.", show_default=False)
     ],
-    home: Home = None,  # noqa: ARG001 - every command takes it
+    home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a policy folder.
@@ -69,7 +69,7 @@ def explain_command(
         Path | None,
         typer.Option("--policy", help="The policy folder; default: the starter policy.", show_default=False),
     ] = None,
-    home: Home = None,  # noqa: ARG001 - every command takes it
+    home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Tell how a request is answered, why, and what would have to change.

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def scaffold(
     folder: Annotated[Path, typer.Argument(help="The policy folder to make.")] = Path("guardai-policy"),
-    home: Home = None,  # noqa: ARG001 - every command takes it
+    home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Put a policy folder into this project: the starter policy, its catalog, and a guardai.toml that names it."""

@@ -26,7 +26,8 @@ class Plan(NamedTuple):
     """One kind of call.
 
     Attributes:
-        action: the verb.
+        action: the verb, as events tell it.
+        asked: the verbs that policy is asked about: for a list of statements each that goes beyond reading and writing.
         resources: what policy is asked about, one question each.
         to: where the payload goes.
         facts: what this adds to the context of the questions.
@@ -36,6 +37,7 @@ class Plan(NamedTuple):
     """
 
     action: str
+    asked: tuple[str, ...]
     resources: tuple[Resource, ...]
     to: Destination
     facts: Context
@@ -94,8 +96,10 @@ class Plans:
             }
             for table in touched
         ]
+        action, asked = _verbs(inspection)
         return Plan(
-            action=inspection.action,
+            action=action,
+            asked=asked,
             resources=resources or (Resource("Database", entry.name, None, attrs),),
             to=Destination("database", entry.name, entry.region, "listed" if entry.environment else "unlisted"),
             facts={
@@ -119,6 +123,7 @@ class Plans:
         attrs = (("environment", environment), ("region", entry.region))
         return Plan(
             action=call.action,
+            asked=(call.action,),
             resources=(Resource("Database", entry.name, None, attrs),),
             to=Destination("database", entry.name, entry.region, "listed" if entry.environment else "unlisted"),
             facts={"environment": environment},
@@ -140,6 +145,7 @@ class Plans:
         attrs = (("host", host), ("region", entry.region), ("trust", entry.trust))
         return Plan(
             action=call.action,
+            asked=(call.action,),
             resources=(Resource("Model", name or host, ("Provider", entry.provider or host), attrs),),
             to=to,
             facts=facts,
@@ -153,6 +159,7 @@ class Plans:
         attrs = (("region", entry.region), ("trust", entry.trust))
         return Plan(
             action=call.action,
+            asked=(call.action,),
             resources=(Resource("Host", call.target.host, None, attrs),),
             to=Destination("host", entry.provider, entry.region, entry.trust),
             facts={"environment": self._settings.environment},
@@ -172,8 +179,32 @@ class Plans:
             attrs = (("region", to.region), ("trust", to.trust))
         return Plan(
             action=call.action,
+            asked=(call.action,),
             resources=(Resource(kind.capitalize(), name, None, attrs),),
             to=to,
             facts=facts,
             uris=msgspec.Raw(_encode([{"dir": "out", "uri": f"{kind}://{name}"}])),
         )
+
+
+#: Effects that go beyond reading and writing, and their verbs.
+_VERBS: Final = {
+    "destroy": "db.destroy",
+    "admin": "db.admin",
+    "exec": "db.admin",
+    "file": "db.admin",
+    "network": "db.admin",
+    "session": "db.admin",
+    "unknown": "db.unknown",
+}
+
+
+def _verbs(inspection: Inspection) -> tuple[str, tuple[str, ...]]:
+    """The verb of a statement, and those to ask about: a list is permitted only if each of its statements is."""
+    if inspection.reason == "transaction-control" and inspection.effects == {"session"}:
+        # BEGIN, COMMIT, SAVEPOINT: by themselves they neither read nor change anything.
+        return "db.read", ("db.read",)
+    asked = {_VERBS[effect] for effect in inspection.effects if effect in _VERBS}
+    if inspection.unbounded:
+        asked.add("db.destroy")
+    return inspection.action, tuple(sorted(asked)) or (inspection.action,)

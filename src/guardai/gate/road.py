@@ -88,6 +88,11 @@ class Gate:
             scene = run.scenes[id(plan)] = Scene(self.engine, plan, run, self.settings.region)
         return scene
 
+    def act(self, run: Run, plan: Plan, context: Context) -> Decision:
+        """May it be done? Where there are several verbs, the strictest answer counts."""
+        answers = [self.engine.act(run.session.principal, verb, plan.resources, context) for verb in plan.asked]
+        return answers[0] if len(answers) == 1 else max(answers, key=_strictness)
+
     def open(self, call: Call, run: Run | None = None) -> Ticket:
         """Takes a call through inspection, decision, masking and the record of its intent.
 
@@ -203,7 +208,7 @@ class Ticket:
         decision = None if own else scene.decision
         if decision is None:
             context = {**scene.context, **own} if own else scene.context
-            decision = gate.engine.act(run.session.principal, plan.action, plan.resources, context)
+            decision = gate.act(run, plan, context)
             if not own and not decision.errors:
                 scene.decision = decision
         if decision.effect != "deny" and (call.opaque or call.returns):
@@ -241,9 +246,7 @@ class Ticket:
                 context["labels"] = tuple(sorted(self._labels))
             assert self._plan is not None, "a call that was not understood is denied, not paused"
             # Cedar stays the only judge: it is asked again with what was agreed.
-            self.decision = self._gate.engine.act(
-                self.run.session.principal, self._plan.action, self._plan.resources, context
-            )
+            self.decision = self._gate.act(self.run, self._plan, context)
             self.phase = Phase.OPEN
             self._intend()
             if self.decision.effect != "allow":
@@ -532,6 +535,10 @@ class Ticket:
 def _told(exc: Exception) -> str:
     """What may be said of an exception of ours: its type and, if it is ours, its words. Values may hide in others."""
     return str(exc) if isinstance(exc, GuardError) else type(exc).__name__
+
+
+def _strictness(decision: Decision) -> int:
+    return ("allow", "pause", "deny").index(decision.effect)
 
 
 def _foreign(owed: Owed) -> str:

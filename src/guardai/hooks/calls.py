@@ -16,7 +16,7 @@ def started() -> bool:
 
 def acting(statement: str, dialect: str) -> Run | None:
     """Whose statement this is; None if it is the application's own and has to be left alone."""
-    started = runtime._runtime  # noqa: SLF001 - read where it is kept: an application's own call passes here
+    started = runtime._runtime
     return None if started is None else started.acting.statement(statement, dialect)
 
 

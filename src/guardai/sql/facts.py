@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 __all__ = ["Facts"]
 
 
-@dataclass(slots=True)
 class Facts:
     """Grows while a statement is judged; everything in it is the union over what is reachable.
 
     Attributes:
+        effects, reads, writes, functions, columns, unbounded: as in `Inspection`.
         called: effects that come from functions and odd tables: they happen even where the statement is only explained.
         reason: the first reason code that was given.
     """
 
-    effects: set[str] = field(default_factory=set)
-    called: set[str] = field(default_factory=set)
-    reads: set[str] = field(default_factory=set)
-    writes: set[str] = field(default_factory=set)
-    functions: set[str] = field(default_factory=set)
-    columns: set[str] = field(default_factory=set)
-    unbounded: bool = False
-    reason: str | None = None
+    __slots__ = ("called", "columns", "effects", "functions", "reads", "reason", "unbounded", "writes")
+
+    def __init__(self, effects: set[str] | None = None) -> None:
+        self.effects: set[str] = effects if effects is not None else set()
+        self.called: set[str] = set()
+        self.reads: set[str] = set()
+        self.writes: set[str] = set()
+        self.functions: set[str] = set()
+        self.columns: set[str] = set()
+        self.unbounded = False
+        self.reason: str | None = None
 
     def give(self, reason: str) -> None:
         """Remembers why, unless an earlier reason stands."""

@@ -24,6 +24,12 @@ _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 
 
 def add_join(resolver: Resolver, join: Any, scope: Scope) -> None:
+    """Adds what a join brings, and works out what `*` then stands for."""
+    told = {key: str(join.args.get(key) or "").upper() for key in ("kind", "side", "method")}
+    plain = not any(told.values()) and join.args.get("on") is None and not join.args.get("using")
+    if plain and resolver.dialect != "sqlite":  # a comma, which binds less than JOIN; in sqlite it is a JOIN like any
+        scope.settled = None if scope.settled is None or scope.star is None else scope.settled + scope.star
+        scope.star = []
     before = scope.star
     shared = [name_of(column) for column in join.args.get("using") or ()]
     scope.star = []
@@ -31,15 +37,12 @@ def add_join(resolver: Resolver, join: Any, scope: Scope) -> None:
     right, scope.star = scope.star, None
     if resolver.deep is not None and join.args.get("on") is not None:
         resolver.deep |= resolver.expression(join.args["on"], scope)
-    if str(join.args.get("kind") or "").upper() in {"SEMI", "ANTI"} or str(join.args.get("side") or "").upper() in {
-        "SEMI",
-        "ANTI",
-    }:
+    if {told["kind"], told["side"]} & {"SEMI", "ANTI"}:
         scope.star = before
         return
     if before is None or right is None:
         return
-    if str(join.args.get("method") or "").upper() == "NATURAL":
+    if told["method"] == "NATURAL":
         names = {name for name, _ in right}
         shared = [name for name, _ in before if name in names]
     if not shared:
@@ -49,17 +52,18 @@ def add_join(resolver: Resolver, join: Any, scope: Scope) -> None:
         for name, sources in before + right:
             if name in shared:
                 resolver.deep |= sources
-    scope.star = merged(resolver, before, right, shared)
+    scope.star = merged(resolver, before, right, shared, told["side"])
 
 
 def merged(
-    resolver: Resolver, left: list[tuple[str, Sources]], right: list[tuple[str, Sources]], shared: list[str]
+    resolver: Resolver, left: list[tuple[str, Sources]], right: list[tuple[str, Sources]], shared: list[str], side: str
 ) -> list[tuple[str, Sources]]:
     """The columns of a join that names shared ones."""
     both = {name: NOTHING.union(*(s for column, s in left + right if column == name)) for name in shared}
     rest_left = [column for column in left if column[0] not in both]
     rest_right = [column for column in right if column[0] not in both]
-    if resolver.dialect in _STANDARD_USING:
+    turned = side == "RIGHT" and resolver.dialect in {"mysql", "mariadb"}  # where it is a LEFT JOIN turned round
+    if resolver.dialect in _STANDARD_USING and not turned:
         return [*both.items(), *rest_left, *rest_right]
     if resolver.dialect in _LEFT_USING:
         return [(name, both.get(name, sources)) for name, sources in left] + rest_right
@@ -89,6 +93,15 @@ def add_source(resolver: Resolver, node: Any, scope: Scope) -> None:
             add_source(resolver, lateral, scope)
 
 
+def _bracketed(resolver: Resolver, node: Any, scope: Scope) -> None:
+    """Brackets around a join: its tables can be named from outside, its columns come together."""
+    star, settled = scope.star, scope.settled
+    scope.star, scope.settled = [], []
+    add_source(resolver, node, scope)
+    inner = scope.all_columns()
+    scope.star, scope.settled = None if star is None or inner is None else star + inner, settled
+
+
 def source(resolver: Resolver, node: Any, scope: Scope) -> Relation | None:
     """The relation that a part of FROM stands for; None if it was added whole."""
     if node.args.get("pivots") or node.args.get("match"):
@@ -101,7 +114,7 @@ def source(resolver: Resolver, node: Any, scope: Scope) -> Relation | None:
         return Relation(None, resolver.expression(node.this, scope))
     if isinstance(node, exp.Subquery):
         if isinstance(node.this, exp.Table) and node.args.get("alias") is None:
-            add_source(resolver, node.this, scope)  # brackets around a join
+            _bracketed(resolver, node.this, scope)
             return None
         outer = Scope(outer=scope.outer, ctes=scope.ctes)
         return resolver.query(node, outer)

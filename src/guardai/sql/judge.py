@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["judge", "parsed", "verb"]
 
-# sqlglot logs the text of what it does not understand, literals included.
-_LOG: Final = logging.getLogger("sqlglot")
-_LOG.addHandler(logging.NullHandler())
-_LOG.propagate = False
-_LOG.disabled = True
-
 _PARSED: Final = frozenset({"select", "with", "values", "insert", "update", "delete", "merge", "replace"})
 _PARSED_IN: Final = {
     "duckdb": frozenset({"from", "table", "pivot", "unpivot"}),
@@ -43,6 +37,16 @@ _TELLING: Final = ("@", "$", ":=", "infile")
 _KEPT_LENGTH: Final = 16_384
 #: The thread's last tree: lineage is mostly asked of the statement that was inspected just before. Nobody changes a tree.
 _last = threading.local()
+
+
+class _Quiet(logging.Filter):
+    """Drops what sqlglot logs while we parse: the text of what it does not understand, literals included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        return not getattr(_last, "parsing", False)
+
+
+_QUIET: Final = _Quiet()
 
 
 class NotParsed(Exception):
@@ -73,10 +77,14 @@ def parsed(sql: str, tokens: list[Token], dialect: str, *, odd: bool) -> Any:
     if getattr(_last, "key", None) == key:
         return _last.tree
     engine = sqlglot.Dialect.get_or_raise("mysql" if dialect == "mariadb" else dialect)
+    logging.getLogger("sqlglot").addFilter(_QUIET)  # once: a filter is not added twice
+    _last.parsing = True
     try:
         trees = engine.parser().parse(engine.tokenize(text), text)
     except Exception as error:  # whatever it raises, it did not understand
         raise NotParsed("parse-error") from error
+    finally:
+        _last.parsing = False
     if len(trees) != 1 or trees[0] is None:
         raise NotParsed("split-disagreement")
     if len(text) <= _KEPT_LENGTH:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ class Unknowable(Exception):
     """Not even the number of columns can be told."""
 
 
-@dataclass(slots=True)
 class Relation:
     """Columns in order, each with its sources.
 
@@ -47,8 +45,11 @@ class Relation:
         taint: the sources of a column that is not listed.
     """
 
-    columns: list[tuple[str, Sources]] | None
-    taint: Sources = UNPROVEN
+    __slots__ = ("columns", "taint")
+
+    def __init__(self, columns: list[tuple[str, Sources]] | None, taint: Sources = UNPROVEN) -> None:
+        self.columns = columns
+        self.taint = taint
 
     def find(self, name: str) -> Sources | None:
         """The sources of a column; None if there is none of that name for certain."""
@@ -86,21 +87,29 @@ class Relation:
         return Relation(list(zip([*names, *rest], kept, strict=True)), self.taint)
 
 
-@dataclass(slots=True)
 class Scope:
     """The relations that a SELECT can name, within those of the queries around it.
 
     Attributes:
-        star: what an unqualified `*` stands for, in the order of the joins; None where that is not known.
+        star: what the joins since the last comma bring to an unqualified `*`, in order; None where that is not known.
+        settled: the same of what stands before that comma.
         aliases: earlier aliases of the same select list, where the dialect lets later items use them.
     """
 
-    outer: Scope | None = None
-    ctes: dict[str, Relation] = field(default_factory=dict)
-    relations: dict[str, Relation] = field(default_factory=dict)
-    star: list[tuple[str, Sources]] | None = field(default_factory=list)
-    aliases: dict[str, Sources] = field(default_factory=dict)
-    windows: Sources = NOTHING
+    __slots__ = ("aliases", "ctes", "outer", "relations", "settled", "star", "windows")
+
+    def __init__(self, outer: Scope | None = None, ctes: dict[str, Relation] | None = None) -> None:
+        self.outer = outer
+        self.ctes = ctes if ctes is not None else {}
+        self.relations: dict[str, Relation] = {}
+        self.star: list[tuple[str, Sources]] | None = []
+        self.settled: list[tuple[str, Sources]] | None = []
+        self.aliases: dict[str, Sources] = {}
+        self.windows: Sources = NOTHING
+
+    def all_columns(self) -> list[tuple[str, Sources]] | None:
+        """What an unqualified `*` stands for, in order; None where that is not known."""
+        return None if self.star is None or self.settled is None else self.settled + self.star
 
     def relation(self, name: str) -> Relation | None:
         """The relation of a name, here or further out."""

@@ -95,7 +95,7 @@ class Resolver:
         if isinstance(node, exp.Table):
             scope = Scope(outer=around, ctes=around.ctes)
             add_source(self, node, scope)
-            return Relation(scope.star) if scope.star is not None else Relation(None)
+            return Relation(scope.all_columns())
         return Relation(None)
 
     def with_ctes(self, node: Any, around: Scope) -> Scope:
@@ -225,9 +225,10 @@ class Resolver:
                 raise Unknowable
             return [(_output_name(item), self.expression(item, scope))]
         if isinstance(item, exp.Star):
-            if scope.star is None:
+            found = scope.all_columns()
+            if found is None:
                 raise Unknowable
-            columns = scope.star
+            columns = found
         else:
             relation = scope.relation(item.text("table").lower())
             if relation is None:

@@ -122,6 +122,23 @@ def _drop_only(tokens: list[Token]) -> bool:
     return len(tokens) != before
 
 
+def _output_last(tokens: list[Token]) -> bool:
+    """SQL Server: `DELETE FROM t OUTPUT deleted.a WHERE …`, with OUTPUT where sqlglot looks for it."""
+    depth, start = 0, 0
+    for index, token in enumerate(tokens):
+        depth += (token[1] == "(") - (token[1] == ")") if token[0] == lx.OP else 0
+        if depth or token[0] != lx.WORD:
+            continue
+        if token[1] == "output":
+            start = index
+        elif start and token[1] in {"where", "from"}:
+            moved = [(kind, low, f" {text} ", begin, end) for kind, low, text, begin, end in tokens[start:index]]
+            del tokens[start:index]
+            tokens.extend(moved)
+            return True
+    return False
+
+
 def _known_operators(tokens: list[Token]) -> bool:
     """PostgreSQL: an operator that sqlglot does not know, as one that it does."""
     changed, index = False, 0
@@ -156,4 +173,5 @@ def _delete_from(tokens: list[Token]) -> bool:
         if not has_from:
             tokens.insert(1, word("FROM", tokens[1]))
             changed = True
+        changed |= _output_last(tokens)
     return changed

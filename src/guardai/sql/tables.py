@@ -37,9 +37,12 @@ def table_name(table: Any) -> str:
     kind = type(this).__name__
     if kind not in {"Identifier", "Var", "Literal", "Dot"}:
         return ""
-    last = this.name if kind != "Dot" else this.sql().replace('"', "")
-    parts = [table.text(part) for part in ("catalog", "db")]
-    return ".".join([*(part for part in parts if part), last]).lower()
+    last: list[str] = []
+    while type(this).__name__ == "Dot":  # a name of four parts and more
+        last.insert(0, this.expression.name)
+        this = this.this
+    parts = [table.text("catalog"), table.text("db"), this.name, *last]
+    return ".".join(part for part in parts if part).lower()
 
 
 def named(name: str, dialect: str) -> set[str]:

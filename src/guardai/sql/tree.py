@@ -15,6 +15,7 @@ from sqlglot import exp
 from guardai.sql.bounded import bounds, joined
 from guardai.sql.calls import known_call
 from guardai.sql.ctes import visible_cte
+from guardai.sql.nodes import LEAVES, LOCKING_HINTS, NOT_CALLED, PLAIN
 from guardai.sql.tables import judge_read, judge_write, table_name
 from guardai.sql.words import functions
 
@@ -28,32 +29,7 @@ __all__ = ["QUERY_ROOTS", "judge_tree"]
 QUERY_ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table, exp.Pivot, exp.Summarize)
 _DML_ROOTS: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.MultitableInserts)
 
-#: Kinds of nodes that compute, name or arrange, and do nothing else. Functions are judged by name, in calls.py.
-_PLAIN: Final = frozenset(
-    getattr(exp, name)
-    for name in """Add Adjacent Alias Aliases All Any AtIndex AtTimeZone Between BitString BitwiseAnd BitwiseLeftShift
-    BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor Boolean Bracket ByteString CTE CharacterSet Cluster Collate Column
-    ColumnConstraint ColumnDef ColumnPrefix Comprehension Connect Cube DPipe DataType DataTypeParam DefaultColumnConstraint Distance DistanceNd Distinct Distribute Div Dot
-    EQ Escape Except ExtendsLeft ExtendsRight Fetch Filter Final ForClause ForIn From FromTimeZone FormatJson GT GTE Glob Group
-    GroupingSets Having HavingMax Heredoc HexString HistoricalData ILike Identifier IgnoreNulls In IndexTableHint IntDiv
-    Intersect Interval IntervalSpan Introducer Is JSON JSONColumnDef JSONExtractQuote JSONKeyValue JSONPath
-    JSONPathFilter JSONPathKey JSONPathPart JSONPathRecursive JSONPathRoot JSONPathScript JSONPathSelector JSONPathSlice
-    JSONPathSubscript JSONPathUnion JSONPathWildcard JSONSchema JSONValue Join Kwarg LT LTE Lambda Lateral Like Limit
-    LimitOptions Literal Match MatchRecognize MatchRecognizeMeasure Mod Mul NEQ National Neg NestedJSONSelect Not
-    NotNullColumnConstraint Null NullSafeEQ NullSafeNEQ ObjectIdentifier Offset OnCondition OnConflict Opclass OpenJSONColumnDef Operator Order Ordered
-    OverflowTruncateBehavior Overlaps Parameter Paren Partition PathColumnConstraint Pivot PivotAlias PivotAny Placeholder PositionalColumn
-    PreWhere Prior PropertyEQ PseudoType Pseudocolumn Qualify QueryOption RawString RecursiveWithSearch RespectNulls
-    Returning Rollup Schema Select SessionParameter SimilarTo Slice Sort Star Sub Subquery Summarize Table TableAlias
-    TableColumn TableFromRows TableSample TranslateCharacters Tuple UnicodeString Union UnpivotColumns Values Var
-    Variadic Version When Whens Where Window WindowSpec With WithFill WithOperator WithinGroup XMLKeyValueOption XMLNamespace
-    ConditionalInsert""".split()  # noqa: SIM905
-)
-#: Nothing to be judged stands below these.
-_LEAVES: Final = frozenset({exp.Identifier, exp.Literal, exp.Null, exp.Boolean, exp.DataType, exp.Placeholder, exp.Var})
-#: What looks like a call in the tree and is grammar.
-_NOT_CALLED: Final = frozenset({"row", "table", "values"})
-#: Table hints of SQL Server that take a lock that others wait for.
-_LOCKING_HINTS: Final = frozenset({"updlock", "xlock", "tablock", "tablockx", "paglock"})
+_PSEUDO_ROWS: Final = frozenset({"old", "new", "prior"})
 _SEQUENCE: Final = frozenset({"oracle", "snowflake", "databricks"})
 
 
@@ -82,6 +58,8 @@ class _Walk:
         self.not_read: set[int] = set()
         #: names that the statement gives to relations, which may be followed by a column list
         self.relations: set[str] = set()
+        #: every alias of a relation
+        self.named: set[str] = set()
         self.has_ctes = False
         self.clauses: dict[int, dict[str, Any]] = {}
         #: alias → name of the table that it stands for, both lower-case
@@ -96,7 +74,7 @@ class _Walk:
         while pending:
             node = pending.pop()
             kind = type(node)
-            if kind in _LEAVES:
+            if kind in LEAVES:
                 continue
             if kind is exp.Column:
                 self.columns.append(node)
@@ -107,10 +85,11 @@ class _Walk:
             elif kind is exp.Star:
                 self.stars.append(node)
             elif kind is exp.TableAlias:
+                self.named.add(node.name.lower())
                 if node.args.get("columns") and node.this is not None:
                     self.relations.add(node.name.lower())
                 continue
-            elif kind not in _PLAIN:
+            elif kind not in PLAIN:
                 self.special(node, kind)
                 if kind in _DML_ROOTS:
                     dml.append(node)
@@ -156,7 +135,7 @@ class _Walk:
             effect = table.effect(name)
             if effect is not None:
                 facts.called |= effect
-            elif name not in _NOT_CALLED and not known_call(name, self.dialect, table) and not _member(node):
+            elif name not in NOT_CALLED and not known_call(name, self.dialect, table) and not _member(node):
                 facts.called.add("unknown")
                 facts.give(f"unknown-function:{name}")
         elif kind is exp.NextValueFor:
@@ -167,7 +146,7 @@ class _Walk:
             facts.effects.add("write")
             self.not_read.update(id(table) for table in node.find_all(exp.Table))
         elif kind is exp.WithTableHint:
-            if any(hint.name.lower() in _LOCKING_HINTS for hint in node.expressions):
+            if any(hint.name.lower() in LOCKING_HINTS for hint in node.expressions):
                 facts.effects.add("write")
         elif kind is exp.Into:
             facts.effects.add("admin")
@@ -314,6 +293,7 @@ class _Walk:
             if not real and len(facts.writes) == 1
             else ""
         )
+        known = self.named | {t.name.lower() for t in self.tables} | _PSEUDO_ROWS
         for column in self.columns:
             if _set_target(column):
                 continue
@@ -326,6 +306,9 @@ class _Walk:
                 continue
             if table:
                 facts.columns.add(f"{self.aliases.get(table, table)}.{name}")
+                if self.dialect == "oracle" and table not in known:
+                    facts.called.add("unknown")  # a function of a package needs no brackets
+                    facts.give(f"unknown-function:{name}")
             elif name in self.aliases or name in real:
                 facts.columns.add(f"{self.aliases.get(name, name)}.*")  # a whole row
             else:
