@@ -81,11 +81,13 @@ class Gate:
 
     def scene(self, run: Run, plan: Plan) -> Scene:
         """What the calls of this kind share in this session."""
-        scene = run.scenes.get(id(plan))
+        # Read before the scene is made: a label that joins meanwhile replaces `run.scenes`, and this one is not kept.
+        scenes = run.scenes
+        scene = scenes.get(id(plan))
         if scene is None or scene.plan is not plan or scene.engine is not self.engine:
-            if len(run.scenes) > _SCENES:
-                run.scenes = {}
-            scene = run.scenes[id(plan)] = Scene(self.engine, plan, run, self.settings.region)
+            if len(scenes) > _SCENES:
+                scenes.clear()
+            scene = scenes[id(plan)] = Scene(self.engine, plan, run, self.settings.region)
         return scene
 
     def act(self, run: Run, plan: Plan, context: Context) -> Decision:
@@ -111,7 +113,9 @@ class Gate:
         if run is None:
             run, here = self.acting.enter(call, here)
         ticket = Ticket(self, call, run, here.call if here is not None and here.run is run else "")
-        if self.mode == "observe":
+        if run.session.principal.kind == "App" and self.settings.app_calls != "govern":
+            ticket.note()
+        elif self.mode == "observe":
             ticket.observe()
         else:
             ticket.enforce()
@@ -174,6 +178,14 @@ class Ticket:
         self._end("denied")
         self.refuse(PolicyDenied, cause)
 
+    def note(self) -> None:
+        """The application's own call: recorded if it can be, and never in its way."""
+        try:
+            self._plan = self._gate.plans.of(self.call)
+            self._intend()
+        except Exception as exc:
+            _log.warning("an application's own call could not be recorded: %s", _told(exc))
+
     def observe(self) -> None:
         """The same road, recorded; it changes nothing and raises nothing."""
         given = self.payload
@@ -192,8 +204,6 @@ class Ticket:
     def _inspect_and_decide(self) -> None:
         gate, call, run = self._gate, self.call, self.run
         plan = self._plan = gate.plans.of(call)
-        if run.session.principal.kind == "App" and gate.settings.app_calls != "govern":
-            return  # recorded, neither decided nor masked: the application's own business
         scene = self._scene = gate.scene(run, plan)
         own: Context = dict(call.facts)
         if call.payload is not None:
@@ -346,6 +356,11 @@ class Ticket:
         rows = self.rows = Rows(self, self._gate.catalog, inspection, tuple(columns), schema)
         return rows
 
+    def reading(self) -> None:
+        """The first row is handed out: from here on its data is within the session's reach."""
+        if self.inspecting:
+            self.run.fed.read(self.intent)
+
     def stream(self) -> Flow:
         """The answer comes in parts."""
         self.run.open.add(self)
@@ -360,6 +375,10 @@ class Ticket:
         """
         self._done["error"] = type(exc).__name__
         self._end("unknown" if unknown or not isinstance(exc, Exception) else "error")
+
+    def disown(self) -> None:
+        """In a forked child: the call is the parent's, who records its end."""
+        self.phase = Phase.ENDED
 
     def abandon(self) -> None:
         """Nobody will read the rest."""
@@ -477,6 +496,7 @@ class Ticket:
         if self.rows is not None:
             done["rows"] = self.rows.count
         usage: Any = done.pop("usage", None)
+        was_read = self.rows is not None and self.rows.count > 0
         try:
             self.outcome = self._gate.emit(
                 Event(
@@ -514,7 +534,7 @@ class Ticket:
         if status in ("ok", "abandoned"):
             if self.call.action.startswith("llm."):
                 run.fed.answered(self.outcome)
-            else:
+            elif not was_read:  # rows are within reach from the first one on: see `reading`
                 run.fed.read(self.outcome)
 
     def unseen(self, exc: Exception) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from guardai.errors import ResultWithheld
 from guardai.model import Call, Mask, strongest
 from guardai.sql import Inspection, SqlNotUnderstood, column_lineage
 
@@ -25,7 +26,7 @@ class Rows:
     text is scanned.
     """
 
-    __slots__ = ("_masked", "_masking", "_ticket", "count")
+    __slots__ = ("_about", "_masked", "_masking", "_ticket", "count")
 
     def __init__(
         self,
@@ -40,17 +41,32 @@ class Rows:
         self._masking = ticket.returning()
         #: (position, label) of the columns that are masked as wholes.
         self._masked: list[tuple[int, str]] = []
-        if catalog.has_columns and inspection is not None and ticket.inspecting:
+        self._about = (catalog, inspection, columns, schema)
+
+    def label(self) -> None:
+        """Finds out what the columns are labelled. Until then, and if that fails, no row passes.
+
+        Raises:
+            ResultWithheld: it could not be found out.
+        """
+        catalog, inspection, columns, schema = self._about
+        ticket = self._ticket
+        if not catalog.has_columns or inspection is None or not ticket.inspecting:
+            return
+        try:
             for position, labels in enumerate(_labels(catalog, inspection, ticket.call, columns, schema)):
-                for label in sorted(labels):
-                    ticket.found({label: 1}, {})
                 owed: dict[Mask, str] = {}
                 for label in sorted(labels):
+                    ticket.found({label: 1}, {})
                     mask = ticket.owed_back(label)
                     if mask is not None:
                         owed.setdefault(mask, label)
                 if owed:
                     self._masked.append((position, owed[strongest(list(owed))]))
+        except Exception as exc:
+            if ticket.enforcing:
+                ticket.withhold(exc)
+            ticket.unseen(exc)
 
     def many(self, rows: list[Any]) -> list[Any]:
         """Rows as the driver gave them (tuples), in one scan.
@@ -58,9 +74,18 @@ class Rows:
         Raises:
             ResultWithheld: they could not be inspected.
         """
-        self.count += len(rows)
         ticket = self._ticket
-        if not rows or not ticket.inspecting:
+        if not rows:
+            return rows
+        if ticket.ended and ticket.enforcing:
+            # INVARIANT: no row passes that the outcome does not count.
+            raise ResultWithheld(
+                "the call has ended; read its rows inside the session", action=ticket.call.action, event=ticket.outcome
+            )
+        if not self.count:
+            ticket.reading()
+        self.count += len(rows)
+        if not ticket.inspecting:
             return rows
         try:
             passed = self._masking.rows([self._columns(row) for row in rows] if self._masked else rows)
@@ -69,6 +94,7 @@ class Rows:
                 ticket.withhold(exc)
             ticket.unseen(exc)
             return rows
+        ticket.run.saw(self._masking.found.keys())
         return passed if ticket.enforcing else rows
 
     def one(self, row: Any) -> Any:
@@ -116,6 +142,8 @@ def _labels(
     # A view, or a table that the schema does not show, may hold any column of any table.
     within = tables if known else live.keys()
     everything = frozenset().union(*(catalog.column_labels(table, c) for table in within for c in live[table]))
+    if not live:
+        everything = catalog.labels
     named = [frozenset().union(*(catalog.column_labels(table, name) for table in tables)) for name in columns]
     try:
         sources = column_lineage(call.statement or "", call.dialect or "", live)

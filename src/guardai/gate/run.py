@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
+import weakref
+from collections.abc import Set
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,10 +49,29 @@ def new_call_id() -> str:
     return f"{_Calls.prefix}-{next(_Calls.count):x}"
 
 
+_seeing = threading.RLock()
+#: The sessions of this process, so that their open calls can be ended when it ends or forks.
+RUNS: weakref.WeakSet[Run] = weakref.WeakSet()
+
+
+def _forget_open_calls() -> None:
+    """In a forked child: what the parent has begun the parent ends."""
+    global _seeing
+    _seeing = threading.RLock()
+    for run in list(RUNS):
+        for ticket in list(run.open):
+            ticket.disown()
+        run.open = set()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_open_calls)
+
+
 class Run:
     """A session's state in this process: labels seen, tokens given out, sources within reach, calls still open."""
 
-    __slots__ = ("context", "fed", "labels", "open", "principal", "scenes", "session", "tokens")
+    __slots__ = ("__weakref__", "context", "fed", "labels", "open", "principal", "scenes", "session", "tokens")
 
     def __init__(self, session: Session, base: dict[str, str | int | bool | tuple[str, ...]]) -> None:
         self.session = session
@@ -84,11 +106,13 @@ class Run:
             "session.implicit": session.implicit,
             "session.labels": (),
         }
+        RUNS.add(self)
 
-    def saw(self, labels: set[str]) -> None:
+    def saw(self, labels: Set[str]) -> None:
         """Data of these labels has been in the session."""
         if not labels <= self.labels:
-            self.labels |= labels
+            with _seeing:
+                self.labels |= labels
             self.context = {**self.context, "session.labels": tuple(sorted(self.labels))}
             self.scenes = {}
 

@@ -51,7 +51,11 @@ class Runtime:
         self.pump.start()
 
     def close(self) -> None:
-        """Ends the ledger, then delivers what is sealed."""
+        """Ends the calls that nobody will, then the ledger, then delivers what is sealed."""
+        from guardai.gate.run import RUNS
+
+        for run in list(RUNS):
+            run.abandon()
         self.ledger.close()
         self.pump.stop()
 

@@ -7,7 +7,6 @@ that was within reach, and an event stays small.
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 
 __all__ = ["Fed"]
@@ -19,46 +18,37 @@ _MOST: Final = 64
 class Fed:
     """The sources within reach of one session. Safe to use from several threads."""
 
-    __slots__ = ("_answer", "_edges", "_latest", "_lock", "_read")
+    __slots__ = ("_answer", "_latest", "_read")
+
+    # No lock: a call made from a signal handler or a finalizer may interrupt any line here. Each step is one assignment
+    # or one append, after which the state is whole.
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._answer = ""
         self._read: list[str] = []
-        self._edges: list[dict[str, str]] | None = []
         self._latest: list[dict[str, str]] = []
 
     def read(self, event: str) -> None:
-        """The session received data by this outcome: rows, documents, a tool's result."""
-        with self._lock:
-            if len(self._read) < _MOST:
-                self._read.append(event)
-            self._edges = None
-            self._latest = [_edge(event)]
+        """The session received data by this event: rows, documents, a tool's result."""
+        if len(self._read) < _MOST:
+            self._read.append(event)
+        self._latest = [_edge(event)]
 
     def answered(self, event: str) -> None:
         """The model answered: what was read before is within that answer's own edges."""
-        with self._lock:
-            self._answer = event
-            self._read.clear()
-            self._edges = None
-            self._latest = [_edge(event)]
+        self._answer, self._read = event, []
+        self._latest = [_edge(event)]
 
     def latest(self) -> list[dict[str, str]]:
         """The newest source, as it stands in an event. Shared: not to be changed."""
         return self._latest
 
     def edges(self) -> list[dict[str, str]]:
-        """All sources since the last answer, and that answer. Shared: not to be changed."""
-        edges = self._edges
-        if edges is None:
-            with self._lock:
-                sources = [self._answer, *self._read] if self._answer else self._read
-                edges = [_edge(source) for source in sources]
-                if self._latest and self._latest[0] not in edges:
-                    edges += self._latest
-                self._edges = edges
-        return edges
+        """All sources since the last answer, and that answer."""
+        sources = [self._answer, *self._read] if self._answer else list(self._read)
+        edges = [_edge(source) for source in sources]
+        latest = self._latest
+        return edges + latest if latest and latest[0] not in edges else edges
 
 
 def _edge(source: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ methods called by name, `sqlite3.Connection(...)`, `sqlite3.Cursor.execute(curso
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sqlite3
@@ -25,10 +26,9 @@ __all__ = ["SqliteIntegration"]
 
 _DIALECT: Final = "sqlite"
 
-#: Connection methods that read, write or replace the database without a statement: method → (action, result's label).
+#: Connection methods that read or replace the database without a statement: method → (action, the result's label).
 _WITHOUT_STATEMENT: Final = {
     "backup": ("data.export", ()),
-    "blobopen": ("db.write", ("opaque.raw",)),
     "deserialize": ("db.destroy", ()),
     "enable_load_extension": ("db.admin", ()),
     "load_extension": ("db.admin", ()),
@@ -98,10 +98,13 @@ def _subclass(asked: type, governed: type) -> type:
 def _url(database: Any, *, uri: bool) -> str:
     """`sqlite:///absolute/path`, as the catalog's patterns are written."""
     name = os.fsdecode(database) if isinstance(database, (bytes, os.PathLike)) else str(database)
+    memory = False
     if uri and name.startswith("file:"):
-        name = unquote(name.removeprefix("file:").partition("?")[0])
+        name, _, query = name.removeprefix("file:").partition("?")
+        memory = "mode=memory" in query.split("&")
+        name = unquote(name.removeprefix("//localhost") if name.startswith("//localhost/") else name)
         name = "/" + name.lstrip("/") if name.startswith("//") else name
-    if name in ("", ":memory:") or name.startswith(":memory:"):
+    if name in ("", ":memory:") or name.startswith(":memory:") or memory:
         return "sqlite:///:memory:"
     # A path need not be text; an event is.
     text = os.path.abspath(name).encode("utf-8", "backslashreplace").decode()  # noqa: PTH100 - no link is followed
@@ -109,45 +112,80 @@ def _url(database: Any, *, uri: bool) -> str:
 
 
 def _schema(connection: Any) -> dict[str, list[str]]:
-    """{table: [columns]} of the real tables, asked of the engine itself."""
+    """{table: [columns]} of the real tables, asked of the engine itself. Tables of one name in several files are one."""
     cursor = sqlite3.Cursor(connection)
     cursor.row_factory = None
-    tables = [
-        (schema, name)
-        for schema, name, kind in cursor.execute("SELECT schema, name, type FROM pragma_table_list")
-        if kind in ("table", "virtual") and not name.startswith("sqlite_")
-    ]
-    return {
-        name.lower(): [
-            row[0].lower() for row in cursor.execute("SELECT name FROM pragma_table_xinfo(?, ?)", (name, schema))
-        ]
-        for schema, name in tables
-    }
+    # As blobs, because a program's text factory would change text.
+    tables = cursor.execute("SELECT schema, name, CAST(name AS BLOB), CAST(type AS BLOB) FROM pragma_table_list").fetchall()
+    found: dict[str, list[str]] = {}
+    for schema, table, name, kind in tables:
+        if kind in (b"table", b"virtual") and not name.startswith(b"sqlite_"):
+            columns = cursor.execute("SELECT CAST(name AS BLOB) FROM pragma_table_xinfo(?, ?)", (table, schema))
+            found.setdefault(name.decode().lower(), []).extend(column.decode().lower() for (column,) in columns)
+    return found
 
 
 def _without_statement(name: str) -> Callable[..., Any]:
-    action, returns = _WITHOUT_STATEMENT[name]
-
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         plain = getattr(super(_Connection, self), name)
-        return _governed(self, action, returns, functools.partial(plain, *args, **kwargs))
+        return _governed(self._guardai_target, name, args, kwargs, plain)
 
     method.__name__ = name
     return method
 
 
-def _governed(owner: Any, action: str, returns: tuple[str, ...], effect: Callable[[], Any]) -> Any:
-    run = acting("", _DIALECT)
+def _governed(target: Target, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], plain: Callable[..., Any]) -> Any:
+    """A connection's method that does without a statement, between intent and outcome."""
+    run = acting(f"-- {name}", _DIALECT)
     if run is None:
-        return effect()
-    ticket = opened(Call(action, owner._guardai_target, returns=returns), run)
-    try:
-        result = effect()
-    except BaseException as exc:
-        ticket.fail(exc)
-        raise
-    ticket.close(None)
-    return result
+        return plain(*args, **kwargs)
+    with contextlib.ExitStack() as calls:
+        for call in _described(target, name, args, kwargs):
+            ticket = opened(call, run)
+            calls.push(_Ending(ticket))
+        return plain(*args, **kwargs)
+
+
+class _Ending:
+    """Ends a ticket as the block ends."""
+
+    __slots__ = ("_ticket",)
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        if exc is None:
+            self._ticket.close(None)
+        else:
+            self._ticket.fail(exc)
+
+
+def _described(target: Target, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterable[Call]:
+    if name == "blobopen":
+        table, column = (str(part).replace('"', '""') for part in (*args[:2], *kwargs.values())[:2])
+        if kwargs.get("readonly"):
+            statement = f'SELECT "{column}" FROM "{table}" WHERE rowid = 1'
+        else:
+            statement = f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = 1'
+        yield Call("db", target, statement=statement, dialect=_DIALECT, returns=("opaque.raw",))
+        return
+    action, returns = _WITHOUT_STATEMENT[name]
+    yield Call(action, target, returns=returns)
+    if name == "backup" and args and isinstance(args[0], sqlite3.Connection):
+        # What stood in the other database is gone afterwards.
+        files = _files(args[0])
+        empty = not sqlite3.Cursor(args[0]).execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+        to = Target("database", _url(files.get("main", ""), uri=False))
+        yield Call("db.write" if empty else "db.destroy", to)
+
+
+def _files(connection: Any) -> dict[str, str]:
+    cursor = sqlite3.Cursor(connection)
+    cursor.row_factory = None
+    return {name: file for _, name, file in cursor.execute("PRAGMA database_list")}
 
 
 # The C types' own methods. Ours stand right in front of them, so `super()` would find these: 0.1 µs later.
@@ -188,7 +226,7 @@ class _Connection(sqlite3.Connection):
         return self.cursor().executescript(script)
 
 
-for _name in _WITHOUT_STATEMENT:
+for _name in (*_WITHOUT_STATEMENT, "blobopen"):
     if hasattr(sqlite3.Connection, _name):  # some builds lack extensions or serialisation
         setattr(_Connection, _name, _without_statement(_name))
 
@@ -219,7 +257,8 @@ def _recast(cursor: Any, connection: Any) -> Any:
     return cursor
 
 
-#: The C level's own row factory slot.
+#: The C level's own slots.
+_C_CONNECTION: Final[Any] = sqlite3.Cursor.__dict__["connection"]
 _RAW_FACTORY: Final[Any] = sqlite3.Cursor.__dict__["row_factory"]
 
 
@@ -234,6 +273,11 @@ class _Cursor(sqlite3.Cursor):
     _factory: Any = None
     #: Set where the connection is not governed itself but was wrapped.
     _guardai_target: Target | None = None
+    _guardai_owner: Any = None
+
+    @property
+    def connection(self) -> Any:
+        return self._guardai_owner or _C_CONNECTION.__get__(self)
 
     @property
     def row_factory(self) -> Any:
@@ -247,12 +291,15 @@ class _Cursor(sqlite3.Cursor):
             _RAW_FACTORY.__set__(self, factory)
 
     def execute(self, sql: Any, parameters: Any = (), /) -> Any:
-        if self._rows is not None:
-            self._release()
         run = acting(sql, _DIALECT) if isinstance(sql, str) else None
         if run is None:
+            if self._rows is not None:
+                self._release()
             return _c_execute(self, sql, parameters)
+        # The former statement's rows stay masked until the C level drops them: a refused call changes nothing.
         ticket = opened(self._call(sql), run)
+        if self._rows is not None:
+            self._release()
         try:
             _c_execute(self, sql, parameters)
         except BaseException as exc:
@@ -268,11 +315,12 @@ class _Cursor(sqlite3.Cursor):
         return self._write(script, lambda: super(_Cursor, self).executescript(script))
 
     def _write(self, sql: Any, effect: Callable[[], Any]) -> Any:
-        self._release()
         run = acting(sql, _DIALECT) if isinstance(sql, str) else None
         if run is None:
+            self._release()
             return effect()
         ticket = opened(self._call(sql), run)
+        self._release()
         try:
             effect()
         except BaseException as exc:
@@ -293,10 +341,11 @@ class _Cursor(sqlite3.Cursor):
             ticket.close(None, affected=self.rowcount)
             return
         connection = self.connection
-        factory = _RAW_FACTORY.__get__(self)
-        self._rows = ticket.result_rows([column[0] for column in described], lambda: _schema(connection))
-        self._factory = factory
+        # In place before anything that can fail: a cursor with rows is never without what masks them.
+        self._factory = _RAW_FACTORY.__get__(self)
         _RAW_FACTORY.__set__(self, None)
+        self._rows = ticket.result_rows([column[0] for column in described], lambda: _schema(connection))
+        self._rows.label()
 
     def _release(self) -> None:
         """Nobody reads the rest of the rows."""
@@ -371,10 +420,7 @@ class _ConnectionProxy(wrapt.ObjectProxy[Any]):
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        cursor = sqlite3.Cursor(connection)
-        cursor.row_factory = None
-        files = {name: file for _, name, file in cursor.execute("PRAGMA database_list")}
-        self._self_target = Target("database", _url(files.get("main", ""), uri=False))
+        self._self_target = Target("database", _url(_files(connection).get("main", ""), uri=False))
 
     @property
     def _guardai_target(self) -> Target:
@@ -383,6 +429,7 @@ class _ConnectionProxy(wrapt.ObjectProxy[Any]):
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         cursor = _cursor(self.__wrapped__.cursor, factory, self.__wrapped__)
         cursor._guardai_target = self._self_target
+        cursor._guardai_owner = self
         return cursor
 
     def execute(self, sql: Any, parameters: Any = (), /) -> Any:
@@ -398,9 +445,13 @@ class _ConnectionProxy(wrapt.ObjectProxy[Any]):
         self.__wrapped__.__enter__()
         return self
 
+    def iterdump(self, **kwargs: Any) -> Any:
+        from sqlite3.dump import _iterdump
+
+        return _iterdump(self, **kwargs)
+
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
-        if name in _WITHOUT_STATEMENT:
-            action, returns = _WITHOUT_STATEMENT[name]
-            return lambda *args, **kwargs: _governed(self, action, returns, functools.partial(found, *args, **kwargs))
+        if name in _WITHOUT_STATEMENT or name == "blobopen":
+            return lambda *args, **kwargs: _governed(self._self_target, name, args, kwargs, found)
         return found
