@@ -59,7 +59,9 @@ def _table(title: str, rows: list[Row]) -> str:
     ]
     for row in rows:
         over = " **over**" if row.limit is not None and row.median > row.limit else ""
-        cells = (f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}" for value in (row.mean, row.p99, row.cpu, row.bare))
+        cells = (
+            f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}" for value in (row.mean, row.p99, row.cpu, row.bare)
+        )
         median = f"{row.median:.2f}" if abs(row.median) < 100 else f"{row.median:.0f}"
         lines.append(f"| {row.what} | {row.budget} | {median} {row.unit}{over} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -33,7 +33,9 @@ def rows(measure: Measure) -> Iterator[Row]:
 
         tool = guardai.tool(name="length")(plain)
         with guardai.session(agent="bench"):
-            yield measure.paired("tool call, 1 KB of arguments", lambda: plain(argument), lambda: tool(argument), limit=30)
+            yield measure.paired(
+                "tool call, 1 KB of arguments", lambda: plain(argument), lambda: tool(argument), limit=30
+            )
 
             model = Target("model", "api.openai.com", "gpt-4o")
             messages = [{"role": "user" if n % 2 else "assistant", "content": (TEXT * 4)[:512]} for n in range(8)]
@@ -120,4 +122,14 @@ print(rss() - before)
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         figures.append(float(done.stdout))
     middle = statistics.median(figures)
-    return Row("memory of a process that has governed 200 statements", "60 MB", middle, statistics.fmean(figures), max(figures), 0, 0, 60, "MB")
+    return Row(
+        "memory of a process that has governed 200 statements",
+        "60 MB",
+        middle,
+        statistics.fmean(figures),
+        max(figures),
+        0,
+        0,
+        60,
+        "MB",
+    )

@@ -27,7 +27,9 @@ def _makers():
     from guardai.ledger import raw
 
     principal = raw({"agent": "report-bot", "assurance": "asserted", "chain": [], "kind": "Agent", "user": "u-1042"})
-    allowed = raw({"bundle": "3f9a8c7e2d1b0a99", "effect": "allow", "masks": {}, "mode": "enforce", "policies": ["reads"]})
+    allowed = raw(
+        {"bundle": "3f9a8c7e2d1b0a99", "effect": "allow", "masks": {}, "mode": "enforce", "policies": ["reads"]}
+    )
     masked = raw(
         {
             "bundle": "3f9a8c7e2d1b0a99",
@@ -85,9 +87,13 @@ def rows(measure: Measure) -> Iterator[Row]:
             )
     yield from _parts(measure, makers[900])
     with _ledger(mode="signed") as ledger:
-        yield measure.paired("event inline, signed", makers[900], lambda: ledger.append(makers[900]()), limit=20, rounds=8000)
+        yield measure.paired(
+            "event inline, signed", makers[900], lambda: ledger.append(makers[900]()), limit=20, rounds=8000
+        )
     with _ledger(mode="strict") as ledger:
-        yield measure.paired("event inline, strict", makers[900], lambda: ledger.append(makers[900]()), limit=200, rounds=2000)
+        yield measure.paired(
+            "event inline, strict", makers[900], lambda: ledger.append(makers[900]()), limit=200, rounds=2000
+        )
     yield _sustained(measure, makers[900])
     yield from _verification(measure, makers[900])
 

@@ -55,7 +55,9 @@ def rows(measure: Measure) -> Iterator[Row]:
         old = [{"role": "user" if n % 2 else "assistant", "content": (TEXT * 4)[:512]} for n in range(7)]
         return [*old, {"role": "user", "content": f"{next(counter)} " + (TEXT * 4)[:500]}]
 
-    def pair(body: bytes, kind: str, call: Callable[[Any], object]) -> tuple[Callable[[], object], Callable[[], object]]:
+    def pair(
+        body: bytes, kind: str, call: Callable[[Any], object]
+    ) -> tuple[Callable[[], object], Callable[[], object]]:
         bare, governed = _client(body, kind), guardai.wrap(_client(body, kind))
         return (lambda: call(bare)), (lambda: call(governed))
 
@@ -71,13 +73,20 @@ def rows(measure: Measure) -> Iterator[Row]:
     try:
         with guardai.session(agent="bench"):
             yield measure.paired(
-                "chat request, 4 KB of messages, one new", *pair(_body(), "application/json", chat), limit=100, rounds=1500
+                "chat request, 4 KB of messages, one new",
+                *pair(_body(), "application/json", chat),
+                limit=100,
+                rounds=1500,
             )
             yield measure.paired(
                 "the same as a raw response, parsed", *pair(_body(), "application/json", raw), limit=100, rounds=1500
             )
             yield measure.paired(
-                f"stream delta, of {DELTAS}", *pair(_stream(), "text/event-stream", stream), limit=5, rounds=150, per=DELTAS
+                f"stream delta, of {DELTAS}",
+                *pair(_stream(), "text/event-stream", stream),
+                limit=5,
+                rounds=150,
+                per=DELTAS,
             )
     finally:
         guardai.shutdown()

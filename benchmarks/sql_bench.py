@@ -27,7 +27,8 @@ STATEMENTS = {
     "with comment": "/* from the agent */ SELECT name -- who\nFROM customers WHERE id = 7",
     "refused": "DELETE FROM customers WHERE 1 = 1 OR '' = ''",
     "ddl": "DROP TABLE customers",
-    "insert 100 rows": "INSERT INTO items (order_id, sku, quantity, price) VALUES " + ", ".join(f"({n}, 'sku-{n}', {n}, {n}.5)" for n in range(100)),
+    "insert 100 rows": "INSERT INTO items (order_id, sku, quantity, price) VALUES "
+    + ", ".join(f"({n}, 'sku-{n}', {n}, {n}.5)" for n in range(100)),
 }
 
 

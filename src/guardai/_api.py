@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,24 @@ __all__ = ["current", "init", "record", "session", "shutdown", "wrap"]
 T = TypeVar("T")
 
 _lock = threading.Lock()
+_KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+#: First words of the kinds of event that guardai writes itself.
+_OURS = frozenset(
+    (
+        "approval",
+        "bundle",
+        "call",
+        "checkpoint",
+        "gap",
+        "grant",
+        "key",
+        "lineage",
+        "log",
+        "policy",
+        "recovered",
+        "session",
+    )
+)
 
 
 def init(
@@ -59,7 +78,13 @@ def init(
     }
     with _lock:
         started = runtime.start(settings.load(given))
-        registry.install(started.settings.integrations)
+        try:
+            registry.install(started.settings.integrations)
+        except BaseException:
+            # Half a gate is worse than none: what is not governed must not look as if it were.
+            registry.uninstall()
+            runtime.stop()
+            raise
 
 
 def shutdown() -> None:
@@ -147,7 +172,9 @@ def record(kind: str, **fields: Any) -> str:
     from guardai.gate.scope import emit_in
     from guardai.text import Masking
 
-    if kind.split(".", maxsplit=1)[0] in {"call", "log", "session", "recovered", "gap", "policy", "key", "checkpoint"}:
+    if not _KIND.fullmatch(kind):
+        raise ValueError("a kind is lower-case words joined by dots, such as 'review.done'")
+    if kind.partition(".")[0] in _OURS:
         raise ValueError(f"events of kind {kind!r} are written by guardai itself; choose another name")
     here = HERE.get()
     run = here.run if here is not None else require().acting.app()

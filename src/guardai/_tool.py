@@ -20,10 +20,10 @@ R = TypeVar("R")
 def tool(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def tool(
-    *, name: str | None = None, effects: str = "read", resource: str = ""
+    *, name: str | None = None, effects: str = "", resource: str = ""
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def tool(
-    function: Callable[..., Any] | None = None, /, *, name: str | None = None, effects: str = "read", resource: str = ""
+    function: Callable[..., Any] | None = None, /, *, name: str | None = None, effects: str = "", resource: str = ""
 ) -> Any:
     """Makes a function, plain or `async`, a governed tool: action `tool.call` on `Tool::"<name>"`.
 
@@ -33,7 +33,8 @@ def tool(
     Args:
         function: the function, where the decorator is used bare.
         name: what policies call it; its `__qualname__` by default.
-        effects: `read`, `write` or `destroy`: `context.tool.effects` in policies.
+        effects: `read`, `write` or `destroy`: `context.tool.effects` in policies. What the catalog says of the tool by
+            default, else `unknown`.
         resource: what it acts on, `context.tool.resource` in policies.
 
     Raises:
@@ -49,17 +50,21 @@ def tool(
 def _governed_tool(function: Callable[..., Any], *, name: str | None, effects: str, resource: str) -> Any:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function.__qualname__} is a generator; a governed tool returns its result as a whole")
-    if effects not in ("read", "write", "destroy"):
+    if effects not in ("", "read", "write", "destroy"):
         raise ValueError(f"effects of a tool are 'read', 'write' or 'destroy', not {effects!r}")
     title = name or str(getattr(function, "__qualname__", type(function).__qualname__))
     target = Target("tool", "", title)
-    facts: dict[str, Any] = {"tool.effects": effects, "tool.resource": resource}
+    facts: dict[str, Any] = {}
+    if effects:
+        facts["tool.effects"] = effects
+    if resource:
+        facts["tool.resource"] = resource
     arguments = _Arguments(function)
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         return Call("tool.call", target, payload=arguments.named(args, kwargs), facts=facts)
 
-    if inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
 
         @functools.wraps(function)
         async def arun(*args: Any, **kwargs: Any) -> Any:

@@ -58,9 +58,7 @@ class TestInit:
 
 class TestRun:
     PROGRAM = (
-        "import sqlite3, sys\n"
-        "c = sqlite3.connect(':memory:')\n"
-        "print(type(c).__mro__[1].__name__, sys.argv, __name__)\n"
+        "import sqlite3, sys\nc = sqlite3.connect(':memory:')\nprint(type(c).__mro__[1].__name__, sys.argv, __name__)\n"
     )
 
     def test_script_runs_governed_with_its_own_arguments(self, guardai_command, tmp_path):

@@ -38,7 +38,9 @@ def test_every_command_of_a_page_works_in_the_order_of_the_page(page, tmp_path, 
 
 
 def test_python_of_the_quickstart_runs_as_it_stands(tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"), re.M | re.S
+    )
     (tmp_path / "quickstart.py").write_text("\n".join(blocks))
     done = run([sys.executable, "quickstart.py"], tmp_path, GUARDAI_HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr

@@ -186,3 +186,59 @@ class TestSession:
     def test_own_record_cannot_pose_as_one_of_guardais(self, started):
         with pytest.raises(ValueError, match="written by guardai itself"):
             guardai.record("call.outcome", status="ok")
+
+    @pytest.mark.parametrize("kind", ["Call.intent", " call", "", "bob@example.org", "approval.given", "noDots", "one"])
+    def test_kind_that_is_no_name_or_poses_as_one_of_guardais_is_refused(self, started, kind):
+        with pytest.raises(ValueError, match=r"joined by dots|written by guardai"):
+            guardai.record(kind)
+
+    def test_session_within_a_session_shows_no_more_than_the_outer_one(self, started):
+        with guardai.session(agent="a", audience="person", on_denied="abort"), guardai.session(agent="b") as inner:
+            assert (inner.audience, inner.on_denied) == ("person", "abort")
+
+    def test_shutdown_inside_a_session_keeps_the_programs_own_exception(self, started):
+        with pytest.raises(KeyError), guardai.session(agent="a"):
+            guardai.shutdown()
+            raise KeyError("mine")
+
+
+class TestLazily:
+    @pytest.mark.parametrize("lazy", [lambda: (n for n in [1]), lambda: iter([1]), lambda: map(str, [1])])
+    def test_result_that_would_come_after_the_call_is_withheld(self, started, lazy):
+        with pytest.raises(guardai.ResultWithheld, match="return a list"):
+            guardai.tool(name="lazy")(lazy)()
+
+    def test_object_with_an_async_call_is_awaited_within_the_call(self, started, calls):
+        class Ask:
+            async def __call__(self, x):
+                await asyncio.sleep(0)
+                return {"x": x}
+
+        assert asyncio.run(guardai.tool(name="ask")(Ask())(1)) == {"x": 1}
+        assert calls("tool.call")[0][1]["status"] == "ok"
+
+
+class TestCatalog:
+    def test_tool_that_the_catalog_lists_is_where_the_catalog_says(self, home, policy):
+        cedar = (
+            "permit (principal, action, resource);"
+            '@id("remote") @mask("token") forbid (principal, action == Action::"reveal", resource in Label::"pii") '
+            'when { context.to.kind == "tool" && context.to.trust != "internal" };'
+        )
+        catalog = '[tools.send_mail]\ntrust = "listed"\nprovider = "acme"\neffects = "write"\n'
+        guardai.init(home=home, integrations=[], policy=policy(cedar, catalog))
+        seen = []
+        guardai.tool(name="send_mail")(lambda to: seen.append(to))("alice@example.com")
+        guardai.tool(name="here")(lambda to: seen.append(to))("alice@example.com")
+        assert seen == ["<EMAIL_1>", "alice@example.com"]
+
+    def test_two_tools_of_one_name_are_judged_each_by_its_own_effects(self, home, policy):
+        cedar = (
+            "permit (principal, action, resource);"
+            '@id("no") forbid (principal, action == Action::"tool.call", resource is Tool) '
+            'when { resource.effects == "destroy" };'
+        )
+        guardai.init(home=home, integrations=[], policy=policy(cedar))
+        guardai.tool(name="same", effects="read")(lambda: 1)()
+        with pytest.raises(guardai.PolicyDenied):
+            guardai.tool(name="same", effects="destroy")(lambda: 1)()

@@ -43,7 +43,10 @@ def test_fifty_kills_lose_no_intent_whose_effect_happened(tmp_path, home):
         connection.execute("CREATE TABLE effects (agent TEXT, n INTEGER)")
     chance = random.Random(2026)
     agent = subprocess.Popen(
-        [sys.executable, "-c", AGENT, str(home), str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", AGENT, str(home), str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         for n in range(50):

@@ -57,7 +57,9 @@ class TestOpen:
                 assert key().encode() not in path.read_bytes(), path
 
     def test_call_that_no_policy_permits_is_denied(self, home, policy):
-        guardai.init(home=home, integrations=[], policy=policy('permit (principal, action == Action::"llm.generate", resource);'))
+        guardai.init(
+            home=home, integrations=[], policy=policy('permit (principal, action == Action::"llm.generate", resource);')
+        )
         with pytest.raises(guardai.PolicyDenied):
             opened(Call("tool.call", TOOL, payload={}))
 
@@ -81,18 +83,26 @@ class TestOpen:
         with pytest.raises(guardai.LedgerError):
             opened(Call("tool.call", TOOL, payload={}))
 
-    @pytest.mark.parametrize("text", ["\x00\x01\x02", "a\udcffb", "\ufeff" + MAIL, "é" * 100 + MAIL, "x" * 10_000_000 + " " + MAIL])
+    @pytest.mark.parametrize(
+        "text", ["\x00\x01\x02", "a\udcffb", "\ufeff" + MAIL, "é" * 100 + MAIL, "x" * 10_000_000 + " " + MAIL]
+    )
     def test_hostile_text_is_masked_or_refused_and_never_passes_unmasked(self, started, text):
         ticket = opened(Call("llm.generate", MODEL, payload={"messages": [{"role": "user", "content": text}]}))
         assert MAIL not in ticket.payload["messages"][0]["content"]
 
     def test_unlisted_model_endpoint_sees_every_reveal_masked(self, started):
-        call = Call("llm.generate", Target("model", "models.example.net", "m"), payload={"messages": [{"role": "user", "content": MAIL}]})
+        call = Call(
+            "llm.generate",
+            Target("model", "models.example.net", "m"),
+            payload={"messages": [{"role": "user", "content": MAIL}]},
+        )
         assert MAIL not in str(opened(call).payload)
 
     def test_what_cannot_be_masked_is_refused_where_it_may_not_be_revealed(self, started):
         with pytest.raises(guardai.PolicyDenied, match="cannot be masked"):
-            opened(Call("llm.generate", Target("model", "models.example.net", "m"), payload={}, opaque=("opaque.image",)))
+            opened(
+                Call("llm.generate", Target("model", "models.example.net", "m"), payload={}, opaque=("opaque.image",))
+            )
 
 
 class TestEnd:
@@ -214,7 +224,9 @@ class TestStream:
     @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100])
     def test_value_split_over_chunks_is_masked_as_if_it_came_whole(self, started, size):
         with guardai.session(agent="a", audience="person"):
-            whole = opened(Call("llm.generate", MODEL, payload={"m": "hi there"})).close(f"Write to {MAIL} today, please.")
+            whole = opened(Call("llm.generate", MODEL, payload={"m": "hi there"})).close(
+                f"Write to {MAIL} today, please."
+            )
             ticket = opened(Call("llm.generate", MODEL, payload={"m": "hi there"}))
             assert self.feed(ticket, f"Write to {MAIL} today, please.", size) == whole
         assert MAIL not in whole
@@ -352,4 +364,3 @@ class TestProcess:
         pairs = calls("tool.call")
         assert len(pairs) == 32 * 30
         assert all(len(pair) == 2 for pair in pairs)
-

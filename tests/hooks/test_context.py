@@ -90,3 +90,16 @@ def test_what_is_submitted_without_a_session_is_submitted_as_it_is(started):
         assert pool.submit(pow, 2, 5).result() == 32
         with pytest.raises(ZeroDivisionError):
             pool.submit(lambda: 1 / 0).result()
+
+
+def test_thread_pool_worker_runs_each_task_as_its_submitter(started):
+    from multiprocessing.pool import ThreadPool
+
+    with guardai.session(user="ann"):
+        pool = ThreadPool(1)
+        assert pool.apply(user) == "ann"
+    with pool:
+        assert pool.apply(user) is None
+        with guardai.session(user="bob"):
+            assert pool.map(lambda _: user(), range(2)) == ["bob", "bob"]
+            assert list(pool.imap(lambda _: user(), range(2))) == ["bob", "bob"]

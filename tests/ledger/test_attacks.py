@@ -237,7 +237,9 @@ def test_log_whose_parent_was_removed_is_found(home, open_ledger, event):
 
 def test_forged_tail_of_a_dead_process_is_not_adopted(run_python, home):
     """The tail was not signed, and the attacker has the disk but no key."""
-    run_python("no_heads()\nledger = Ledger.open(home, seal=False)\nfor n in range(20): ledger.append(event())\nos._exit(0)")
+    run_python(
+        "no_heads()\nledger = Ledger.open(home, seal=False)\nfor n in range(20): ledger.append(event())\nos._exit(0)"
+    )
     lines = lines_of(home)
     lines[15] = lines[15].replace(b'"db.read"', b'"db.raed"')
     write_lines(home, lines)
@@ -246,7 +248,9 @@ def test_forged_tail_of_a_dead_process_is_not_adopted(run_python, home):
 
 
 def test_forged_recovered_record_is_found(run_python, home):
-    run_python("no_heads()\nledger = Ledger.open(home, seal=False)\nfor n in range(20): ledger.append(event())\nos._exit(0)")
+    run_python(
+        "no_heads()\nledger = Ledger.open(home, seal=False)\nfor n in range(20): ledger.append(event())\nos._exit(0)"
+    )
     lines = lines_of(home)
     data, _, tag = lines[-1].rpartition(b"\t")
     lines[-1] = data.replace(b'"kind":"call.intent"', b'"kind":"recovered"') + b"\t" + tag

@@ -52,7 +52,10 @@ def test_bytes_are_those_of_rfc_8785(**fields):
 
 
 @settings(max_examples=400, deadline=None)
-@given(body=st.dictionaries(st.text(max_size=8), wild, max_size=3), usage=st.dictionaries(keys, st.integers() | st.floats()))
+@given(
+    body=st.dictionaries(st.text(max_size=8), wild, max_size=3),
+    usage=st.dictionaries(keys, st.integers() | st.floats()),
+)
 def test_what_is_outside_the_profile_is_brought_inside(body, usage):
     data = encode(build(body=body, usage=usage))
     read = json.loads(data)

@@ -27,6 +27,7 @@ def kinds(home):
 
 # --- death
 
+
 @posix
 def test_kill_at_fifty_random_points_loses_no_intent_whose_effect_happened(home, tmp_path, run_python):
     effects = tmp_path / "effects"
@@ -100,7 +101,14 @@ def test_kill_at_random_points_of_sealing_loses_nothing_and_is_no_fault(home, ru
 
 
 @pytest.mark.parametrize(
-    "end", ["sys.exit(0)", "os._exit(0)", "os.kill(os.getpid(), signal.SIGTERM)", "os.kill(os.getpid(), signal.SIGKILL)", "pass"]
+    "end",
+    [
+        "sys.exit(0)",
+        "os._exit(0)",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "pass",
+    ],
 )
 @posix
 def test_however_a_process_ends_its_events_are_there(home, run_python, end):
@@ -372,7 +380,9 @@ def test_append_from_a_signal_handler_inside_an_append_is_on_the_disk_when_it_re
     assert (report.verdict, report.faults) == (0, [])
 
 
-def test_append_from_a_finalizer_inside_an_append_neither_hangs_nor_breaks_the_chain(home, open_ledger, event, monkeypatch):
+def test_append_from_a_finalizer_inside_an_append_neither_hangs_nor_breaks_the_chain(
+    home, open_ledger, event, monkeypatch
+):
     from guardai.ledger import spool
 
     ledger = open_ledger(seal=False)
@@ -665,7 +675,9 @@ def test_real_full_disk(tmp_path, event):
 
     mount = tmp_path / "small"
     mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("cannot mount a small file system here")
     try:
         ledger = Ledger.open(mount / "home", seal=False)

@@ -26,9 +26,7 @@ class Original:
         self.contents = {name: (home / name).read_bytes() for name in files_of(home)}
         self.places = {
             name: [
-                (at, at + len(data), json.loads(data)["id"])
-                for data in events(home)
-                if (at := content.find(data)) >= 0
+                (at, at + len(data), json.loads(data)["id"]) for data in events(home) if (at := content.find(data)) >= 0
             ]
             for name, content in self.contents.items()
         }

@@ -103,9 +103,18 @@ def test_a_folder_with_only_comments(folder):
         ('permit (principal, action, resource in Label::"secrets.aws");', 'Label::"secrets.aws" is unknown'),
         ('permit (principal, action, resource == Label::"pii");', 'Label::"pii" is a group, which == never matches'),
         ('permit (principal, action, resource == Label::"secret");', "is a group"),
-        ('permit (principal, action, resource) when { resource in [Label::"pii", Label::"sceret"] };', 'Label::"sceret"'),
-        ("permit (principal, action, resource) when { " + "(" * 30 + "true" + ")" * 30 + " };", "more than 24 nested brackets"),
-        ("permit (principal, action, resource) when { " + "!(" * 10**5 + "true" + ")" * 10**5 + " };", "nested brackets"),
+        (
+            'permit (principal, action, resource) when { resource in [Label::"pii", Label::"sceret"] };',
+            'Label::"sceret"',
+        ),
+        (
+            "permit (principal, action, resource) when { " + "(" * 30 + "true" + ")" * 30 + " };",
+            "more than 24 nested brackets",
+        ),
+        (
+            "permit (principal, action, resource) when { " + "!(" * 10**5 + "true" + ")" * 10**5 + " };",
+            "nested brackets",
+        ),
         ("permit (principal, action, resource) when { context" + ".a" * 10**5 + " };", "more than 400 operators"),
         ("permit (principal, action, resource) when { " + " && ".join(["true"] * 300) + " };", "nested too deeply"),
     ],
@@ -269,7 +278,7 @@ PIECES = st.sampled_from(
         'permit(principal,action,resource)when{["a","b"].contains(context.b)};',
     ]
 )
-BETWEEN = st.sampled_from(["", " ", "\n", "// a; b \" c\n", "\n// {([\n", "\r\n//x\r\n", "\t"])
+BETWEEN = st.sampled_from(["", " ", "\n", '// a; b " c\n', "\n// {([\n", "\r\n//x\r\n", "\t"])
 
 
 @given(st.lists(st.tuples(BETWEEN, PIECES)), BETWEEN)
@@ -300,7 +309,7 @@ def test_the_limits_are_below_what_ends_the_process():
 
     deep = "(" * (MAX_DEPTH - 1) + "true" + ")" * (MAX_DEPTH - 1)
     chain = " || ".join(["context.a"] * 55)
-    wide = "[" + ",".join(f'"{n}"' for n in range(5000)) + '].contains(context.environment)'
+    wide = "[" + ",".join(f'"{n}"' for n in range(5000)) + "].contains(context.environment)"
     many = " && ".join(f"({' || '.join(['context.flag'] * 12)})" for _ in range(MAX_OPERATORS // 26))
     done = []
 

@@ -100,7 +100,9 @@ def test_a_label_outside_the_vocabulary_is_redacted_whatever_is_permitted(engine
 
 
 def test_a_label_of_the_catalog_is_asked_about(engine):
-    assert engine(ALLOW_ALL, '[columns]\n"t.c" = ["pii.passport"]\n').reveal(BOT, "pii.passport", MODEL, {}).mask is None
+    assert (
+        engine(ALLOW_ALL, '[columns]\n"t.c" = ["pii.passport"]\n').reveal(BOT, "pii.passport", MODEL, {}).mask is None
+    )
 
 
 ERRING = ALLOW_ALL + '@id("careful") forbid (principal, action, resource) when { context.sensitivity > 3 };'
@@ -136,7 +138,9 @@ def test_an_error_is_not_remembered(engine):
 
 
 def test_no_error_tells_a_value(engine):
-    answers = engine(ALLOW_ALL + '@id("net") forbid (principal, action, resource) when { ip(context.where).isLoopback() };')
+    answers = engine(
+        ALLOW_ALL + '@id("net") forbid (principal, action, resource) when { ip(context.where).isLoopback() };'
+    )
     decision = answers.act(BOT, "db.read", (TABLE,), {"where": "jane@example.com"})
     assert decision.errors == ("net: could not be evaluated",)
     assert "jane" not in repr(decision)

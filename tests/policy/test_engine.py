@@ -63,7 +63,11 @@ def test_an_allowed_statement_names_the_permits_of_all_its_tables(engine):
     )
     assert answers.act(BOT, "db.read", (table("a"), table("b")), {}).policies == ("a", "b")
     decision = answers.act(BOT, "db.read", (table("a"), table("c")), {})
-    assert (decision.effect, decision.policies, decision.reason) == ("deny", (), "no policy permits db.read on this Table")
+    assert (decision.effect, decision.policies, decision.reason) == (
+        "deny",
+        (),
+        "no policy permits db.read on this Table",
+    )
 
 
 PAUSING = PERMIT + (
@@ -183,7 +187,9 @@ def test_a_question_is_asked_once(engine, asked):
 def test_what_no_policy_reads_does_not_ask_again(engine, asked):
     answers = engine(COUNTED)
     for number in range(5):
-        answers.act(BOT, "tool.call", TOOL, {"environment": "dev", "session.id": f"s{number}", "sql.statements": number})
+        answers.act(
+            BOT, "tool.call", TOOL, {"environment": "dev", "session.id": f"s{number}", "sql.statements": number}
+        )
     assert len(asked) == 1
 
 
@@ -264,9 +270,9 @@ def test_threads_get_the_answers_that_one_would_get(engine):
         for approvals in ((), ("dba",))
     ]
     for number, (one, context) in enumerate(questions):
-        expected[number] = engine(PAUSING + '@id("s") forbid (principal, action, resource) when { context.sql.unbounded };').act(
-            BOT, "db.read", (one,), context
-        )
+        expected[number] = engine(
+            PAUSING + '@id("s") forbid (principal, action, resource) when { context.sql.unbounded };'
+        ).act(BOT, "db.read", (one,), context)
     start = threading.Barrier(8)
 
     def work(seed):

@@ -96,7 +96,7 @@ def test_labels_are_in_the_context_too(bundle):
     [
         ({"action": "db.raed"}, "action 'db.raed' is unknown; known: llm.generate"),
         ({"action": "reveal"}, "unknown"),
-        ({"to": None}, "add \"to\""),
+        ({"to": None}, 'add "to"'),
         ({"principal": "a"}, "not a request"),
         ({"resuorce": {}}, "not a request"),
         ({"labels": "pii"}, "not a request"),

@@ -138,7 +138,17 @@ def context(r):
         ("grants", ([], ["g"])),
         ("rec", ({"x": "a"}, {"x": "a", "y": 1}, {"y": 1}, {"x": True})),
         ("session", ({"purpose": "report", "labels": ["origin.eu"]}, {"purpose": ""}, {"labels": []})),
-        ("sql", ({"unbounded": True, "statements": 1}, {"unbounded": False}, {"unbounded": 1}, {"unbounded": 0}, {"statements": 2}, {"extra": "e"})),
+        (
+            "sql",
+            (
+                {"unbounded": True, "statements": 1},
+                {"unbounded": False},
+                {"unbounded": 1},
+                {"unbounded": 0},
+                {"statements": 2},
+                {"extra": "e"},
+            ),
+        ),
         ("unread", ("a", "b")),
     ):
         if r.random() < 0.6:
@@ -228,7 +238,9 @@ class Oracle:
         region = label.removeprefix("origin.") if label.startswith("origin.") else ""
         parents = [uid("Label", group) for group in ancestors(label)]
         nested = {**nested, "to": to._asdict()}
-        allowed, reasons, errors = self.ask(principal, "reveal", uid("Label", label), parents, {"region": region}, nested)
+        allowed, reasons, errors = self.ask(
+            principal, "reveal", uid("Label", label), parents, {"region": region}, nested
+        )
         if errors:
             return "redact", reasons
         if allowed:
@@ -278,6 +290,8 @@ def test_the_engine_answers_as_bare_cedar_does_on_the_whole_set(tmp_path_factory
         effect, reasons, erred = oracle.act(principal, action, touched, nested, notes)
         assert (decision.effect, set(decision.policies), bool(decision.errors)) == (effect, reasons, erred)
         label = r.choice(LABELS)
-        to = Destination(r.choice(("model", "process", "person")), "", r.choice(REGIONS), r.choice(("listed", "unlisted")))
+        to = Destination(
+            r.choice(("model", "process", "person")), "", r.choice(REGIONS), r.choice(("listed", "unlisted"))
+        )
         reveal = engine.reveal(principal, label, to, flat(nested))
         assert (reveal.mask, set(reveal.policies)) == oracle.reveal(principal, label, to, nested, notes)

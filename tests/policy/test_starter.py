@@ -117,7 +117,9 @@ def test_provenance_is_revealed(label):
         assert mask(label, to) is None
 
 
-@pytest.mark.parametrize("label", ["pii.email", "secret.x", "origin.us", "trust.untrusted", "dataset.x", "opaque.image"])
+@pytest.mark.parametrize(
+    "label", ["pii.email", "secret.x", "origin.us", "trust.untrusted", "dataset.x", "opaque.image"]
+)
 def test_an_unlisted_model_may_be_asked_and_sees_nothing(label):
     model = Resource("Model", "m", ("Provider", "?"), (("host", "h"), ("region", "unknown"), ("trust", "unlisted")))
     assert ENGINE.act(BOT, "llm.generate", (model,), {}).effect == "allow"

@@ -44,7 +44,9 @@ def test_a_policy_can_read_every_attribute_that_is_documented(attribute):
 
 def test_there_is_no_time_and_no_counter_in_the_context():
     """Answers are remembered by what policies read: nothing that changes by itself may be among it."""
-    assert not [one.name for one in CONTEXT if any(word in one.name for word in ("time", "hour", "date", "count", "rate"))]
+    assert not [
+        one.name for one in CONTEXT if any(word in one.name for word in ("time", "hour", "date", "count", "rate"))
+    ]
 
 
 def test_only_declared_records_are_nested():
@@ -71,7 +73,9 @@ def test_entities_have_the_attributes_that_the_schema_promises():
 def test_a_built_in_label_is_a_label_and_its_groups_are_known(label):
     assert Label(label) == label
     assert known_label(label, frozenset())
-    assert all(known_label_or_group(group, frozenset()) and not known_label(group, frozenset()) for group in ancestors(label))
+    assert all(
+        known_label_or_group(group, frozenset()) and not known_label(group, frozenset()) for group in ancestors(label)
+    )
 
 
 def test_open_families_are_groups():

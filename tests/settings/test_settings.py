@@ -5,7 +5,9 @@ from guardai.settings import load
 
 
 def test_arguments_are_stronger_than_environment_than_guardai_toml_than_pyproject(tmp_path, monkeypatch):
-    (tmp_path / "pyproject.toml").write_text('[tool.guardai]\nenvironment = "a"\nregion = "a"\nagent = "a"\nmode = "observe"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.guardai]\nenvironment = "a"\nregion = "a"\nagent = "a"\nmode = "observe"\n'
+    )
     (tmp_path / "guardai.toml").write_text('environment = "b"\nregion = "b"\nagent = "b"\n')
     monkeypatch.setenv("GUARDAI_REGION", "c")
     monkeypatch.setenv("GUARDAI_AGENT", "c")

@@ -55,7 +55,11 @@ def test_tables_and_bounds_of_the_shared_cases_are_as_labelled():
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_own_statements_are_judged_as_labelled(dialect):
-    wrong = [(case["sql"], case["label"]["cls"], judged(case)) for case in OWN if case["dialect"] == dialect and judged(case) != case["label"]["cls"]]
+    wrong = [
+        (case["sql"], case["label"]["cls"], judged(case))
+        for case in OWN
+        if case["dialect"] == dialect and judged(case) != case["label"]["cls"]
+    ]
     assert wrong == []
 
 

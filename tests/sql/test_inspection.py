@@ -61,7 +61,9 @@ def test_threads_get_the_same_answers():
 
 
 def test_columns_read_hold_filters_under_the_real_table():
-    found = inspect("SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id WHERE u.ssn LIKE '1%' ORDER BY total", "postgres")
+    found = inspect(
+        "SELECT u.name FROM users u JOIN orders o ON o.user_id = u.id WHERE u.ssn LIKE '1%' ORDER BY total", "postgres"
+    )
     assert found.columns_read == {"users.name", "users.ssn", "users.id", "orders.user_id", "total"}
 
 

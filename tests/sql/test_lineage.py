@@ -31,7 +31,9 @@ def schema_of(text, *, views=True):
             tables[name] = names
         elif views:
             base = next(column.partition("=")[2].partition(".")[0] for column in names if "=" in column)
-            items = [f"{c.partition('=')[2].partition('.')[2]} AS {c.partition('=')[0]}" if "=" in c else c for c in names]
+            items = [
+                f"{c.partition('=')[2].partition('.')[2]} AS {c.partition('=')[0]}" if "=" in c else c for c in names
+            ]
             tables[name] = f"SELECT {', '.join(items)} FROM {base}"
     return tables
 
@@ -71,15 +73,30 @@ def test_most_traps_are_exact():
         ("SELECT rank() OVER w FROM users WINDOW w AS (ORDER BY ssn)", [{"users.ssn"}]),
         ("SELECT EXISTS (SELECT 1 FROM users WHERE ssn = '1')", [{"users.ssn"}]),
         ("SELECT (SELECT name FROM users ORDER BY ssn LIMIT 1)", [{"users.name", "users.ssn"}]),
-        ("SELECT id IN (SELECT user_id FROM orders WHERE note = 'x') FROM users", [{"users.id", "orders.user_id", "orders.note"}]),
-        ("SELECT (SELECT u.ssn FROM users u WHERE u.id = o.user_id) FROM orders o", [{"users.ssn", "users.id", "orders.user_id"}]),
+        (
+            "SELECT id IN (SELECT user_id FROM orders WHERE note = 'x') FROM users",
+            [{"users.id", "orders.user_id", "orders.note"}],
+        ),
+        (
+            "SELECT (SELECT u.ssn FROM users u WHERE u.id = o.user_id) FROM orders o",
+            [{"users.ssn", "users.id", "orders.user_id"}],
+        ),
         ("SELECT name FROM orgs UNION SELECT ssn FROM users", [{"orgs.name", "users.ssn"}]),
         ("SELECT name FROM orgs EXCEPT SELECT ssn FROM users", [{"orgs.name", "users.ssn"}]),
         ("SELECT DISTINCT ON (ssn) name FROM users", [{"users.name"}]),
-        ("WITH RECURSIVE t(a, b) AS (SELECT id, name FROM users UNION ALL SELECT a + 1, ssn FROM t JOIN users ON true) SELECT a, b FROM t", [{"users.id"}, {"users.name", "users.ssn"}]),
+        (
+            "WITH RECURSIVE t(a, b) AS (SELECT id, name FROM users UNION ALL SELECT a + 1, ssn FROM t JOIN users ON true) SELECT a, b FROM t",
+            [{"users.id"}, {"users.name", "users.ssn"}],
+        ),
         ("SELECT t.* FROM (VALUES (1, 'a')) AS t(x, y)", [set(), set()]),
-        ("INSERT INTO orders (note) SELECT ssn FROM users RETURNING note, id", [{"orders.note", "users.ssn"}, {"orders.id"}]),
-        ("UPDATE orders SET note = u.ssn FROM users u WHERE u.id = orders.user_id RETURNING note", [{"orders.note", "users.ssn"}]),
+        (
+            "INSERT INTO orders (note) SELECT ssn FROM users RETURNING note, id",
+            [{"orders.note", "users.ssn"}, {"orders.id"}],
+        ),
+        (
+            "UPDATE orders SET note = u.ssn FROM users u WHERE u.id = orders.user_id RETURNING note",
+            [{"orders.note", "users.ssn"}],
+        ),
         ("DELETE FROM users WHERE id = 1 RETURNING ssn", [{"users.ssn"}]),
         ("DELETE FROM users WHERE id = 1", []),
         ("SELECT x FROM (SELECT ssn FROM users) AS s(x)", [{"users.ssn"}]),
@@ -97,7 +114,10 @@ def test_most_traps_are_exact():
         ("SELECT a.name, b.name FROM orgs a, orgs b", [{"orgs.name"}, {"orgs.name"}]),
         ("WITH users AS (SELECT id, note AS ssn FROM orders) SELECT ssn FROM users", [{"orders.note"}]),
         ("SELECT ssn AS name, name FROM users", [{"users.ssn"}, {"users.name"}]),
-        ("SELECT max(x) FROM (SELECT ssn AS x FROM users UNION ALL SELECT note FROM orders) s", [{"users.ssn", "orders.note"}]),
+        (
+            "SELECT max(x) FROM (SELECT ssn AS x FROM users UNION ALL SELECT note FROM orders) s",
+            [{"users.ssn", "orders.note"}],
+        ),
         ("SELECT id FROM users JOIN orgs USING (id)", [{"users.id", "orgs.id"}]),
         ("TABLE orgs", [{"orgs.id"}, {"orgs.name"}]),
         ("SELECT 1, NULL, 'x'", [set(), set(), set()]),
@@ -116,7 +136,18 @@ def test_later_item_sees_an_earlier_alias_where_the_dialect_lets_it():
 
 @pytest.mark.parametrize(
     "sql",
-    ["SELECT * FROM unknown_table", "SELECT 1; SELECT 2", "", "nonsense", "PRAGMA table_info(users)", "EXPLAIN SELECT 1", "SELECT 'a", "SHOW TABLES", "SELECT a FROM t UNION SELECT a, b FROM t", "CREATE TABLE x (a int)"],
+    [
+        "SELECT * FROM unknown_table",
+        "SELECT 1; SELECT 2",
+        "",
+        "nonsense",
+        "PRAGMA table_info(users)",
+        "EXPLAIN SELECT 1",
+        "SELECT 'a",
+        "SHOW TABLES",
+        "SELECT a FROM t UNION SELECT a, b FROM t",
+        "CREATE TABLE x (a int)",
+    ],
 )
 def test_what_is_not_understood_is_said_so(sql):
     with pytest.raises(SqlNotUnderstood):
@@ -147,7 +178,9 @@ def test_view_that_reads_itself_counts_as_everything():
 
 def test_schema_of_a_table_may_be_named_or_left_out():
     assert column_lineage("SELECT ssn FROM public.users", "postgres", {"users": ["ssn"]}) == [frozenset({"users.ssn"})]
-    assert column_lineage("SELECT SSN FROM Users", "postgres", {"public.users": ["ssn"]}) == [frozenset({"public.users.ssn"})]
+    assert column_lineage("SELECT SSN FROM Users", "postgres", {"public.users": ["ssn"]}) == [
+        frozenset({"public.users.ssn"})
+    ]
 
 
 def test_lineage_is_remembered_by_exact_text(monkeypatch):
@@ -170,7 +203,10 @@ def canaries():
     for table, columns in SCHEMA.items():
         opened.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
         for _ in range(2):
-            opened.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", [f"<{table}.{column}>" for column in columns])
+            opened.execute(
+                f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})",
+                [f"<{table}.{column}>" for column in columns],
+            )
     opened.execute("CREATE VIEW v_users AS SELECT id, ssn AS note FROM users")
     yield opened
     opened.close()
@@ -224,18 +260,51 @@ def test_every_value_comes_from_a_column_that_is_named(canaries, sql):
     assert told_apart(canaries, sql)
 
 
-table = st.sampled_from(["users", "orders", "orgs", "v_users", "(SELECT ssn AS name, id FROM users)", "(SELECT note AS ssn, total AS id FROM orders)", "w"])
+table = st.sampled_from(
+    [
+        "users",
+        "orders",
+        "orgs",
+        "v_users",
+        "(SELECT ssn AS name, id FROM users)",
+        "(SELECT note AS ssn, total AS id FROM orders)",
+        "w",
+    ]
+)
 item = st.sampled_from(
     ["*", "x.*", "y.*", "id", "x.id", "name", "x.name", "ssn", "y.ssn", "note", "x.ssn || y.name", "max(ssn)", "(SELECT ssn FROM users)", "x.id AS ssn",
      "(SELECT name FROM orgs WHERE id = x.id)", "coalesce(x.name, y.id)", "CASE WHEN 1 THEN note ELSE name END", "(SELECT max(y.id))", "json_array(x.id, ssn)",
      "(SELECT id FROM orders UNION SELECT name FROM orgs)", "first_value(name) OVER (ORDER BY ssn)", "1", "total", "email AS name"]
 )  # fmt: skip
-joins = st.sampled_from([", {} AS y", " JOIN {} AS y", " JOIN {} AS y USING (id)", " NATURAL JOIN {} AS y", " LEFT JOIN {} AS y ON x.id <> y.id", ""])
-ctes = st.sampled_from(["w AS (SELECT ssn AS id, name FROM users)", "w(id, ssn) AS (SELECT name, email FROM users)", "w AS (SELECT * FROM orgs UNION ALL SELECT ssn, id FROM users)"])
+joins = st.sampled_from(
+    [
+        ", {} AS y",
+        " JOIN {} AS y",
+        " JOIN {} AS y USING (id)",
+        " NATURAL JOIN {} AS y",
+        " LEFT JOIN {} AS y ON x.id <> y.id",
+        "",
+    ]
+)
+ctes = st.sampled_from(
+    [
+        "w AS (SELECT ssn AS id, name FROM users)",
+        "w(id, ssn) AS (SELECT name, email FROM users)",
+        "w AS (SELECT * FROM orgs UNION ALL SELECT ssn, id FROM users)",
+    ]
+)
 
 
 @settings(max_examples=500, deadline=None)
-@given(items=st.lists(item, min_size=1, max_size=4), left=table, right=table, join=joins, cte=ctes, outer=st.booleans(), union=st.booleans())
+@given(
+    items=st.lists(item, min_size=1, max_size=4),
+    left=table,
+    right=table,
+    join=joins,
+    cte=ctes,
+    outer=st.booleans(),
+    union=st.booleans(),
+)
 def test_no_value_comes_from_a_column_that_is_not_named(canaries, items, left, right, join, cte, outer, union):
     sql = f"SELECT {', '.join(items)} FROM {left} AS x{join.format(right)}"
     if union:

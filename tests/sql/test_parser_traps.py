@@ -13,7 +13,13 @@ HARMLESS = {"db.read", "db.write"}
 
 @pytest.mark.parametrize("dialect", ["mysql", "mariadb"])
 @pytest.mark.parametrize(
-    "sql", ["/*!50000 DROP TABLE users */", "/*!DROP*/ TABLE users", "/*! DROP TABLE users */", "SELECT 1 /*!50000 ; DROP TABLE users */"]
+    "sql",
+    [
+        "/*!50000 DROP TABLE users */",
+        "/*!DROP*/ TABLE users",
+        "/*! DROP TABLE users */",
+        "SELECT 1 /*!50000 ; DROP TABLE users */",
+    ],
 )
 def test_executable_comment_is_expanded_and_judged(sql, dialect):
     assert inspect(sql, dialect).action == "db.destroy"
@@ -29,7 +35,15 @@ def test_versioned_comment_that_may_be_skipped_does_not_bound():
     assert inspect("DELETE FROM users /*!99999 WHERE id = 1 */", "mysql").unbounded
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1\nDELETE FROM users", "SELECT 1 DROP TABLE users", "SELECT (1) DELETE FROM users", "SELECT 1DROP TABLE users"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1\nDELETE FROM users",
+        "SELECT 1 DROP TABLE users",
+        "SELECT (1) DELETE FROM users",
+        "SELECT 1DROP TABLE users",
+    ],
+)
 def test_tsql_statements_without_semicolons_are_counted(sql):
     found = inspect(sql, "tsql")
     assert found.statements == 2

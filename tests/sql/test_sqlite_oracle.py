@@ -22,7 +22,13 @@ TABLES = {
     "dropped_items": "deleted, updated_at, created, [update]",
     "staging": "id, name, email, ssn, org_id, data, created_at, deleted, n, a, b",
 }
-READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE, sqlite3.SQLITE_PRAGMA}
+READING = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+    sqlite3.SQLITE_PRAGMA,
+}
 WRITING = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
 
 
@@ -35,7 +41,11 @@ def connection():
     opened.execute("CREATE VIRTUAL TABLE ft USING fts5(x)")
     opened.executemany("INSERT INTO users (id, name, a, b) VALUES (?, 'x', 1, 2)", [(n,) for n in range(20)])
     # The first use of a table-valued function or full-text index writes the schema; not the statements' doing.
-    for warm in ("SELECT * FROM json_each('[1]')", "SELECT * FROM pragma_table_info('users')", "SELECT * FROM ft WHERE ft MATCH 'x'"):
+    for warm in (
+        "SELECT * FROM json_each('[1]')",
+        "SELECT * FROM pragma_table_info('users')",
+        "SELECT * FROM ft WHERE ft MATCH 'x'",
+    ):
         opened.execute(warm).fetchall()
     yield opened
     opened.close()
@@ -47,7 +57,12 @@ def watched(connection, sql):
     connection.execute("SAVEPOINT watched")
     connection.set_authorizer(lambda action, one, *_rest: done.append((action, one)) or sqlite3.SQLITE_OK)
     try:
-        connection.execute(sql, {"a": 1, "b": 1, "c": 1, "id": 1, "name": 1, "x": 1, "1": 1} if ":" in sql or "@" in sql or "$" in sql or "?1" in sql else [1] * sql.count("?")).fetchall()
+        connection.execute(
+            sql,
+            {"a": 1, "b": 1, "c": 1, "id": 1, "name": 1, "x": 1, "1": 1}
+            if ":" in sql or "@" in sql or "$" in sql or "?1" in sql
+            else [1] * sql.count("?"),
+        ).fetchall()
     except sqlite3.Error as error:
         if "one statement" in str(error):
             raise
@@ -95,7 +110,9 @@ words = st.sampled_from(
     REPLACE INTO t (a)|VALUES (1)|DROP TABLE users|CREATE TABLE z (a)|PRAGMA user_version|= 5|WITH x AS (SELECT 1)|AND|OR|NOT|IN (1, 2)|EXPLAIN|
     ATTACH ':memory:' AS e|'--'|'/*'|''''|"|'|\n|UNION|ORDER BY 1|LIMIT 1|RETURNING *|ON CONFLICT DO NOTHING|OR REPLACE|(SELECT 1)|
     count(*)|VACUUM|BEGIN|COMMIT|\\|--\r|sqlite_master|WHERE id = 5|WHERE 1|WHERE "a" = 'a'|WHERE id IN (5)|AS|JOIN t|USING (id)|INDEXED BY i|
-    NOT INDEXED|x'41'|CASE WHEN 1 THEN 2 END|EXISTS (SELECT 1)|TEMP|REINDEX|;;|ft|(ft)|('delete-all')|WINDOW w AS ()|OVER ()|COLLATE NOCASE""".replace("\n    ", "").split("|")
+    NOT INDEXED|x'41'|CASE WHEN 1 THEN 2 END|EXISTS (SELECT 1)|TEMP|REINDEX|;;|ft|(ft)|('delete-all')|WINDOW w AS ()|OVER ()|COLLATE NOCASE""".replace(
+        "\n    ", ""
+    ).split("|")
 )
 
 

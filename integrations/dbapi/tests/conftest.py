@@ -10,7 +10,11 @@ import pytest
 @pytest.fixture(autouse=True)
 def _nothing_of_the_machine(monkeypatch, tmp_path):
     """No test reads or writes the home, the settings or the environment of whoever runs it."""
-    for name in [n for n in os.environ if n.startswith("GUARDAI_") and n not in {"GUARDAI_REQUIRE_SERVICES", "GUARDAI_TEXT_ENGINE"}]:
+    for name in [
+        n
+        for n in os.environ
+        if n.startswith("GUARDAI_") and n not in {"GUARDAI_REQUIRE_SERVICES", "GUARDAI_TEXT_ENGINE"}
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GUARDAI_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)

@@ -40,7 +40,9 @@ print("RAN", result.testsRun)
 
 @pytest.mark.skipif(importlib.util.find_spec("test.test_sqlite3") is None, reason="this Python ships without its tests")
 @pytest.mark.parametrize("how", ["application", "session"])
-def test_cpythons_own_suite_fails_only_where_it_compares_exact_types_or_the_file_that_a_warning_names(tmp_path, policy, how):
+def test_cpythons_own_suite_fails_only_where_it_compares_exact_types_or_the_file_that_a_warning_names(
+    tmp_path, policy, how
+):
     folder = policy("permit (principal, action, resource);")
 
     def failed(mode):

@@ -226,7 +226,7 @@ class TestPermitted:
 class TestMasking:
     CATALOG = '[columns]\n"customers.email" = ["pii.email"]\n'
     POLICY = (
-        'permit (principal, action, resource);'
+        "permit (principal, action, resource);"
         '@id("no-mail") @mask("{mask}") forbid (principal, action == Action::"reveal", resource in Label::"pii.email");'
     )
 
@@ -244,7 +244,9 @@ class TestMasking:
 
     def test_personal_data_is_revealed_to_the_process_by_the_starter_policy(self, started, shop):
         with guardai.session(agent="a"):
-            assert sqlite3.connect(shop).execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("user1@example.com",)
+            assert sqlite3.connect(shop).execute("SELECT email FROM customers WHERE id = 1").fetchone() == (
+                "user1@example.com",
+            )
 
     def test_personal_data_is_partly_masked_where_a_person_reads_it(self, started, shop, calls):
         with guardai.session(agent="a", audience="person"):
@@ -309,7 +311,12 @@ class TestMasking:
         assert row == (1, 2.5, None, b"\x00\xff", "text")
 
     def test_observe_mode_changes_nothing_and_records_what_it_would_have_done(self, home, policy, shop, calls):
-        guardai.init(home=home, integrations=["dbapi"], mode="observe", policy=policy(self.POLICY.format(mask="redact"), self.CATALOG))
+        guardai.init(
+            home=home,
+            integrations=["dbapi"],
+            mode="observe",
+            policy=policy(self.POLICY.format(mask="redact"), self.CATALOG),
+        )
         with guardai.session(agent="a"):
             connection = sqlite3.connect(shop)
             assert connection.execute("SELECT email FROM customers WHERE id = 1").fetchone() == ("user1@example.com",)
@@ -334,7 +341,12 @@ class TestWhoIsActing:
         assert events(action="db.destroy") == []
 
     def test_application_is_governed_where_settings_say_so(self, home, shop, policy):
-        guardai.init(home=home, integrations=["dbapi"], app_calls="govern", policy=policy("permit (principal is Agent, action, resource);"))
+        guardai.init(
+            home=home,
+            integrations=["dbapi"],
+            app_calls="govern",
+            policy=policy("permit (principal is Agent, action, resource);"),
+        )
         with pytest.raises(guardai.PolicyDenied):
             sqlite3.connect(shop).execute("DELETE FROM customers")
 
@@ -536,3 +548,109 @@ class TestTransparency:
         pairs = calls("db.read")
         assert len(pairs) == 32 * 20
         assert all(len(pair) == 2 for pair in pairs)
+
+
+class TestFoundByReading:
+    """Each of these once let something pass."""
+
+    LABELLED = (
+        "permit (principal, action, resource);"
+        '@id("no") @mask("redact") forbid (principal, action == Action::"reveal", resource in Label::"pii");'
+    )
+    CATALOG = '[columns]\n"customers.name" = ["pii.name"]\n"customers.email" = ["pii.email"]\n'
+
+    @pytest.fixture
+    def labelled(self, home, policy):
+        forbid = '@id("no-drop") forbid (principal, action == Action::"db.destroy", resource);'
+        guardai.init(home=home, integrations=["dbapi"], policy=policy(self.LABELLED + forbid, self.CATALOG))
+
+    def test_refused_statement_leaves_the_former_ones_rows_masked(self, labelled, shop):
+        with guardai.session(agent="a"):
+            cursor = sqlite3.connect(shop).execute("SELECT name FROM customers")
+            cursor.fetchone()
+            with pytest.raises(guardai.PolicyDenied):
+                cursor.execute("DROP TABLE customers")
+            assert not any("name" in row[0] for row in cursor.fetchall())
+
+    def test_schema_that_cannot_be_read_withholds_the_rows(self, labelled, shop):
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"):
+            connection.set_authorizer(
+                lambda action, one, *_: sqlite3.SQLITE_DENY if str(one).startswith("pragma_") else sqlite3.SQLITE_OK
+            )
+            cursor = connection.cursor()
+            with pytest.raises(guardai.ResultWithheld):
+                cursor.execute("SELECT name FROM customers")
+            with pytest.raises(guardai.ResultWithheld):
+                cursor.fetchall()
+
+    def test_labels_hold_under_a_text_factory_and_beside_an_attached_table_of_the_same_name(
+        self, labelled, shop, tmp_path
+    ):
+        connection = sqlite3.connect(shop)
+        connection.text_factory = bytes
+        with guardai.session(agent="a"):
+            assert b"name1" not in connection.execute("SELECT substr(name, 1, 99) AS x FROM customers").fetchone()
+        connection = sqlite3.connect(shop)
+        connection.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+        connection.execute("CREATE TABLE other.customers (id, a, b, c)")
+        with guardai.session(agent="a"):
+            assert "name1" not in connection.execute("SELECT * FROM customers").fetchone()
+
+    def test_backup_does_not_overwrite_a_database_that_policy_protects(self, started, shop):
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            sqlite3.connect(":memory:").backup(sqlite3.connect(shop))
+        assert count(shop) == 10
+
+    @pytest.mark.parametrize("name", ["customers", "main.customers", "MAIN.Customers", '"main"."customers"'])
+    def test_one_table_has_one_name_however_it_is_written(self, home, shop, policy, name):
+        forbid = '@id("x") forbid (principal, action == Action::"db.read", resource == Table::"shop.customers");'
+        guardai.init(home=home, integrations=["dbapi"], policy=policy("permit (principal, action, resource);" + forbid))
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            sqlite3.connect(shop).execute(f"SELECT name FROM {name}")
+
+    @pytest.mark.skipif(not hasattr(sqlite3.Connection, "blobopen"), reason="this sqlite3 has no blobopen")
+    def test_blob_is_judged_as_a_read_of_its_table(self, home, shop, policy):
+        forbid = '@id("x") forbid (principal, action == Action::"db.read", resource == Table::"shop.customers");'
+        guardai.init(home=home, integrations=["dbapi"], policy=policy("permit (principal, action, resource);" + forbid))
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            sqlite3.connect(shop).blobopen("customers", "email", 1, readonly=True)
+
+    def test_no_row_passes_after_its_call_has_ended(self, started, shop, calls):
+        with guardai.session(agent="a"):
+            cursor = sqlite3.connect(shop).execute("SELECT id FROM customers")
+            cursor.fetchone()
+        with pytest.raises(guardai.ResultWithheld, match="inside the session"):
+            cursor.fetchall()
+        assert calls("db.read")[0][1]["body"]["rows"] == 1
+
+    def test_first_row_counts_as_read_before_the_last_one(self, started, shop, events):
+        with guardai.session(agent="a"):
+            cursor = sqlite3.connect(shop).execute("SELECT email FROM customers")
+            cursor.fetchone()
+            guardai.tool(name="t")(lambda: 1)()
+        [tool] = [e for e in events(kind="call.intent") if e["action"] == "tool.call"]
+        [read] = [e for e in events(kind="call.intent") if e["action"] == "db.read"]
+        assert tool["lineage"] == [{"evidence": "possible", "from": read["id"]}]
+
+    def test_wrapped_connection_does_not_lend_out_the_raw_one(self, home, shop):
+        raw = sqlite3.connect(shop)
+        guardai.init(home=home, integrations=[])
+        connection = guardai.wrap(raw)
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            connection.cursor().connection.execute("DELETE FROM customers")
+
+    def test_forked_child_does_not_end_its_parents_call(self, started, shop, calls):
+        import os
+
+        with guardai.session(agent="a"):
+            cursor = sqlite3.connect(shop).execute("SELECT id FROM customers")
+            cursor.fetchone()
+            child = os.fork()
+            if child == 0:
+                cursor.close()
+                os._exit(0)
+            os.waitpid(child, 0)
+            cursor.fetchall()
+        [pair] = calls("db.read")
+        assert [e.get("status") for e in pair[1:]] == ["ok"]

@@ -125,7 +125,9 @@ def mocked(http):
 
         transport = http.MockTransport(handle)
         cls = http.Client if kind is openai.OpenAI else http.AsyncClient
-        made = kind(base_url="http://model.test/v1", api_key="k", max_retries=0, http_client=cls(transport=transport), **kwargs)
+        made = kind(
+            base_url="http://model.test/v1", api_key="k", max_retries=0, http_client=cls(transport=transport), **kwargs
+        )
         made.seen = seen
         return made
 

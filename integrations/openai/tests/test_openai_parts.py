@@ -66,7 +66,11 @@ def test_no_log_probability_leaves_before_its_text():
 
 
 def test_log_probabilities_are_taken_off_where_the_text_differs_and_nowhere_else():
-    before = [{"message": {"content": "a"}, "logprobs": {"content": [1]}}, {"text": "b", "logprobs": [1]}, {"text": "c", "logprobs": [1]}]
+    before = [
+        {"message": {"content": "a"}, "logprobs": {"content": [1]}},
+        {"text": "b", "logprobs": [1]},
+        {"text": "c", "logprobs": [1]},
+    ]
     after = [{"message": {"content": "A"}, "logprobs": {"content": [1]}}, {"text": "B", "logprobs": [1]}, before[2]]
     neutral(before, after)
     assert [item["logprobs"] for item in after] == [None, [], [1]]

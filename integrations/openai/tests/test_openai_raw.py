@@ -147,7 +147,9 @@ def test_a_compressed_body_is_masked(guard, mocked, http):
 
 
 def test_an_error_s_body_is_the_provider_s(guard, model, client):
-    server = model(fault=lambda r: Reply(status=400, body={"error": {"message": "no", "type": "t", "param": None, "code": "c"}}))
+    server = model(
+        fault=lambda r: Reply(status=400, body={"error": {"message": "no", "type": "t", "param": None, "code": "c"}})
+    )
     with pytest.raises(openai.BadRequestError) as caught:
         client(server).chat.completions.with_raw_response.create(model="gpt-4o", messages=said("x"))
     assert caught.value.body["code"] == "c"

@@ -93,7 +93,9 @@ def test_a_message_of_the_clients_own_types_is_masked_too(guard, model, client):
     first = made.chat.completions.create(model="gpt-4o", messages=said("who?"))
     assert first.choices[0].message.content == f"I know {EMAIL}"
     made.chat.completions.create(
-        model="gpt-4o", messages=[*said("who?"), first.choices[0].message], extra_body={"note": first.choices[0].message}
+        model="gpt-4o",
+        messages=[*said("who?"), first.choices[0].message],
+        extra_body={"note": first.choices[0].message},
     )
     assert EMAIL not in server.requests[1].text
     assert "EMAIL_1" in server.requests[1].body["note"]["content"]
@@ -149,7 +151,10 @@ PICTURE = "data:image/png;base64," + "iVBORw0KGgo" * 20
 PARTS = {
     "image": ("opaque.image", {"type": "image_url", "image_url": {"url": PICTURE}}),
     "audio": ("opaque.audio", {"type": "input_audio", "input_audio": {"data": "UklGRg" * 20, "format": "wav"}}),
-    "file": ("opaque.file", {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0x", "filename": "a.pdf"}}),
+    "file": (
+        "opaque.file",
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0x", "filename": "a.pdf"}},
+    ),
 }
 
 
@@ -243,7 +248,7 @@ def test_a_denied_request_never_reaches_the_model(home, policy, model, client, o
 
 
 async def test_a_denied_request_of_the_async_client_never_reaches_the_model(home, policy, model, client):
-    guardai.init(home=home, policy=policy('forbid (principal, action, resource);'), integrations=["openai"])
+    guardai.init(home=home, policy=policy("forbid (principal, action, resource);"), integrations=["openai"])
     server = model([text("ok")])
     async with client(server, openai.AsyncOpenAI) as made:
         with pytest.raises(guardai.PolicyDenied):

@@ -24,9 +24,7 @@ def pieces(value, size=3):
 
 
 def content_of(chunks, index=0):
-    return "".join(
-        choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.index == index
-    )
+    return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.index == index)
 
 
 def arguments_of(chunks):
@@ -84,7 +82,9 @@ def test_streamed_tool_call_arguments_are_re_identified(guard, model, client, pr
     if protocol == "chat":
         chunks = list(made.chat.completions.create(model="gpt-4o", messages=said(f"to {EMAIL}"), stream=True))
         assert json.loads(arguments_of(chunks)[0]) == {"to": EMAIL, "n": 1}
-        names = [c.function.name for k in chunks for ch in k.choices for c in ch.delta.tool_calls or [] if c.function.name]
+        names = [
+            c.function.name for k in chunks for ch in k.choices for c in ch.delta.tool_calls or [] if c.function.name
+        ]
         assert names == ["send"]
         assert chunks[-1].choices[0].finish_reason == "tool_calls"
     else:
@@ -97,8 +97,10 @@ def test_streamed_tool_call_arguments_are_re_identified(guard, model, client, pr
 
 def test_several_tool_calls_and_choices_do_not_run_into_one_another(guard, model, client):
     first, second = json.dumps({"to": "a@example.com"}), json.dumps({"to": "b@example.com"})
-    one = text("Look: c@example.com") + tool_call("send", first, chunks=pieces(first)) + tool_call(
-        "send", second, chunks=pieces(second)
+    one = (
+        text("Look: c@example.com")
+        + tool_call("send", first, chunks=pieces(first))
+        + tool_call("send", second, chunks=pieces(second))
     )
     server = model([choices(one, text("Or d@example.com"))])
     with guardai.session(audience="person"):
@@ -374,11 +376,17 @@ def test_a_model_s_streamed_sql_is_known_before_its_last_chunk(guard, model, cli
             break
 
 
-VALUES = st.sampled_from([EMAIL, KEY, "+49 170 1234567", "4111 1111 1111 1111", "words", "and", "<EMAIL_1>", "é", "\n", "a@", '"'])
+VALUES = st.sampled_from(
+    [EMAIL, KEY, "+49 170 1234567", "4111 1111 1111 1111", "words", "and", "<EMAIL_1>", "é", "\n", "a@", '"']
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(words=st.lists(VALUES, min_size=1, max_size=8), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=40), data=st.data())
+@given(
+    words=st.lists(VALUES, min_size=1, max_size=8),
+    cuts=st.lists(st.integers(1, 9), min_size=1, max_size=40),
+    data=st.data(),
+)
 def test_wherever_a_stream_is_cut_it_says_what_the_whole_would(guard, model, client, words, cuts, data):
     whole = " ".join(words)
     chunks, at = [], 0

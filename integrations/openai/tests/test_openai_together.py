@@ -137,7 +137,10 @@ def test_a_wrapped_client_is_governed_and_another_is_not(alone, model, client):
     made, other = client(server), client(server)
     assert guardai.wrap(made) is made
     assert isinstance(made, openai.OpenAI)
-    assert made.chat.completions.create(model="gpt-4o", messages=said("to a@example.com")).choices[0].message.content == "to a@example.com"
+    assert (
+        made.chat.completions.create(model="gpt-4o", messages=said("to a@example.com")).choices[0].message.content
+        == "to a@example.com"
+    )
     other.chat.completions.create(model="gpt-4o", messages=said("to a@example.com"))
     assert "@" not in server.requests[0].user
     assert "@" in server.requests[1].user

@@ -67,7 +67,9 @@ async def test_errors_of_the_async_client_come_through_as_they_are(home, model, 
 
 
 def test_retries_are_the_clients_business_and_one_call(guard, model, client, outcomes):
-    server = model([error(429, headers={"retry-after-ms": "1"}), error(500, headers={"retry-after-ms": "1"}), text("ok")])
+    server = model(
+        [error(429, headers={"retry-after-ms": "1"}), error(500, headers={"retry-after-ms": "1"}), text("ok")]
+    )
     answer = client(server, max_retries=2).chat.completions.create(model="gpt-4o", messages=said("x"))
     assert answer.choices[0].message.content == "ok"
     assert len(server.requests) == 3
@@ -105,7 +107,9 @@ def test_observe_mode_changes_nothing_and_records_what_it_would_have_done(home, 
 
 
 def test_observe_mode_lets_a_denied_call_pass(home, policy, model, client, events):
-    guardai.init(home=home, mode="observe", policy=policy("forbid (principal, action, resource);"), integrations=["openai"])
+    guardai.init(
+        home=home, mode="observe", policy=policy("forbid (principal, action, resource);"), integrations=["openai"]
+    )
     server = model([text("ok")])
     assert client(server).chat.completions.create(model="gpt-4o", messages=said("x")).choices
     assert events(kind="call.intent")[0]["decision"]["effect"] == "deny"
@@ -152,7 +156,9 @@ def test_azure_clients_are_governed(guard, http, events):
     def handle(request):
         seen.append(request)
         message = {"role": "assistant", "content": "ok"}
-        return http.Response(200, json={"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+        return http.Response(
+            200, json={"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        )
 
     made = openai.AzureOpenAI(
         azure_endpoint="https://mine.openai.azure.com",
@@ -181,7 +187,11 @@ def test_pages_are_governed_one_by_one(guard, mocked, http, outcomes):
 
 def test_after_shutdown_the_library_is_as_it_was(home):
     base = openai._base_client
-    names = [(base.SyncAPIClient, "request"), (base.AsyncAPIClient, "request"), (base.BaseClient, "_process_response_data")]
+    names = [
+        (base.SyncAPIClient, "request"),
+        (base.AsyncAPIClient, "request"),
+        (base.BaseClient, "_process_response_data"),
+    ]
     before = [vars(cls)[name] for cls, name in names]
     guardai.init(home=home, integrations=["openai"])
     assert all(vars(cls)[name] is not was for (cls, name), was in zip(names, before))
@@ -210,7 +220,9 @@ def test_nothing_of_the_library_is_imported_by_us():
     import sys
 
     code = "import sys, guardai_openai; print([m for m in sys.modules if m.split('.')[0] in ('openai', 'httpx', 'httpx2')])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_the_clients_lazy_imports_stay_lazy():

@@ -97,7 +97,10 @@ def test_a_function_call_of_the_elder_kind_is_masked(streamed):
 
 def test_an_empty_finish_reason_is_none(streamed):
     out = streamed(
-        chunk({"content": "to alice@"}, ""), chunk({"content": "example.com"}, ""), chunk({"content": " ok"}, ""), chunk({}, "stop")
+        chunk({"content": "to alice@"}, ""),
+        chunk({"content": "example.com"}, ""),
+        chunk({"content": " ok"}, ""),
+        chunk({}, "stop"),
     )
     assert EMAIL not in joined(out)
     assert joined(out).endswith(" ok")
@@ -118,12 +121,18 @@ def test_escapes_in_arguments_hide_nothing(streamed, size):
 
 
 def lp(*tokens):
-    return {"content": [{"token": t, "logprob": -0.1, "bytes": None, "top_logprobs": []} for t in tokens], "refusal": None}
+    return {
+        "content": [{"token": t, "logprob": -0.1, "bytes": None, "top_logprobs": []} for t in tokens],
+        "refusal": None,
+    }
 
 
 def tokens_of(out):
     return [
-        entry["token"] for c in out for ch in c["choices"] for entry in ((ch.get("logprobs") or {}).get("content") or [])
+        entry["token"]
+        for c in out
+        for ch in c["choices"]
+        for entry in ((ch.get("logprobs") or {}).get("content") or [])
     ]
 
 
@@ -157,7 +166,9 @@ def test_the_elder_completions_are_masked(guard, mocked, http):
     body = sse(event("to alice@"), event("example.com "), event("ok", "stop"))
     made = mocked(lambda r: http.Response(200, content=body, headers={"content-type": "text/event-stream"}))
     with guardai.session(audience="person"):
-        text = "".join(c.choices[0].text for c in made.completions.create(model="m", prompt=f"for {EMAIL}", stream=True))
+        text = "".join(
+            c.choices[0].text for c in made.completions.create(model="m", prompt=f"for {EMAIL}", stream=True)
+        )
     assert EMAIL not in text
     assert text.startswith("to ")
     assert text.endswith(" ok")
@@ -224,7 +235,9 @@ def test_binary_answers_are_refused_where_policy_does_not_reveal_them(home, mock
 def test_an_image_in_an_answer_stays_whole(home, mocked, http, policy):
     guardai.init(home=home, policy=policy(OPEN), integrations=["openai"])
     picture = "iVBORw0KGgo" * 50
-    made = mocked(lambda r: http.Response(200, json={"created": 1, "data": [{"b64_json": picture, "revised_prompt": EMAIL}]}))
+    made = mocked(
+        lambda r: http.Response(200, json={"created": 1, "data": [{"b64_json": picture, "revised_prompt": EMAIL}]})
+    )
     with guardai.session(audience="person"):
         answer = made.images.generate(prompt=f"a card for {EMAIL}")
     assert answer.data[0].b64_json == picture

@@ -8,6 +8,7 @@ this process. Everything else is the application's own and is left alone.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from guardai.gate.answers import Answers
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Acting"]
 
 _HARMLESS: Final = "db.read"
+#: The application's own plain queries are not even parsed: that would cost them more than they do.
+_SELECT: Final = re.compile(r"\s*(?:select|values)\b[^;]*;?\s*\Z", re.IGNORECASE)
 
 
 class Acting:
@@ -51,7 +54,14 @@ class Acting:
         here = HERE.get()
         outer = here.run.session.principal if here is not None and here.agents else None
         principal = acting_agent(agent or self._settings.agent or None, user or (outer.user if outer else None))
-        return Run(Session(new_session_id(), delegated(outer, principal), purpose, audience, on_denied), self._base)
+        if here is not None and outer is not None:
+            # What the outer session may not show, the inner one may not either.
+            audience = "person" if "person" in (audience, here.run.session.audience) else audience
+            on_denied = "abort" if "abort" in (on_denied, here.run.session.on_denied) else on_denied
+        run = Run(Session(new_session_id(), delegated(outer, principal), purpose, audience, on_denied), self._base)
+        if here is not None and outer is not None:
+            run.saw(here.run.labels)
+        return run
 
     def enter(self, call: Call, here: Here | None) -> tuple[Run, Here | None]:
         """The session of a call that is an agent's by its nature. A context without one gets an implicit one."""
@@ -72,14 +82,13 @@ class Acting:
         answers = self._answers
         if answers.received:
             found = answers.find(text)
-            if found is not None:
-                run, several = found
-                return self._ambiguous(run) if several else run
+            if found:
+                return found[0] if len(found) == 1 else self._ambiguous(found)
         settings = self._settings
         if settings.app_calls != "ignore":
             return self.app()
         # Once a model has answered, what the application writes and destroys is recorded: it may be the model's doing.
-        if answers.received and inspect(text, dialect).action != _HARMLESS:
+        if answers.received and not _SELECT.match(text) and inspect(text, dialect).action != _HARMLESS:
             return self.app()
         return None
 
@@ -99,7 +108,20 @@ class Acting:
             if here.run is run and not here.turn:
                 HERE.set(here._replace(turn=True))
 
-    def _ambiguous(self, run: Run) -> Run:
-        """Several sessions received this text: it is some agent's, and the record says that it is not known whose."""
-        principal = run.session.principal._replace(agent="ambiguous", chain=())
-        return Run(run.session._replace(id="ambiguous", principal=principal), self._base)
+    def _ambiguous(self, runs: tuple[Run, ...]) -> Run:
+        """Several sessions received this text: it is some agent's, and the record says that it is not known whose.
+
+        What any of them would hold back is held back.
+        """
+        latest = runs[-1].session
+        users = {run.session.principal.user for run in runs}
+        person = any(run.session.audience == "person" for run in runs)
+        principal = latest.principal._replace(
+            agent="ambiguous", user=users.pop() if len(users) == 1 else "ambiguous", chain=()
+        )
+        made = Run(
+            latest._replace(id="ambiguous", principal=principal, audience="person" if person else "process"), self._base
+        )
+        for run in runs:
+            made.saw(run.labels)
+        return made

@@ -5,10 +5,10 @@ They differ in nothing but `await`; `tests/gate/test_faces.py` holds them togeth
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from guardai.errors import ApprovalPending
+from guardai.errors import ApprovalPending, GuardError
 from guardai.gate.road import Gate, Phase, Ticket
 from guardai.gate.run import HERE, Here, Run
 
@@ -85,8 +85,18 @@ async def agoverned(
     return _closed(ticket, result, results)
 
 
+class _Lazy(GuardError, TypeError):
+    """A result that cannot be inspected because it is not there yet."""
+
+
+#: INVARIANT: nothing that a governed call does happens after its outcome is recorded.
+_LAZY = (Iterator, AsyncIterator, Awaitable)
+
+
 def _closed(ticket: Ticket, result: Any, results: bool) -> Any:  # noqa: FBT001
     if results:
+        if isinstance(result, _LAZY):
+            ticket.withhold(_Lazy("what it returned would only come later, outside the call; return a list"))
         return ticket.close(result)
     ticket.close(None)
     return result

@@ -17,8 +17,9 @@ __all__ = ["Plan", "Plans"]
 
 Context = dict[str, str | int | bool | tuple[str, ...]]
 
-_ENTRIES: Final = 4096
-_LONGEST: Final = 16 * 1024
+_ENTRIES: Final = 2048
+#: Characters of a statement whose plan is kept: with the above, at most some 10 MB.
+_LONGEST: Final = 4 * 1024
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -58,7 +59,8 @@ class Plans:
 
     def of(self, call: Call) -> Plan:
         """The plan of a call."""
-        key = (call.action, call.target, call.statement, call.dialect)
+        # All that a plan is made from besides catalog and settings, which do not change.
+        key = (call.action, call.target, call.statement, call.dialect, call.facts.get("tool.effects"))
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make(call)
@@ -84,14 +86,15 @@ class Plans:
         if call.statement is None:
             return self._whole_database(call, entry)
         inspection = inspect(call.statement, call.dialect or "")
-        touched = sorted(inspection.reads | inspection.writes)
+        written = {_plain(table, call.dialect) for table in inspection.writes}
+        touched = sorted(written | {_plain(table, call.dialect) for table in inspection.reads})
         parent = ("Database", entry.name)
         environment = entry.environment or self._settings.environment
         attrs = (("environment", environment), ("region", entry.region))
         resources = tuple(Resource("Table", f"{entry.name}.{table}", parent, attrs) for table in touched)
         uris: list[dict[str, object]] = [
             {
-                "dir": "write" if table in inspection.writes else "read",
+                "dir": "write" if table in written else "read",
                 "uri": f"{call.target.host}#{table}",
             }
             for table in touched
@@ -167,12 +170,16 @@ class Plans:
         )
 
     def _local(self, call: Call, kind: str) -> Plan:
-        """A tool or an index in this process."""
+        """A tool or an index: in this process, unless the catalog says otherwise."""
         name = call.target.name
         to = Destination(kind, "local", self._settings.region or "local", "internal")
         facts: Context = {"environment": self._settings.environment}
         if kind == "tool":
-            effects = str(call.facts.get("tool.effects") or self._catalog.tool(name).effects)
+            entry = self._catalog.tool(name)
+            if entry.trust != "unlisted":
+                # A function here may hand on what it gets to somewhere else; the catalog knows.
+                to = Destination(kind, entry.provider, entry.region, entry.trust)
+            effects = str(call.facts.get("tool.effects") or entry.effects)
             facts |= {"tool.name": name, "tool.effects": effects}
             attrs = (("effects", effects), ("trust", to.trust))
         else:
@@ -185,6 +192,11 @@ class Plans:
             facts=facts,
             uris=msgspec.Raw(_encode([{"dir": "out", "uri": f"{kind}://{name}"}])),
         )
+
+
+def _plain(table: str, dialect: str | None) -> str:
+    """A table's name without the schema that is there anyway, so that one table has one name in policies."""
+    return table.removeprefix("main.") if dialect == "sqlite" else table
 
 
 #: Effects that go beyond reading and writing, and their verbs.

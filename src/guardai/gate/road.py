@@ -112,7 +112,7 @@ class Gate:
         here = HERE.get()
         if run is None:
             run, here = self.acting.enter(call, here)
-        ticket = Ticket(self, call, run, here.call if here is not None and here.run is run else "")
+        ticket = Ticket(self, call, run, here.call if here is not None else "")
         if run.session.principal.kind == "App" and self.settings.app_calls != "govern":
             ticket.note()
         elif self.mode == "observe":
@@ -504,9 +504,7 @@ class Ticket:
                     body=done or None,
                     call=self.id,
                     content=self._commit,
-                    decision=told(
-                        self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies
-                    ),
+                    decision=told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
                     dur=(time.perf_counter_ns() - self._started) // 1000,
                     findings=self._labels,
                     id="",

@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -108,7 +108,7 @@ class Run:
         }
         RUNS.add(self)
 
-    def saw(self, labels: Set[str]) -> None:
+    def saw(self, labels: AbstractSet[str]) -> None:
         """Data of these labels has been in the session."""
         if not labels <= self.labels:
             with _seeing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardai.gate.run import HERE, Here, Run
-from guardai.gate.runtime import require
+from guardai.gate.runtime import current, require
 from guardai.model import VERSION, Event
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class SessionScope:
         emit_in(run, "session.open", {"purpose": purpose, "audience": audience, "on_denied": on_denied})
         self._run = run
         self._before = HERE.get()
-        HERE.set(Here(run, explicit=True))
+        HERE.set(Here(run, explicit=True, call=self._before.call if self._before is not None else ""))
         return run.session
 
     def __exit__(
@@ -47,8 +47,12 @@ class SessionScope:
     ) -> None:
         run = self._run
         HERE.set(self._before)
-        if run is not None:
-            run.abandon()
+        if run is None:
+            return
+        run.abandon()
+        if self._before is not None:
+            self._before.run.saw(run.labels)
+        if current() is not None:  # shut down inside the session: its end is the ledger's end
             emit_in(run, "session.close", {"labels": sorted(run.labels)}, outcome=True)
 
     async def __aenter__(self) -> Session:

@@ -25,11 +25,14 @@ def install(hooks: Hooks) -> None:
     """Carries the session into threads and thread pools."""
     hooks.wrap("threading:Thread.start", _start)
     hooks.wrap("concurrent.futures.thread:ThreadPoolExecutor.submit", _submit)
+    for method in ("apply_async", "_map_async", "imap", "imap_unordered"):
+        hooks.wrap(f"multiprocessing.pool:Pool.{method}", _hand_over)
 
 
 def _start(wrapped: Any, thread: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     here = HERE.get()
-    if here is not None and "run" not in vars(thread):
+    # The workers of a ThreadPool are no piece of work: they must not keep the session in which they were born.
+    if here is not None and "run" not in vars(thread) and not hasattr(thread, "exitcode"):
         run = thread.run
 
         def carried() -> None:
@@ -51,6 +54,18 @@ def _submit(wrapped: Any, pool: Any, args: tuple[Any, ...], kwargs: dict[str, An
         return wrapped(_Carried(here, function), *rest, **kwargs)
     finally:
         HERE.set(here)
+
+
+def _hand_over(wrapped: Any, pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    here = HERE.get()
+    if here is None or not args or not _of_threads(pool):
+        return wrapped(*args, **kwargs)
+    return wrapped(_Carried(here, args[0]), *args[1:], **kwargs)
+
+
+def _of_threads(pool: Any) -> bool:
+    # What goes to another process has to be pickled; a session cannot be.
+    return any(kind.__name__ == "ThreadPool" for kind in type(pool).__mro__)
 
 
 class _Carried:

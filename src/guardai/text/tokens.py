@@ -34,7 +34,7 @@ class Tokens:
     """One session's table. Safe for threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._issued: dict[tuple[str, str], str] = {}
         self._values: dict[str, tuple[str, str]] = {}
         self._next: dict[str, int] = {}

@@ -75,7 +75,9 @@ class Body:
         if isinstance(value, (tuple, Iterator)):
             return self._read(list(value), path, part, content=content)
         # Subclasses, dates, models: what the client's own encoder makes of them. It raises what it always raised.
-        return self._read(json.loads(sys.modules["openai._utils._json"].openapi_dumps(value)), path, part, content=content)
+        return self._read(
+            json.loads(sys.modules["openai._utils._json"].openapi_dumps(value)), path, part, content=content
+        )
 
     def _each(self, value: Any, items: Any, path: Path, part: str | None, *, content: bool) -> Any:
         copy: Any = None
@@ -92,7 +94,9 @@ class Body:
             elif type(child) in _ATOMS:
                 continue
             else:
-                read = self._read(child, (*path, key), part, content=content and (bool(path) or key not in _DEFINITIONS))
+                read = self._read(
+                    child, (*path, key), part, content=content and (bool(path) or key not in _DEFINITIONS)
+                )
                 if read is child:
                     continue
             if copy is None:

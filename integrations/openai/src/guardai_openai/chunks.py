@@ -39,7 +39,21 @@ class Choice:
         held: everything that the last chunk had for it is held back.
     """
 
-    __slots__ = ("_enforcing", "_escapes", "_flow", "_lags", "_names", "_open", "_said", "_sole", "_started", "finished", "held", "index", "opaque")
+    __slots__ = (
+        "_enforcing",
+        "_escapes",
+        "_flow",
+        "_lags",
+        "_names",
+        "_open",
+        "_said",
+        "_sole",
+        "_started",
+        "finished",
+        "held",
+        "index",
+        "opaque",
+    )
 
     def __init__(self, index: Any, flow: Flow, *, opaque: bool, enforcing: bool) -> None:
         self._enforcing = enforcing
@@ -190,7 +204,9 @@ class Choice:
 
     # ------------------------------------------------------------------ log probabilities
 
-    def _logged(self, choice: dict[str, Any], delta: dict[str, Any], before: dict[str, Any] | None, **given: Any) -> None:
+    def _logged(
+        self, choice: dict[str, Any], delta: dict[str, Any], before: dict[str, Any] | None, **given: Any
+    ) -> None:
         logprobs = choice.get("logprobs")
         if logprobs is None and not self._lags:
             return

@@ -23,7 +23,18 @@ class Events:
         busy: the stream is being advanced right now, so it will tell its end itself.
     """
 
-    __slots__ = ("_choices", "_enforcing", "_flow", "_head", "_opaque", "_over", "_responded", "_typed", "_usage", "busy")
+    __slots__ = (
+        "_choices",
+        "_enforcing",
+        "_flow",
+        "_head",
+        "_opaque",
+        "_over",
+        "_responded",
+        "_typed",
+        "_usage",
+        "busy",
+    )
 
     def __init__(self, ticket: Ticket) -> None:
         self._flow = ticket.stream()
@@ -73,8 +84,10 @@ class Events:
 
     @property
     def _complete(self) -> bool:
-        return self._over or self._typed.complete or (
-            bool(self._choices) and all(choice.finished for choice in self._choices.values())
+        return (
+            self._over
+            or self._typed.complete
+            or (bool(self._choices) and all(choice.finished for choice in self._choices.values()))
         )
 
     def end(self) -> None:

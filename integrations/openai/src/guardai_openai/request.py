@@ -50,7 +50,9 @@ class Request:
 
     __slots__ = ("_body", "_merged", "_parts", "call", "cast_to", "client", "options", "stream", "stream_cls")
 
-    def __init__(self, client: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None) -> None:
+    def __init__(
+        self, client: Any, cast_to: Any, options: Any, *, stream: bool = False, stream_cls: Any = None
+    ) -> None:
         self.client = client
         self.cast_to = cast_to
         self.options = copy.copy(options)
