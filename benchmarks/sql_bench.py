@@ -1,12 +1,13 @@
-"""What an inspection costs: a statement seen before, a new one, and its lineage. Prints medians in µs, `--json` the same."""
+"""What an inspection costs: a statement seen before, a new one, and its lineage right after it."""
 
-import json
-import statistics
-import sys
-import time
+from __future__ import annotations
 
-from guardai.sql import Lineage, inspect
-from guardai.sql import judge, whole
+from collections.abc import Iterator
+
+from benchmarks.measure import Measure, Row
+from guardai.sql import Lineage, inspect, judge, whole
+
+TITLE = "SQL"
 
 SCHEMA = {
     "customers": ["id", "name", "email", "phone", "iban", "card", "region"],
@@ -32,50 +33,17 @@ STATEMENTS = {
 }
 
 
-def median(call, rounds):
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter_ns()
-        call()
-        taken.append(time.perf_counter_ns() - start)
-    return statistics.median(taken) / 1000
-
-
-def repeated(sql, dialect, count=2000):
-    inspect(sql, dialect)
-
-    def many():
-        for _ in range(count):
-            inspect(sql, dialect)
-
-    return median(many, 15) / count
-
-
-def fresh(sql, dialect):
-    judge._last.__dict__.clear()
-    return whole._fresh(sql, dialect)
-
-
-def run(dialect="sqlite"):
-    lineage = Lineage(SCHEMA, dialect)
-    found = {}
+def rows(measure: Measure) -> Iterator[Row]:
+    lineage = Lineage(SCHEMA, "sqlite")
     for name, sql in STATEMENTS.items():
-        fresh(sql, dialect)
-        inspect(sql, dialect)
-        found[name] = {
-            "new": round(median(lambda: fresh(sql, dialect), 200), 1),
-            "lineage after it": round(median(lambda: lineage._fresh(sql), 200), 1),
-            "seen before": round(repeated(sql, dialect), 3),
-        }
-    return found
+        fresh(sql)
+        inspect(sql, "sqlite")
+        yield measure.alone(f"new statement: {name}", lambda sql=sql: fresh(sql), limit=500, rounds=200)
+        yield measure.alone(f"· its lineage: {name}", lambda sql=sql: lineage._fresh(sql), limit=None, rounds=200)
+    key = STATEMENTS["by key"]
+    yield measure.alone("statement seen before", lambda: inspect(key, "sqlite"), limit=1, rounds=20_000)
 
 
-if __name__ == "__main__":
-    results = run()
-    if "--json" in sys.argv:
-        print(json.dumps(results))
-    else:
-        print(f"{'µs, median':18}{'new':>10}{'lineage':>10}{'repeat':>10}")
-        for name, row in results.items():
-            print(f"{name:18}{row['new']:>10}{row['lineage after it']:>10}{row['seen before']:>10}")
-        print(f"{'median of all':18}{statistics.median(r['new'] for r in results.values()):>10.1f}")
+def fresh(sql: str) -> object:
+    judge._last.__dict__.clear()
+    return whole._fresh(sql, "sqlite")
