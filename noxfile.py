@@ -86,7 +86,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, on what ships; and the typed use of the public API."""
-    session.install(*CHECKOUT, "-r", "requirements/lint.txt", "-c", "requirements/pins.txt", OPENAI[0])
+    session.install(*CHECKOUT, *TESTING, "-r", "requirements/lint.txt", OPENAI[0])
     session.run("mypy")
     session.run("mypy", "tests/typing/api.py")
 
