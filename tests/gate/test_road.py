@@ -156,6 +156,12 @@ class TestEnd:
         [(_, outcome)] = calls()
         assert outcome["status"] == "ok"
 
+    def test_result_that_comes_after_the_end_is_masked_all_the_same(self, started):
+        with guardai.session(agent="a", audience="person"):
+            ticket = opened(Call("llm.generate", MODEL, payload={"m": "hi there"}))
+            ticket.abandon()
+            assert MAIL not in str(ticket.close({"content": f"dear {MAIL}"}))
+
     def test_outcome_that_cannot_be_recorded_never_replaces_the_result(self, started, monkeypatch, caplog):
         ticket = opened(Call("tool.call", TOOL, payload={}))
         gate = current().gate

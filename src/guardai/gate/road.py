@@ -254,6 +254,8 @@ class Ticket:
             context["approvals"] = self.approval.groups
             if self._labels:
                 context["labels"] = tuple(sorted(self._labels))
+            if self.call.opaque:
+                context["opaque"] = self.call.opaque
             assert self._plan is not None, "a call that was not understood is denied, not paused"
             # Cedar stays the only judge: it is asked again with what was agreed.
             self.decision = self._gate.act(self.run, self._plan, context)
@@ -296,7 +298,8 @@ class Ticket:
             ResultWithheld: the call ran, but its result could not be inspected or masked.
         """
         if self.phase is Phase.ENDED:
-            return result
+            # Recorded already; what is handed over is masked all the same.
+            return self.returning().payload(result) if result is not None and self.enforcing else result
         if result is not None and self.decision is not _RECORDED:
             try:
                 masking = self.returning()
