@@ -1,6 +1,5 @@
 """A gate of its own for every test, the real client, and a model on loopback that shows what really arrived."""
 
-import json
 import os
 import sys
 
@@ -15,21 +14,9 @@ from guardai.testing.model_server import ModelServer
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_the_machine(monkeypatch, tmp_path):
-    for name in [n for n in os.environ if n.startswith(("GUARDAI_", "OPENAI_")) and n != "GUARDAI_TEXT_ENGINE"]:
+def _no_endpoint_of_the_machine(monkeypatch):
+    for name in [n for n in os.environ if n.startswith("OPENAI_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("GUARDAI_HOME", str(tmp_path / "home"))
-    monkeypatch.chdir(tmp_path)
-    yield
-    guardai.shutdown()
-    run = sys.modules.get("guardai.gate.run")
-    if run is not None:
-        run.HERE.set(None)
-
-
-@pytest.fixture
-def home(tmp_path):
-    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -37,31 +24,6 @@ def guard(home):
     """guardai, started with the starter policy."""
     guardai.init(home=home, integrations=["openai"])
     return guardai
-
-
-@pytest.fixture
-def policy(tmp_path):
-    def write(cedar, catalog=""):
-        folder = tmp_path / "policy"
-        (folder / "policies").mkdir(parents=True, exist_ok=True)
-        (folder / "policies" / "test.cedar").write_text(cedar)
-        (folder / "catalog.toml").write_text(catalog)
-        return folder
-
-    return write
-
-
-@pytest.fixture
-def events(home):
-    """The events recorded so far, oldest first."""
-
-    def read(**match):
-        from guardai.ledger import events as stored
-
-        found = [json.loads(event) for event in stored(home)]
-        return [e for e in found if all(e.get(k) == v for k, v in match.items())]
-
-    return read
 
 
 @pytest.fixture

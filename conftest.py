@@ -1,4 +1,4 @@
-"""What tests share: a home of their own, a gate that is taken down again, and the events it left."""
+"""What the tests of the core and of the integrations share: a home of their own, a gate that is taken down again, and the events it left."""
 
 import json
 import os
