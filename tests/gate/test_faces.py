@@ -232,6 +232,17 @@ class TestCatalog:
         guardai.tool(name="here")(lambda to: seen.append(to))("alice@example.com")
         assert seen == ["<EMAIL_1>", "alice@example.com"]
 
+    def test_policy_can_ask_what_a_tool_acts_on(self, home, policy):
+        cedar = (
+            "permit (principal, action, resource);"
+            '@id("no-crm") forbid (principal, action == Action::"tool.call", resource) '
+            'when { context.tool.resource == "crm" };'
+        )
+        guardai.init(home=home, integrations=[], policy=policy(cedar))
+        assert guardai.tool(name="free")(lambda: 1)() == 1
+        with pytest.raises(guardai.PolicyDenied, match="no-crm"):
+            guardai.tool(name="bound", resource="crm")(lambda: 1)()
+
     def test_two_tools_of_one_name_are_judged_each_by_its_own_effects(self, home, policy):
         cedar = (
             "permit (principal, action, resource);"

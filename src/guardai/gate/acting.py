@@ -77,7 +77,7 @@ class Acting:
     def statement(self, text: str, dialect: str) -> Run | None:
         """The session to which a SQL statement belongs; None if it is the application's own and is left alone."""
         here = HERE.get()
-        if here is not None and (here.explicit or here.call or here.turn):
+        if here is not None and here.agents:
             return here.run
         answers = self._answers
         if answers.received:

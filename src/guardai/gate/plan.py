@@ -60,10 +60,12 @@ class Plans:
     def of(self, call: Call) -> Plan:
         """The plan of a call."""
         # All that a plan is made from besides catalog and settings, which do not change.
-        key = (call.action, call.target, call.statement, call.dialect, call.facts.get("tool.effects"))
+        key = (call.action, call.target, call.statement, call.dialect, tuple(call.facts.items()))
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make(call)
+            if call.facts:
+                plan = plan._replace(facts={**plan.facts, **call.facts})
             if call.statement is None or len(call.statement) <= _LONGEST:
                 if len(self._plans) >= _ENTRIES:
                     self._plans.clear()
@@ -180,7 +182,7 @@ class Plans:
                 # A function here may hand on what it gets to somewhere else; the catalog knows.
                 to = Destination(kind, entry.provider, entry.region, entry.trust)
             effects = str(call.facts.get("tool.effects") or entry.effects)
-            facts |= {"tool.name": name, "tool.effects": effects}
+            facts |= {"tool.name": name, "tool.effects": effects, "tool.resource": ""}
             attrs = (("effects", effects), ("trust", to.trust))
         else:
             attrs = (("region", to.region), ("trust", to.trust))

@@ -62,7 +62,7 @@ class Scene:
         plan, engine: what it was made from; another of either makes another scene.
         context: of the questions.
         owed, back: the masks owed on the way there and on the way back.
-        decision: of a call that brings no labels and no facts of its own; None until it is known.
+        decision: of a call in whose payload nothing was found; None until it is known.
     """
 
     __slots__ = ("back", "context", "decision", "engine", "owed", "plan")

@@ -205,7 +205,7 @@ class Ticket:
         gate, call, run = self._gate, self.call, self.run
         plan = self._plan = gate.plans.of(call)
         scene = self._scene = gate.scene(run, plan)
-        own: Context = dict(call.facts)
+        own: Context = {}
         if call.payload is not None:
             masking = Masking(scene.owed, tokens=run.tokens, key=gate.key, foreign=_foreign(scene.owed))
             self.payload = masking.payload(call.payload)
@@ -250,7 +250,7 @@ class Ticket:
             self._end("denied")
             self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
         if state is State.APPROVED:
-            context: Context = {**self.run.context, **self._facts, **self.call.facts}
+            context: Context = {**self.run.context, **self._facts}
             context["approvals"] = self.approval.groups
             if self._labels:
                 context["labels"] = tuple(sorted(self._labels))

@@ -89,6 +89,7 @@ CONTEXT: Final[tuple[Attribute, ...]] = (
     Attribute("model.host", "String", "The host that was asked."),
     Attribute("tool.name", "String", "The tool's name."),
     Attribute("tool.effects", "String", "What it does: `read`, `write`; `unknown` if nobody said."),
+    Attribute("tool.resource", "String", "What it acts on, in its author's words; empty if nobody said."),
     Attribute("approvals", "Set<String>", "Groups of which a human has agreed to this call."),
     Attribute("grants", "Set<String>", "Short-lived permissions that cover this call."),
     Attribute("labels", "Set<String>", "Labels of what was found in the payload."),
