@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guardai._version import __version__
-from guardai.cli import demo, doctor, log, policy, run, scaffold, verify
+from guardai.cli import demo, doctor, log, policy, run, scaffold, sql, verify
 from guardai.cli.options import USAGE, refuse
 from guardai.errors import GuardError
 
@@ -43,6 +43,7 @@ def _root(
 for group in (demo, doctor, log, run, scaffold, verify):
     group.register(app)
 app.add_typer(policy.app, name="policy")
+app.add_typer(sql.app, name="sql")
 
 
 def main() -> None:

@@ -1,7 +1,18 @@
 """What a statement does, before it runs: effects, tables, bounds, and where each result column comes from. Floor 2."""
 
 from guardai.sql.inspection import Inspection, describe
+from guardai.sql.lexicon import DIALECTS
 from guardai.sql.lineage import Lineage, SqlNotUnderstood, column_lineage
+from guardai.sql.readable import readable
 from guardai.sql.whole import inspect
 
-__all__ = ["Inspection", "Lineage", "SqlNotUnderstood", "column_lineage", "describe", "inspect"]
+__all__ = [
+    "DIALECTS",
+    "Inspection",
+    "Lineage",
+    "SqlNotUnderstood",
+    "column_lineage",
+    "describe",
+    "inspect",
+    "readable",
+]
