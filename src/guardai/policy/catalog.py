@@ -87,8 +87,10 @@ class Catalog:
 
     __slots__ = ("_columns", "_databases", "_masks", "_models", "_seen", "_tools", "has_columns", "labels")
 
-    def __init__(self, data: dict[str, Any] | None = None, file: str = "catalog.toml") -> None:
-        """Reads what `tomllib` returned.
+    def __init__(
+        self, data: dict[str, Any] | None = None, file: str = "catalog.toml", found: frozenset[str] = frozenset()
+    ) -> None:
+        """Reads what `tomllib` returned; `found` are labels that detectors add to the vocabulary.
 
         Raises:
             BundleError: a key is unknown or a value is not allowed; names the file and the key.
@@ -126,21 +128,21 @@ class Catalog:
         self.labels: frozenset[str] = frozenset(name for name in self._masks if "." in name).union(
             *(labels for _, labels in self._columns)
         )
-        groups = set(OPEN_FAMILIES).union(*(ancestors(label) for label in (*LABELS, *self.labels)))
+        groups = set(OPEN_FAMILIES).union(*(ancestors(label) for label in (*LABELS, *self.labels, *found)))
         for name in self._masks:
-            if "." not in name and name not in groups | self.labels:
+            if "." not in name and name not in groups | self.labels | found:
                 raise BundleError(f'{file}: labels."{name}" covers no label; known groups: {", ".join(sorted(groups))}')
         self._seen: dict[tuple[str, str], frozenset[str]] = {}
 
     @classmethod
-    def parse(cls, text: str, file: str = "catalog.toml") -> Catalog:
-        """Reads `catalog.toml`.
+    def parse(cls, text: str, file: str = "catalog.toml", found: frozenset[str] = frozenset()) -> Catalog:
+        """Reads `catalog.toml`; `found` are labels that detectors add to the vocabulary.
 
         Raises:
             BundleError: it is not TOML, a key is unknown, or a value is not allowed.
         """
         try:
-            return cls(tomllib.loads(text), file)
+            return cls(tomllib.loads(text), file, found)
         except tomllib.TOMLDecodeError as error:
             raise BundleError(f"{file}: not TOML: {error}") from None
 
@@ -200,13 +202,16 @@ def _glob(pattern: str) -> _Is:
 
 
 def bare_url(url: str) -> str:
-    """A database's address without user, password, query and fragment: no credential gets past here."""
-    bare = re.split(r"[?#]", url, maxsplit=1)[0]
-    scheme, slashes, rest = bare.partition("://")
-    if not slashes:
-        return bare
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    """A database's address without user, password, query and fragment: no credential gets past here.
+
+    Whatever stands before the last @ is cut, well-formed or not: a password may hold `/`, `?` and `@`, unescaped too.
+    """
+    scheme, slashes, rest = url.partition("://")
+    if not slashes or rest.startswith("/"):  # a file
+        return re.split(r"[?#]", url, maxsplit=1)[0]
+    if "@" in rest:
+        rest = re.split(r"[?#&;]", rest.rpartition("@")[2], maxsplit=1)[0]
+    return f"{scheme}://{re.split(r'[?#]', rest, maxsplit=1)[0]}"
 
 
 def _last_part(url: str) -> str:
