@@ -1,14 +1,22 @@
-"""One example or more of every kind that the packs find, and both engines.
+"""One example or more of every kind that the packs find, and every engine.
 
 No example is a key: each is put together here, and no provider ever issued one.
 """
 
 import importlib
+import importlib.util
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 engines = importlib.import_module("guardai.text.engines")
+
+# Found by the tests beside it: they are modules of no package.
+_spec = importlib.util.spec_from_file_location("secret_samples", Path(__file__).with_name("secret_samples.py"))
+secret_samples = sys.modules["secret_samples"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(secret_samples)
 
 # Machines are shared: a test is slow or wrong, not late.
 settings.register_profile("text", deadline=None, print_blob=True)
@@ -64,6 +72,31 @@ EXAMPLES = [
     ("pii.ip", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", ""),
     ("pii.ip", "2001:db8::1", ""),
     ("pii.ip", "fe80::1ff:fe23:4567:890a", ""),
+    ("pii.us_itin", "912-78-1234", ""),
+    ("pii.us_itin", "912781234", "ITIN "),
+    ("pii.bic", "DEUTDEFF500", "BIC: "),
+    ("pii.bic", "BNPAFRPP", "SWIFT code "),
+    ("pii.mac", "00:1B:44:11:3A:B7", ""),
+    ("pii.mac", "00-1b-44-11-3a-b7", ""),
+    ("pii.mac", "00-14-22-01-23-45", "MAC address "),
+    ("pii.mac", "001b.4411.3ab7", ""),
+    ("pii.dob", "12 March 1980", "born on "),
+    ("pii.dob", "March 12, 1980", "Birthday: "),
+    ("pii.dob", "1980-03-12", "dob="),
+    ("pii.dob", "12.3.1980", "geb. am "),
+    ("pii.dob", "12 августа 1980", "родился "),
+    ("pii.dob", "1980年3月12日", "出生日期："),
+    ("pii.geo", "52.5200", "lat: "),
+    ("pii.geo", "13.4050, 52.5200", '"coordinates": ['),
+    ("pii.geo", "52.5200° N, 13.4050° E", "at "),
+    ("pii.geo", "40°26′46″N", ""),
+    ("pii.geo", "52.5200,13.4050", "geo:"),
+    ("pii.crypto", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", ""),
+    ("pii.crypto", "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh", ""),
+    ("pii.crypto", "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", ""),
+    ("pii.crypto", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", ""),
+    ("pii.crypto", "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359", "wallet "),
+    ("pii.crypto", "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ", ""),
     ("secret.url_password", "s3cr3t-p@ss", "postgres://app:"),
     ("secret.jwt", "eyJ" + "hbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0In0." + _body(43), ""),
     ("secret.private_key", f"-----BEGIN RSA PRIVATE KEY-----\n{_B64}\n{_B64}==\n-----END RSA PRIVATE KEY-----", ""),
@@ -159,6 +192,9 @@ EXAMPLES = [
     ("secret.generic", "9f8e7d6c5b4a39281706f5e4", "api_key: "),
 ]
 
+# One of every other label of the secrets pack.
+EXAMPLES += secret_samples.examples({label for label, _, _ in EXAMPLES})
+
 
 @pytest.fixture(scope="session")
 def examples():
@@ -166,28 +202,39 @@ def examples():
     return EXAMPLES
 
 
+_MODULES = {"hyperscan": "hyperscan", "re2": "re2"}
 _built = {}
 
 
-@pytest.fixture(scope="module", params=["hyperscan", "python"])
+def _engine(name):
+    if name not in _built:
+        _built[name] = engines.build(name)
+    return _built[name]
+
+
+@pytest.fixture(scope="module", params=engines.ENGINES)
 def engine(request):
     """Everything in the test runs on this engine."""
     name = request.param
-    if name == "hyperscan":
-        pytest.importorskip("hyperscan")
-    if name not in _built:
-        _built[name] = engines.build(name)
+    if name in _MODULES:
+        pytest.importorskip(_MODULES[name])
     before = engines._current
-    engines._current = _built[name]
+    engines._current = _engine(name)
     yield _built[name]
     engines._current = before
 
 
 @pytest.fixture(scope="session")
-def both():
-    """The two engines, side by side."""
-    pytest.importorskip("hyperscan")
-    return engines.build("hyperscan"), engines.build("python")
+def plain():
+    """The engine that all others must agree with."""
+    return _engine("python")
+
+
+@pytest.fixture(scope="session", params=list(_MODULES))
+def native(request):
+    """Each engine of native code that can be imported here."""
+    pytest.importorskip(_MODULES[request.param])
+    return _engine(request.param)
 
 
 def pytest_generate_tests(metafunc):

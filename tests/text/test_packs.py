@@ -7,7 +7,6 @@ import pytest
 
 from guardai.text import Detector, Pack, PackError, packs
 from guardai.text.detector import load
-from guardai.text.program import Program
 
 engines = importlib.import_module("guardai.text.engines")
 
@@ -71,7 +70,17 @@ def test_a_pack_that_cannot_be_loaded_is_an_error_not_a_gap(installed, made):
         ({"literals": ()}, "literals"),
         ({"literals": ("x",)}, "literals"),
         ({"literals": ("two words",)}, "literals"),
-        ({"literals": ("é-é",)}, "literals"),
+        ({"literals": ()}, "anchors"),
+        ({"anchors": ("[0-9]{6}",)}, "anchors"),
+        ({"literals": (), "anchors": ("[0-9]",)}, "two bytes"),
+        ({"literals": (), "anchors": ("[0-9]+",)}, "exact count"),
+        ({"literals": (), "anchors": ("[^a-z]x",)}, "whitespace"),
+        ({"literals": (), "anchors": ("a[é]",)}, "exact count"),
+        ({"pattern": ""}, "pattern"),
+        ({"label": "Acme Badge"}, "label"),
+        ({"needs": "luck"}, "luck"),
+        ({"needs": "word"}, "no words"),
+        ({"needs": "valid"}, "validator or words"),
         ({"pattern": "BDG-("}, "acme.badge"),
         ({"before": "z-a"}, "acme.badge"),
         ({"validator": "luck"}, "luck"),
@@ -85,11 +94,8 @@ def test_a_detector_that_cannot_work_is_refused(change, told):
 
 @pytest.mark.parametrize("then", ["[0-9]+", "[0-9]{2,3}", "a|b", "(a)", ".", "a?", "[0-9"])
 def test_what_follows_a_literal_has_a_fixed_width(then):
-    detector = (
-        Detector(label="acme.badge", literals=("BDG-",), pattern="BDG-[0-9]{6}", then=then) if then != "[0-9" else None
-    )
-    with pytest.raises(PackError):
-        Program([Pack("acme", (detector or Detector(label="a.b", literals=("BDG-",), pattern="x", then=then),))])
+    with pytest.raises(PackError, match=r"acme\.badge"):
+        Detector(label="acme.badge", literals=("BDG-",), pattern="BDG-[0-9]{6}", then=then)
 
 
 def test_a_validator_may_be_a_function(installed):
@@ -108,7 +114,20 @@ def test_a_pack_brings_words_of_its_own(installed):
 
 
 @pytest.mark.parametrize(
-    "text", ["[[detector]]\nlabel = 1\n", "[[detector]]\nlabel='a'\ncolour='red'\n", "[nonsense]\n", "= 1"]
+    "text",
+    [
+        "[[detector]]\nlabel = 1\n",
+        "[[detector]]\nlabel='a'\ncolour='red'\n",
+        "[[number]]\nlabel='a'\ncolour='red'\n",
+        "[[number]]\nlabel='a.b'\n",
+        "[[number]]\nlabel='a.b'\nform='[0-9]{7}'\nwords='one'\n",
+        "[[number]]\nlabel='a.b'\nform='[0-9]{7}'\nwords=['one']\nscore=true\n",
+        "[number]\nlabel='a.b'\n",
+        "countries = [1]\n",
+        "words = 7\n",
+        "[nonsense]\n",
+        "= 1",
+    ],
 )
 def test_a_pack_file_that_is_wrong_says_so(tmp_path, text):
     file = tmp_path / "pack.toml"

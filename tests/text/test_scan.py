@@ -6,7 +6,7 @@ import random
 
 import pytest
 from guardai.model import Finding
-from guardai.text import mask, packs, scan
+from guardai.text import mask, mask_payload, packs, scan
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -19,10 +19,9 @@ def test_every_kind_is_found_where_it_stands(example):
     assert [(f.start, f.end, f.label) for f in scan(text) if f.end > start] == [(start, start + len(value), label)]
 
 
-def test_every_detector_of_the_packs_has_an_example(examples):
+def test_every_kind_of_personal_data_has_an_example(examples):
     labels = {label for label, _, _ in examples}
-    wanted = {d.label for pack in (packs.core(), packs.secrets()) for d in pack.detectors}
-    assert wanted <= labels
+    assert {kind.label for kind in packs.core().kinds()} <= labels
 
 
 def test_offsets_count_characters_in_any_script():
@@ -83,7 +82,7 @@ def test_a_finding_holds_no_text():
         "commit 4111111111111111222233334444555566667777",
         base64.b64encode(bytes(range(256))).decode(),
         "00000000: 4111 1111 aaaa 1111 dead beef 0000 0001  A...",
-        "00:1B:44:11:3A:B7",
+        "ff:ff:ff:ff:ff:ff and 00:00:00:00:00:00",
         "12:34:56:78",
         "std::vector<int> a::b::c",
         "@media (max-width: 600px) { color: #123456 }",
@@ -147,3 +146,62 @@ def test_a_key_block_without_its_end_is_masked_as_far_as_it_goes():
 def test_json_keys_and_columns_are_context():
     assert mask('{"phone": "5551234567", "order": "5551234567"}') == '{"phone": "[PHONE]", "order": "5551234567"}'
     assert mask("customer_phone=5551234567") == "customer_phone=[PHONE]"
+
+
+NAMES = [
+    "phone",
+    "home_phone",
+    "customerPhoneNumber",
+    "user.mobile",
+    "CONTACT_TEL",
+    "contact-phone",
+    "PhoneNo",
+    "faxNumber",
+    "телефон",
+    "téléphone",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_of_a_key_or_column_counts_as_a_word_before(name):
+    number = "5551234567"
+    assert [(f.start, f.end, f.label) for f in scan(number, hint=name)] == [(0, 10, "pii.phone")]
+    assert [f.label for f in scan(f'{{"{name}": "{number}", "{name}": {number}}}')] == ["pii.phone", "pii.phone"]
+    assert [f.label for f in scan(f"{name}={number}")] == ["pii.phone"]
+
+
+def test_other_names_say_nothing_or_speak_against_it():
+    for name in ("orderId", "customer", "phoneOrderNo", "id", ""):
+        assert scan("5551234567", hint=name) == []
+
+
+def test_a_hint_is_context_and_never_found_itself():
+    found = scan("é 4111 1111 1111 1111", hint="john@example.com")
+    assert [(f.start, f.end, f.label) for f in found] == [(2, 21, "pii.card")]
+    assert scan("and so on", hint="john@example.com") == []
+    assert [(f.start, f.end) for f in scan("12 March 1980", hint="birthDate")] == [(0, 13)]
+    assert [f.label for f in scan("078051120", hint="user.ssn")] == ["pii.us_ssn"]
+    assert [f.label for f in scan("hunter2X99!", hint="db_password")] == ["secret.generic"]
+
+
+def test_a_masked_text_announces_nothing():
+    once = mask("dob: 12 March 1980, BIC: DEUTDEFF")
+    assert once == "dob: [DOB], BIC: [BIC]"
+    assert mask(f"{once} 3 April 1990, NEDSZAJJ") == f"{once} 3 April 1990, NEDSZAJJ"
+
+
+def test_names_in_a_payload_and_in_its_json_are_taken_apart_alike():
+    payload = {
+        "customerPhoneNumber": "5551234567",
+        "orderId": "5551234567",
+        "home": {"phoneNo": 5551234567},
+        "people": [{"birthDate": "1980-03-12", "lat": "52.5200"}],
+        "body": '{"user.ssn": "078051120"}',
+    }
+    assert mask_payload(payload) == {
+        "customerPhoneNumber": "[PHONE]",
+        "orderId": "5551234567",
+        "home": {"phoneNo": "[PHONE]"},
+        "people": [{"birthDate": "[DOB]", "lat": "[GEO]"}],
+        "body": '{"user.ssn": "[US_SSN]"}',
+    }

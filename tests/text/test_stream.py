@@ -158,13 +158,17 @@ def test_a_long_key_is_masked_to_its_end():
 
 
 @pytest.mark.parametrize(
-    "unit", ["a", "7", "word ", "x@", "1 2 ", "é", "电", "4111 ", '{"k":1},', "-", "+1 ", "\u00a0", "AB12 "]
+    "unit",
+    [
+        *("a", "7", "word ", "x@", "1 2 ", "é", "电", "4111 ", '{"k":1},', "-", "+1 ", "\u00a0", "AB12 "),
+        *("born ", "born 1 2 ", "12° ", "1.5°", "lat ", "gps 52.5 ", "BIC ", "0x" + "a1" * 20 + " wallet "),
+    ],
 )
 def test_little_is_held_back_where_nothing_goes_on(unit):
     masker = StreamMasker()
     for _ in range(4000 // len(unit)):
         masker.feed(unit)
-        assert masker.held <= streams.WORD + streams.REACH + streams._ADDRESS + 8
+        assert masker.held <= streams.WORD + streams.REACH + streams._ADDRESS + 48
 
 
 def test_plain_prose_leaves_word_by_word():
@@ -178,6 +182,8 @@ def test_a_failing_detector_lets_nothing_out(monkeypatch):
     masker.feed("mail bob@exam")
 
     class Broken:
+        program, names = masker._scanner.program, None
+
         def find_from(self, *_):
             raise RuntimeError("broken")
 
@@ -212,3 +218,12 @@ def test_a_stream_puts_permitted_tokens_back_before_it_masks():
     back = Masking({"pii.card": "redact"}.get, tokens=tokens, resolve=lambda label: label == "pii.email")
     text = f"send {mail} the {card} and c@d.co"
     assert through(text, back.stream()) == back.text(text) == f"send a@b.co the {card} and c@d.co"
+
+
+@pytest.mark.parametrize("style", ["redact", "partial"])
+def test_a_stream_has_the_styles_that_a_text_has(style):
+    text = "mail john@example.com or call +1 415 555 2671, born on 12 March 1980, card 4111 1111 1111 1111 "
+    for size in (1, 3, 50):
+        assert through([text[at : at + size] for at in range(0, len(text), size)], StreamMasker(style)) == mask(
+            text, style=style
+        )

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text.validators import IBAN_LENGTHS, card_brand, entropy, iban, ip4, ip6, luhn, ssn
+from guardai.text.validators import IBAN_LENGTHS, VALIDATORS, card_brand, coins, entropy, iban, ip4, ip6, luhn, ssn
+from guardai.text.validators.personal import birthday, geo, mac
 
 
 @given(st.text(alphabet="0123456789", min_size=1, max_size=30))
@@ -90,3 +91,100 @@ def test_the_forms_of_ipv6(value, answer):
 def test_entropy_is_in_bits():
     assert entropy(b"aaaa") == 0
     assert entropy(b"abcd") == 2
+
+
+# ---- cryptocurrencies ----
+
+#: Of the genesis block, of the specifications, and of exchanges that publish theirs.
+ADDRESSES = [
+    ("coin", b"1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"),
+    ("coin", b"3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy"),
+    ("coin", b"DH5yaieqoZN36fDVciNyRueRGvGLR3mr7L"),
+    ("coin", b"TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"),
+    (
+        "coin",
+        b"xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8",
+    ),
+    ("ripple", b"rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh"),
+    ("bech32", b"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq"),
+    ("bech32", b"bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"),
+    ("cashaddr", b"bitcoincash:qpm2qsznhks23z7629mms6s4cwef74vcwvy22gdx6a"),
+    ("stellar", b"GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ"),
+    ("ethereum", b"0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),
+    ("ethereum", b"0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"),
+    ("monero", b"44AFFq5kSiGBoZ4NMDwYtN18obc8AemS33DBLWs3H7otXft3XjrpDtQGv7SqSsaBYBb98uNbr2VBBEt7f2wfn3RVGQBEP3A"),
+]
+
+
+@pytest.mark.parametrize(("name", "address"), ADDRESSES)
+def test_an_address_of_a_cryptocurrency_passes_and_its_misprints_do_not(name, address):
+    check = VALIDATORS[name]
+    assert check(address) is True
+    for at in range(max(3, address.find(b":") + 1), len(address)):
+        changed = b"3" if address[at : at + 1] != b"3" else b"4"
+        assert not check(address[:at] + changed + address[at + 1 :])
+    assert not check(address[:-1])
+
+
+def test_keccak_is_not_sha3():
+    assert coins.keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+    assert coins.keccak256(b"abc").hex() == "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45"
+    assert coins.keccak256(b"a" * 135) != coins.keccak256(b"a" * 136) != coins.keccak256(b"a" * 137)
+
+
+def test_what_holds_no_checksum_is_unknown_and_a_constant_is_invalid():
+    lower = b"0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359"
+    assert coins.ethereum(lower) is coins.ethereum(b"0x" + lower[2:].upper()) is None
+    assert coins.ethereum(b"0x" + b"0" * 36 + b"dead") is False
+    assert coins.solana(b"4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T") is None
+    assert coins.solana(b"4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB") is False
+
+
+def test_bech32_is_in_one_case():
+    assert coins.bech32(b"BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4")
+    assert not coins.bech32(b"BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3t4")
+
+
+@given(st.binary(max_size=60))
+def test_no_validator_fails_on_bytes_of_its_alphabet(raw):
+    base58 = bytes(b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"[c % 58] for c in raw)
+    for name in ("coin", "ripple", "solana", "monero"):
+        assert VALIDATORS[name](base58) in (True, False, None)
+
+
+# ---- what a context announces ----
+
+
+@pytest.mark.parametrize(
+    "value",
+    "1980-03-12 12/03/1980 3/12/1980 12.3.80 19800312 12031980".split()
+    + [
+        "12 March 1980",
+        "March 12th, 1980",
+        "12. März 1980",
+        "1er août 1980",
+        "12 de marzo de 1980",
+        "12 марта 1980",
+        "1980年3月12日",
+    ],
+)
+def test_a_date_of_birth_is_a_day_on_which_somebody_can_have_been_born(value):
+    assert birthday(value.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1980-13-12", "31/02/1980", "1880-03-12", "2999-03-12", "12 tables 1980", "12 words 1980", "12345678", "12.3.4.5"],
+)
+def test_other_figures_are_no_date_of_birth(value):
+    assert birthday(value.encode()) is False
+
+
+def test_degrees_are_those_of_a_globe():
+    assert geo(b"52.52, 13.405") is geo("−33.86, 151.2".encode()) is geo(b"179.99") is None
+    assert geo(b"95.1, 97.2") is geo(b"52.5, 181.0") is geo(b"180.5") is False
+
+
+def test_a_hardware_address_is_not_one_pair_repeated():
+    assert mac(b"00:1B:44:11:3A:B7") is None
+    assert mac(b"00-00-00-00-00-00") is mac(b"ffff.FFFF.ffff") is False

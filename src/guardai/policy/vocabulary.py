@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
-from guardai.model import ACTIONS, GROUPS, MASKS, REVEAL, ancestors
+from guardai.model import ACTIONS, GROUPS, MASKS, REVEAL, ancestors, labels
 
 __all__ = [
     "ANNOTATIONS",
@@ -149,12 +149,8 @@ RESOURCES: Final = MappingProxyType(
 #: Labels that are known without a catalog.
 LABELS: Final = frozenset(
     {
-        "pii.card",
-        "pii.email",
-        "pii.iban",
-        "pii.ip",
-        "pii.phone",
-        "pii.us_ssn",
+        *labels.LABELS,
+        *labels.OTHERS,
         "opaque.audio",
         "opaque.file",
         "opaque.image",

@@ -1,6 +1,6 @@
-"""One scan interface, two engines behind it; chosen, compiled and cached at the first scan, never at import.
+"""One scan interface, three engines behind it; chosen, compiled and cached at the first scan, never at import.
 
-`GUARDAI_TEXT_ENGINE=hyperscan|python` chooses; by default it is hyperscan where that can be imported.
+`GUARDAI_TEXT_ENGINE=hyperscan|re2|python` chooses; by default it is the first of them that can be imported.
 """
 
 from __future__ import annotations
@@ -8,24 +8,31 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Protocol
 
 from guardai.errors import ConfigError
-from guardai.text import packs
+from guardai.text import packs as available
+from guardai.text.detector import Pack, PackError
 from guardai.text.hyper import HyperEngine
 from guardai.text.judge import Found, judge
 from guardai.text.plain import PlainEngine
 from guardai.text.program import Program
+from guardai.text.re2 import Re2Engine
+from guardai.text.recognise import Recogniser, Recognisers
+from guardai.text.recognise import load as load_recognisers
 
-__all__ = ["ENGINES", "Scanner", "configure", "engine", "reset", "scanner"]
+__all__ = ["ENGINES", "Scanner", "configure", "engine", "reset", "scanner", "used"]
 
-ENGINES: Final = ("hyperscan", "python")
+ENGINES: Final = ("hyperscan", "re2", "python")
 #: Texts whose findings are remembered, at most 6 KB each: 64 findings.
 _REMEMBERED: Final = 2048
 _VARIABLE: Final = "GUARDAI_TEXT_ENGINE"
+_MODULES: Final = {"hyperscan": "hyperscan", "re2": "google-re2"}
 
 
 class _Engine(Protocol):
@@ -35,16 +42,33 @@ class _Engine(Protocol):
 
 
 class Scanner:
-    """An engine and the program it runs. Safe to share between threads."""
+    """An engine and the program it runs. Safe to share between threads.
 
-    def __init__(self, program: Program, engine: _Engine) -> None:
+    Args:
+        program: what is looked for.
+        engine: what looks.
+        names: the recognisers that were chosen, if any.
+    """
+
+    def __init__(self, program: Program, engine: _Engine, names: Recognisers | None = None) -> None:
         self.program = program
         self.engine = engine
+        self.names = names or None
         self._see = engine.scan
         self._known: OrderedDict[bytes, tuple[Found, ...]] = OrderedDict()
 
     def find(self, data: bytes) -> list[Found]:
-        """The findings in a text given as UTF-8 (lone surrogates passed), in bytes."""
+        """The findings in a text given as UTF-8 (lone surrogates passed), in bytes.
+
+        Raises:
+            RecogniserError: a recogniser failed.
+        """
+        hits = self._see(data)
+        found = judge(self.program, data, hits)[0] if hits else []
+        return found if self.names is None else self.names.add(data, found)
+
+    def find_patterns(self, data: bytes) -> list[Found]:
+        """`find` without names: several texts may stand in `data`, and no name is read across two."""
         hits = self._see(data)
         return judge(self.program, data, hits)[0] if hits else []
 
@@ -65,14 +89,28 @@ class Scanner:
         return known
 
     def find_from(self, data: bytes, low: int, wall: int) -> tuple[list[Found], int]:
-        """The findings that begin at `low` or later, and from where on a key block is still open (see `judge`)."""
+        """The findings that begin at `low` or later, and from where on a key block is still open (see `judge`).
+
+        Without names: `names.add` adds them, of pieces that are complete (see `stream.py`).
+        """
         hits = self._see(data)
         return judge(self.program, data, hits, low, wall) if hits else ([], len(data))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What is looked for, beyond what always is."""
+
+    packs: frozenset[str] | None = None
+    own: Pack | None = None
+    names: Recognisers | None = None
 
 
 _lock = threading.RLock()
 _current: Scanner | None = None
 _folder: Path | None = None
+_choice = _Choice()
+_countries: tuple[str, ...] = ()
 
 
 def _renew() -> None:
@@ -85,14 +123,69 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
-def configure(*, cache_dir: str | os.PathLike[str] | None = None) -> None:
-    """Where compiled databases are kept from one process to the next. None: nowhere. It takes effect at the next compile."""
-    global _folder
-    _folder = Path(cache_dir) if cache_dir is not None else None
+def configure(
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    countries: str | Iterable[str] | None = None,
+    packs: Iterable[str] | None = None,
+    own: Pack | None = None,
+    recognisers: Iterable[str | Recogniser] = (),
+) -> None:
+    """Says what is looked for, and where compiled databases are kept. What is not given is as if nobody had ever said.
+
+    Scans from here on follow it; the first compiles. `init` says it for a policy folder's `detectors.toml`.
+
+    Args:
+        cache_dir: where compiled databases are kept from one process to the next. None: nowhere.
+        countries: the countries whose ids are looked for, besides those of `GUARDAI_TEXT_COUNTRIES`; or `all`.
+        packs: the names of the packs that are used; None for all that are installed.
+        own: a pack besides those that are installed.
+        recognisers: what finds names: entry points of the group `guardai.recognisers`, or objects.
+
+    Raises:
+        PackError: a country or a pack is not there, or a pack cannot be used. Everything is left as it was.
+        RecogniserError: a recogniser is not there, or cannot be loaded. The same.
+    """
+    global _folder, _choice, _countries
+    wanted = tuple(recognisers)
+    made = [one for given in wanted for one in (load_recognisers([given]) if isinstance(given, str) else (given,))]
+    names = Recognisers(made) if made else None
+    choice = _Choice(None if packs is None else frozenset(packs), own, names)
+    if choice.packs is not None:
+        _picked(available.installed(), choice.packs)
+    chosen = tuple(pack.name for pack in available.countries(countries or ()))
+    with _lock:
+        available.choose(countries)
+        if choice != _choice or chosen != _countries:
+            reset()
+        _folder = Path(cache_dir) if cache_dir is not None else None
+        _choice, _countries = choice, chosen
+
+
+def _picked(packs: Sequence[Pack], names: frozenset[str]) -> list[Pack]:
+    """Those of these names, and those of countries, which are chosen by themselves."""
+    there = {pack.name for pack in packs}
+    if missing := names - there:
+        known = ", ".join(sorted(name for name in there if not name.startswith("countries.")))
+        raise PackError(f"no pack {', '.join(map(repr, sorted(missing)))}; installed: {known}")
+    return [pack for pack in packs if pack.name in names or pack.name.startswith("countries.")]
+
+
+def used() -> tuple[Pack, ...]:
+    """The packs that scans look for now.
+
+    Raises:
+        PackError: one cannot be used.
+    """
+    choice = _choice
+    packs: Sequence[Pack] = available.installed()
+    if choice.packs is not None:
+        packs = _picked(packs, choice.packs)
+    return (*packs, choice.own) if choice.own is not None else tuple(packs)
 
 
 def reset() -> None:
-    """Forgets the engine; the next scan chooses and compiles anew. For tests, and after `configure`."""
+    """Forgets the engine; the next scan chooses and compiles anew. For tests, and when the environment has changed."""
     global _current
     with _lock:
         _current = None
@@ -120,18 +213,21 @@ def build(wanted: str = "") -> Scanner:
     """A scanner of its own, with the engine `wanted`, or the best there is."""
     if wanted and wanted not in ENGINES:
         raise ConfigError(f"{_VARIABLE}={wanted!r}: there are {', '.join(ENGINES)}")
-    program = Program(packs.installed())
+    choice = _choice
+    program = Program(used())
     plain = PlainEngine(program)
-    if wanted == "python":
-        return Scanner(program, plain)
-    try:
-        return Scanner(program, HyperEngine(program, _folder, plain))
-    except ImportError:
-        if wanted:
-            raise ConfigError(f"{_VARIABLE}=hyperscan, but hyperscan cannot be imported here") from None
-        return Scanner(program, plain)
+    for name in (wanted,) if wanted else ENGINES:
+        try:
+            if name == "hyperscan":
+                return Scanner(program, HyperEngine(program, _folder, plain), choice.names)
+            if name == "re2":
+                return Scanner(program, Re2Engine(program, plain), choice.names)
+        except ImportError:
+            if wanted:
+                raise ConfigError(f"{_VARIABLE}={wanted}, but {_MODULES[wanted]} cannot be imported here") from None
+    return Scanner(program, plain, choice.names)
 
 
 def engine() -> str:
-    """Which engine scans: `hyperscan` or `python`."""
+    """Which engine scans: `hyperscan`, `re2` or `python`."""
     return scanner().engine.name

@@ -1,13 +1,12 @@
-"""Find and mask, stateless: what is sensitive in a text, and the text without it."""
+"""Find, stateless: what is sensitive in a text."""
 
 from __future__ import annotations
 
 from guardai.model import Finding
-from guardai.text import render
 from guardai.text.engines import scanner
 from guardai.text.judge import Found
 
-__all__ = ["characters", "mask", "scan"]
+__all__ = ["characters", "scan"]
 
 
 def characters(data: bytes, found: list[Found], length: int) -> list[Finding]:
@@ -32,35 +31,32 @@ def _count(data: bytes, start: int, end: int) -> int:
     return len(data[start:end].translate(None, _CONTINUATION))
 
 
-def scan(text: str) -> list[Finding]:
+def _found(text: str, hint: str | None) -> tuple[bytes, list[Found]]:
+    """The text as UTF-8 and its findings in bytes, with `hint` as what stands before it."""
+    data = text.encode("utf-8", "surrogatepass")
+    if not hint:
+        return data, scanner().find(data)
+    before = f"{hint}: ".encode("utf-8", "surrogatepass")
+    size = len(before)
+    current = scanner()
+    found = [
+        (max(start - size, 0), end - size, label, score)
+        for start, end, label, score in current.find_patterns(before + data)
+        if end > size
+    ]
+    return data, found if current.names is None else current.names.add(data, found)
+
+
+def scan(text: str, *, hint: str | None = None) -> list[Finding]:
     """Finds personal data and secrets.
 
     Args:
         text: any string; lone surrogates and NUL included.
+        hint: the key, column or field that the text stands under, if there is one: `phone`, `customerSsn`. Its words
+            count as words before a value do, exactly as those of a key in JSON.
 
     Returns:
         Findings in the order of the text, not overlapping, with character offsets. They hold no text.
     """
-    data = text.encode("utf-8", "surrogatepass")
-    found = scanner().find(data)
+    data, found = _found(text, hint)
     return characters(data, found, len(text)) if found else []
-
-
-def mask(text: str) -> str:
-    """Replaces what `scan` finds by what kind of thing it was: `[EMAIL]`, `[SECRET:GITHUB_TOKEN]`.
-
-    The name is the label's last part in capitals; a secret's stands after `SECRET:`. Masking a masked text changes
-    nothing. If nothing is found, `text` itself is returned.
-    """
-    data = text.encode("utf-8", "surrogatepass")
-    found = scanner().find(data)
-    if not found:
-        return text
-    parts = []
-    done = 0
-    for start, end, label, _ in found:
-        parts.append(data[done:start].decode("utf-8", "surrogatepass"))
-        parts.append(render.redact(label))
-        done = end
-    parts.append(data[done:].decode("utf-8", "surrogatepass"))
-    return "".join(parts)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guardai.text import cache
+from guardai.text.runs import foreign
 
 if TYPE_CHECKING:
     from guardai.text.plain import PlainEngine
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["HyperEngine"]
 
 
-def _saw(anchor: int, start: int, to: int, _flags: int, hits: list[tuple[int, int, int]]) -> None:
-    hits.append((to, anchor, start))
+def _saw(anchor: int, _start: int, to: int, _flags: int, hits: list[tuple[int, int, int]]) -> None:
+    hits.append((to, anchor, -1))
 
 
 class HyperEngine:
@@ -40,6 +41,8 @@ class HyperEngine:
         self._scratch_type = hyperscan.Scratch
         self._database = _database(hyperscan, program, folder)
         self._threads = threading.local()
+        #: What words are is known of ASCII alone.
+        self._named = program.named if program.hints else 0
         self._run = self._database.scan
 
     def _scratch(self) -> Any:
@@ -54,6 +57,8 @@ class HyperEngine:
             scratch = self._threads.scratch
         except AttributeError:
             scratch = self._scratch()
+        if self._named and not data.isascii():
+            hits += [(to, self._named, -1) for to in foreign(data)]
         try:
             self._run(data, _saw, 0, hits, scratch)
         except self._error:
@@ -64,7 +69,9 @@ class HyperEngine:
 
 
 def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
-    sources = [f"{a.expression}/{a.ignore_case:d}" for a in program.anchors]
+    looks = [(a.expression, i, a.ignore_case) for i, a in enumerate(program.anchors)]
+    looks += [(expression, i, False) for expression, i in program.hints]
+    sources = [f"{expression}/{i}/{ignore_case:d}" for expression, i, ignore_case in looks]
     name = cache.fingerprint(hyperscan.__version__, sources)
     if folder is not None and (blob := cache.read(folder, name)):
         try:
@@ -75,17 +82,12 @@ def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
         else:
             return database
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    flags = [
-        hyperscan.HS_FLAG_DOTALL
-        | (hyperscan.HS_FLAG_CASELESS if a.ignore_case else 0)
-        | (hyperscan.HS_FLAG_SOM_LEFTMOST if a.starts else 0)
-        for a in program.anchors
-    ]
+    folded = hyperscan.HS_FLAG_CASELESS
     database.compile(
-        expressions=[a.expression.encode() for a in program.anchors],
-        ids=list(range(len(flags))),
-        elements=len(flags),
-        flags=flags,
+        expressions=[expression.encode() for expression, _, _ in looks],
+        ids=[i for _, i, _ in looks],
+        elements=len(looks),
+        flags=[hyperscan.HS_FLAG_DOTALL | (folded if ignore_case else 0) for _, _, ignore_case in looks],
     )
     if folder is not None:
         cache.write(folder, name, hyperscan.dumpb(database))

@@ -14,21 +14,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardai.text import kinds, numbers
+from guardai.text import kinds, numbers, phones
+from guardai.text.detector import MAX_DECISION, MAX_FORM
 from guardai.text.program import IP4, NUMBER, PEM, Program, Raw
+from guardai.text.runs import begins, digits
+from guardai.text.words import PLACES
 
 __all__ = ["Found", "judge"]
-
-_numbers_in = numbers.STARTS.finditer
 
 #: A strict number outranks all but what has a checksum of its own.
 _NUMBER_RANK: Final = 4
 _IP_RANK: Final = 3
 #: How far back from where a value begins a detector looks.
 _BACK: Final = 128
+#: How near to the end of the text a decision can still change: what a detector sees, and a word behind it.
+_DOUBT: Final = MAX_DECISION + PLACES
 _STRICT: Final = frozenset((3, 4, *range(12, 20)))
-#: What is judged in a gap: (where it begins, what it is, the byte where it was seen or its digits end).
-_IP4, _IP6, _DIGITS = 0, 1, 2
+#: What is judged in a gap: (where it begins, what it is, the byte where it was seen or its digits end). A run of digits
+#: may hold several numbers; one behind a plus that `phones.plain` knows is a phone, unless a finding touches it.
+_Later = tuple[int, int, int]
+_IP4, _IP6, _DIGITS, _RUN, _PLUS = 0, 1, 2, 3, 4  # addresses first
+#: A number has more bytes; and how far before its end a plus is looked for.
+_SHORTEST: Final = 5
+_JOINS: Final = b" .-/()"
+_REACH: Final = 18
 
 
 #: A finding in bytes: (start, end, label, score).
@@ -48,124 +57,178 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
         wall: where the last finding before `low` ends.
 
     Returns:
-        The findings, sorted, not overlapping; and from where on a key block is still open at the end of the text, or
-        the text's length.
+        The findings, sorted, not overlapping; and from where on more text may change what is found, because a key block
+        is open, or a value with spaces in it, or a word behind one may count: the text's length if there is no such place.
     """
     raws: list[Raw] = []
-    later: list[tuple[int, int, int]] = []
-    judges, runs, size = program.judges, program.runs, len(data)
+    later: list[_Later] = []
+    judges, runs_on, doubts, size = program.judges, program.runs, program.doubts, len(data)
     ends: dict[int, int] = {}
     tried: dict[int, int] = {}
-    still_open, seen = size, low
+    still_open, seen, opened = size, low, False
     # What stands before `low` may begin anywhere in the text: too near to its beginning, what seems to begin there may
     # have begun before, and be something else. No detector looks back further.
     floor = _BACK if low > _BACK else 0
-    last_to, last_anchor, unsorted = -1, -1, False
+    named, unsorted = program.named, False
+    machines, near_end, plain = False, size - _DOUBT, program.plain
     hits.sort()
     for to, anchor, begin in hits:
         decide = judges[anchor]
         if decide is not None:
-            if (to != last_to or anchor != last_anchor) and (raw := decide(data, to)) is not None:
-                if raw[0] < floor:
+            raw = decide(data, to)
+            if to > near_end and (doubt := doubts[anchor]) is not None and (at := doubt(data, to)) >= 0:
+                still_open = min(still_open, at)
+            if raw is None or raw[0] < floor:
+                continue
+            if (run := runs_on[anchor]) is not None:
+                # Within the run of an earlier value of its kind it ends where that ends: followed once, or the work
+                # were quadratic.
+                follow, owner = run
+                if raw[1] <= ends.get(owner, -1):
                     continue
-                if (run := runs[anchor]) is not None:
-                    # Within the run of an earlier value of its kind it ends where that ends: followed once, or the
-                    # work were quadratic.
-                    follow, owner = run
-                    if raw[1] <= ends.get(owner, -1):
-                        continue
-                    rest = follow(data, raw[1])
-                    raw = (raw[0], rest.end() if rest else raw[1], *raw[2:])
-                    ends[owner] = raw[1]
-                if raw[1] > low:
-                    raws.append(raw)
-            last_to, last_anchor = to, anchor
+                rest = follow(data, raw[1])
+                raw = (raw[0], rest.end() if rest else raw[1], *raw[2:])
+                ends[owner] = raw[1]
+            if raw[1] > low:
+                raws.append(raw)
         elif anchor == NUMBER:
-            if to > seen and not numbers.hopeless(data, begin, to):
-                for match in _numbers_in(data, max(begin, seen), to):
-                    first, end = match.span()
-                    later.append((first, _DIGITS, end))
-                    if end - first in _STRICT and (span := numbers.strict(data, first, end)):
-                        raws.append((span[0], span[1], _NUMBER_RANK, span[2], span[3]))
-                    seen = end
+            if to <= seen:
+                continue
+            at = data.rfind(b"+", max(seen, to - _REACH), to - 1) + 1 if plain and begin < 0 else 0
+            if at and (end := phones.plain(data, at)) > 0:
+                later.append((at, _PLUS, end))
+            else:
+                first = begins(data, seen, to) if begin < 0 else max(begin, seen)
+                if (
+                    raws
+                    and raws[-1][1] >= to - 2
+                    and raws[-1][0] >= first
+                    and not data[first : raws[-1][0]].strip(_JOINS)
+                ):
+                    seen = to  # an address of a machine, in most texts that have any
+                    continue
+                later.append((first, _RUN, to))
+                if numbers.strictly(data, first, to):
+                    raws += _strict(program, data, first, to)
+            seen = to
         elif anchor == PEM:
             block = kinds.pem(data, to - 11)
             if block and block[0] >= floor and block[1] > low:
-                raws.append((*block, 9, "secret.private_key", 1.0))
-            if still_open == size and kinds.pem_open(data, to - 11, block[1] if block else None):
-                still_open = to - 11
+                raws.append((*block, True, 9, "secret.private_key", 1.0))
+            if not opened and kinds.pem_open(data, to - 11, block[1] if block else None):
+                opened = True
+                still_open = min(still_open, to - 11)
+        elif anchor >= named:
+            # Digits with a word near them; as part of a longer run they may have been seen already.
+            first, last = digits(data, low, to)
+            later.append((first, _RUN, last))
+            unsorted = True
         else:
             found4 = anchor == IP4
             if bounds := (kinds.ip4 if found4 else kinds.ip6)(data, to - 1, 0, size):
                 if bounds[0] >= floor and bounds[1] > low:
-                    raws.append((*bounds, _IP_RANK, "pii.ip", 0.9))
+                    raws.append((*bounds, False, _IP_RANK, "pii.ip", 0.9))
             else:
                 # Once for each run of such characters: engines differ in how often they see one.
                 kind, at = (_IP4 if found4 else _IP6), to - 1
                 start = kinds.run_start(data, at)
                 if start > tried.get(kind, -1):
-                    unsorted = True
+                    machines = True
                     later.append((start, kind, at))
                 tried[kind] = at
     found = _joined(raws) if raws else []
     if found and found[0][0] < low:
         # Not to be: what begins before `low` was reported with it. If it was not, at least the rest is.
         found[0] = (low, *found[0][1:])
-    if later:
-        # Numbers come in the order of the text, and once.
-        found = _in_gaps(program, data, found, sorted(set(later)) if unsorted else later, low, wall)
+    if machines:
+        found = _in_gaps(program, data, found, _ordered(program, data, later), low, wall)
+    elif later:
+        if unsorted:
+            later.sort()
+        found = _in_gaps(program, data, found, later, low, wall)
     return found, still_open
 
 
+def _strict(program: Program, data: bytes, begin: int, to: int) -> list[Raw]:
+    """The numbers of a run that need no context."""
+    spans = (
+        numbers.strict(data, *match.span())
+        for match in program.starts.finditer(data, begin, to)
+        if match.end() - match.start() in _STRICT
+    )
+    return [(s[0], s[1], s[2] == "pii.card", _NUMBER_RANK, s[2], s[3]) for s in spans if s is not None]
+
+
 def _joined(raws: list[Raw]) -> list[Found]:
+    """Overlapping matches as one, under the label of the best: what is valid for sure, then the longest, then by rank."""
     raws.sort()
-    found = []
-    start, end, rank, label, score = raws[0]
-    best = (rank, end - start)
-    for raw in raws[1:]:
+    found: list[Found] = []
+    end, best = -1, (False, 0, 0)
+    for raw in raws:
         if raw[0] >= end:
+            start, end, _, _, label, score = raw
             found.append((start, end, label, score))
-            start, end, rank, label, score = raw
-            best = (rank, end - start)
+            best = (raw[2], end - start, raw[3])
             continue
-        worth = (raw[2], raw[1] - raw[0])
+        start, _, label, score = found[-1]
+        worth = (raw[2], raw[1] - raw[0], raw[3])
         if worth > best:
-            best, label, score = worth, raw[3], raw[4]
+            best, label, score = worth, raw[4], raw[5]
         end = max(end, raw[1])
-    found.append((start, end, label, score))
+        found[-1] = (start, end, label, score)
     return found
 
 
+def _ordered(program: Program, data: bytes, later: list[_Later]) -> list[_Later]:
+    """Runs as the places where a number can begin in them, in the order of the text with those of addresses, each once."""
+    places = {place for place in later if place[1] < _RUN}
+    for begin, kind, to in later:
+        if kind >= _RUN:
+            places.update((match.start(), _DIGITS, match.end()) for match in program.starts.finditer(data, begin, to))
+    return sorted(places)
+
+
 def _in_gaps(
-    program: Program, data: bytes, found: list[Found], later: list[tuple[int, int, int]], low: int, wall: int
+    program: Program, data: bytes, found: list[Found], later: list[_Later], low: int, wall: int
 ) -> list[Found]:
     result: list[Found] = []
-    upcoming = iter(found)
-    following = next(upcoming, None)
-    size = len(data)
-    for start, kind, at in later:
-        while following is not None and following[0] <= start:
-            result.append(following)
-            wall = max(wall, following[1])
-            following = next(upcoming, None)
-        limit = size if following is None else following[0]
-        if kind == _DIGITS:
-            span = numbers.contextual(data, start, at, wall, limit, program.words) if start >= wall else None
-            if span is None:
-                continue
-            made = span if span[0] >= low else (low, *span[1:])
-        else:
-            bounds = (
-                (kinds.ip4 if kind == _IP4 else kinds.ip6)(data, at, wall, limit)
-                if at >= wall and limit > wall
-                else None
-            )
-            if bounds is None or bounds[1] <= low:
-                continue
-            made = (max(bounds[0], low), bounds[1], "pii.ip", 0.8)
-        result.append(made)
-        wall = made[1]
-    if following is not None:
-        result.append(following)
-        result.extend(upcoming)
+    search, words, own, fits = program.starts.search, program.words, program.kinds, program.fits
+    size, count, upcoming = len(data), len(found), 0
+    for begin, kind, at in later:
+        start, end, sought = begin, at, kind >= _RUN
+        while True:
+            while upcoming < count and found[upcoming][0] <= start:
+                result.append(found[upcoming])
+                wall = max(wall, found[upcoming][1])
+                upcoming += 1
+            limit = size if upcoming == count else found[upcoming][0]
+            if sought:
+                if kind == _PLUS and start == begin and wall < begin - 1 and at + 3 <= limit:
+                    result.append((max(begin - 1, low), at, "pii.phone", 0.9))
+                    wall = at
+                    break
+                start = max(start, wall)
+                match = search(data, start, at) if at - start > _SHORTEST else None
+                if match is None:
+                    break
+                sought = match.start() == start
+                start, end = match.span()
+                if not sought:
+                    continue  # what lies before it comes first
+            made: Found | None = None
+            if kind <= _IP6:
+                if at >= wall and limit > wall:
+                    bounds = (kinds.ip4 if kind == _IP4 else kinds.ip6)(data, at, wall, limit)
+                    if bounds is not None and bounds[1] > low:
+                        made = (*bounds, "pii.ip", 0.8)
+            elif start >= wall:
+                some = own if fits(data, start, min(limit, start + MAX_FORM)) else None
+                made = numbers.contextual(data, start, end, wall, limit, words, some)
+            if made is not None:
+                result.append(made if made[0] >= low else (low, *made[1:]))
+                wall = made[1]
+            if kind < _RUN:
+                break
+            start, sought = max(wall, end), True
+    result.extend(found[upcoming:])
     return result

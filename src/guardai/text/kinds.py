@@ -7,9 +7,10 @@ depends only on a bounded stretch around the anchor, except for the body of a ke
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Final
 
-from guardai.text import validators
+from guardai.text import ppk, validators
 
 __all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start"]
 
@@ -18,84 +19,122 @@ Bounds = tuple[int, int]
 # Two-byte letters (Latin, Greek, Cyrillic) may stand in an address; three-byte scripts do not separate words, so
 # what stands before an address there is the sentence.
 _LOCAL: Final = re.compile(rb"(?:[A-Za-z0-9._%+'\-]|[\x80-\xbf][\xc3-\xd4]){1,64}")
+#: Top-level domains in scripts that do not separate words; those of other scripts are told by their letters.
+_TOP: Final = (
+    "中国|中國|公司|网络|網絡|香港|台湾|台灣|新加坡|澳門|澳门|我爱你|在线|中文网|भारत|ไทย|한국|닷컴|コム|みんな"
+)
 _DOMAIN: Final = re.compile(
     rb"(?:(?:[A-Za-z0-9]|[\xc3-\xf4][\x80-\xbf]+)(?:[A-Za-z0-9\-]|[\xc3-\xf4][\x80-\xbf]+){0,62}\.){1,8}"
-    rb"(xn--[A-Za-z0-9\-]{2,40}|[A-Za-z]{2,24})(?![A-Za-z0-9_(])"
+    rb"(xn--[A-Za-z0-9\-]{2,40}|[A-Za-z]{2,24}|(?:[\xcd-\xdf][\x80-\xbf]){2,15}|"
+    + _TOP.encode()
+    + rb")(?![A-Za-z0-9_(])"
 )
 #: What follows the @ of a picture's or a package's name, `icon@2x.png`, and is no top-level domain.
+#: In small letters, in capitals, and in both.
 _FILES: Final = frozenset(
-    b"png jpg jpeg gif svg webp ico bmp css scss less js jsx mjs cjs ts tsx json html htm xml yaml yml toml txt md log pdf csv map lock".split()
+    "".join(letters).encode()
+    for name in "png jpg jpeg gif svg webp ico bmp css scss less js jsx mjs cjs ts tsx json html htm xml yaml yml toml txt md log pdf csv map lock".split()  # noqa: SIM905 -- a table of words
+    for letters in product(*zip(name, name.upper(), strict=True))
 )
 _AUTHORITY: Final = re.compile(rb"://[^\s/?#\"'<>\x00]*\Z")
-_local, _domain = _LOCAL.match, _DOMAIN.match
+#: The same in ASCII alone, as most are: a third of the time.
+_ASCII_LOCAL: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._%+'-"
+_ASCII_DOMAIN: Final = re.compile(
+    rb"(?:[A-Za-z0-9][A-Za-z0-9\-]{0,62}+\.){1,8}([A-Za-z]{2,24}+)(?![0-9_(\-.\x80-\xff])"
+)
+_local, _domain, _ascii_domain = _LOCAL.match, _DOMAIN.match, _ASCII_DOMAIN.match
 
 
-def email(data: bytes, at: int) -> tuple[int, int, int, str, float] | None:
-    """The address around the @ at `at`: at most 64 bytes before it, 185 after."""
-    local = _local(data[at - 64 if at > 64 else 0 : at][::-1])
-    if local is None or data[at - 1] == 0x2E:
+def email(data: bytes, to: int) -> tuple[int, int, bool, int, str, float] | None:
+    """The address around the @ that stands two bytes before `to`: at most 64 bytes before it, 185 after."""
+    at = to - 2
+    near = data[at - 64 if at > 64 else 0 : at]
+    rest = len(near.rstrip(_ASCII_LOCAL))
+    if rest and near[rest - 1] >= 0x80:
+        local = _local(near[::-1])
+        if local is None:
+            return None
+        start = at - local.end()
+    else:
+        start = at - len(near) + rest
+    if start == at or data[at - 1] == 0x2E:
         return None
-    start = at - local.end()
     # What quotes or lists the address is no part of it, although the standard would allow the characters.
-    while data[start] in b".%+-'":
+    while data[start] in _EDGES:
         start += 1
     if start == at:
         return None
-    domain = _domain(data, at + 1, at + 186)
+    domain = _ascii_domain(data, at + 1, at + 186) or _domain(data, at + 1, at + 186)
     if domain is None:
         return None
-    end = domain.end()
-    if end - domain.start(1) < 5 and domain[1].lower() in _FILES:
+    last, end = domain.span(1)
+    if end - last < 5 and data[last:end] in _FILES:
         return None
-    if start and data[start - 1] in b":/@" and _AUTHORITY.search(data, max(0, start - 100), start):
+    if start and data[start - 1] in b":/@=!*~$&;,%+.-'" and _AUTHORITY.search(data, max(0, start - 100), start):
         return None  # the user of a URL; a password there is found as such
     if at - start == 3 and data[start:at] == b"git" and data[end : end + 1] in (b":", b"/"):
         return None  # git@host:path
-    return start, end, 4, "pii.email", 0.95
+    return start, end, False, 4, "pii.email", 0.95
 
 
-_DOTTED: Final = re.compile(rb"[0-9.]*")
-_QUAD: Final = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}")
+_EDGES: Final = frozenset(b".%+-'")
+
+_OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#: Four octets that are some machine's address: not the unspecified, loopback, broadcast or a net mask.
+_QUAD: Final = re.compile(
+    rb"(?!(?:0|127|255)\.)" + _OCTET + rb"(?:\." + _OCTET + rb"){3}(?![0-9A-Za-z_]|\.[0-9A-Za-z])"
+)
+_DOTTED: Final = b"0123456789."
 _RELEASE: Final = re.compile(
     rb"(?i)(?<![A-Za-z])(?:version|ver|v|release|rel|build|revision|rev|firmware|sdk|driver|bios|upgraded? to|updated? to|chapter|"
     rb"section|clause|oid|"
     rb"objectidentifier)[\"']?[ :=#(.\-]{0,4}[\"']?\Z"
 )
-
-
-def _length(of: re.Pattern[bytes], data: bytes) -> int:
-    run = of.match(data)
-    return run.end() if run else 0
+#: What may stand between such a word and the number, and how such a word ends: most words before an address do not.
+_BETWEEN: Final = b" :=#(.-\"'"
+_RELEASE_ENDS: Final = frozenset(b"nrveldksomNRVELDKSOM")
+#: `upgraded the driver from 1.2.3.4 to 1.2.4.0`: either of the two.
+_ROUTES: Final = (b" from", b" to")
+_UPGRADE: Final = re.compile(
+    rb"(?i)(?<![A-Za-z])(?:version|release|firmware|driver|bios|sdk|build|up(?:grad|dat)(?:ed?|ing)|downgrad(?:ed?|ing)|bump(?:ed|s)?)"
+    rb"(?: [A-Za-z0-9\-]{1,16}){0,2}?(?: from v?[0-9.]{5,15})? (?:from|to) v?\Z"
+)
 
 
 def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
     """Whether what stands between `wall` and `start`, or `end` and `limit`, says that four octets are a version."""
-    if data[end : end + 1] == b"-" and end + 1 < limit and data[end + 1 : end + 2].isalpha():
+    if end + 1 < limit and data[end] == 0x2D and data[end + 1 : end + 2].isalpha():
         return True
-    return _RELEASE.search(data[max(wall, start - 16) : start]) is not None
+    before = data[max(wall, start - 16) : start]
+    word = before.rstrip(_BETWEEN)
+    if not word or word[-1] not in _RELEASE_ENDS:
+        return False
+    if word.endswith(_ROUTES):
+        return _UPGRADE.search(data[max(wall, start - 48) : start]) is not None
+    return _RELEASE.search(before) is not None
 
 
 def ip4(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
     """The four octets that include the digit at `at`, seen between `wall` and `limit`."""
     at = min(at, limit - 1)
-    start = at - _length(_DOTTED, data[max(wall, at - 16) : at][::-1])
+    near = data[max(wall, at - 16) : at]
+    start = at - len(near) + len(near.rstrip(_DOTTED))
     quad = _QUAD.match(data, start, limit)
     if quad is None or at - start >= 16:
         return None
-    end = quad.end()
     if start > wall:
-        before, earlier = data[start - 1 : start], data[max(wall, start - 2) : start - 1]
-        if before.isalnum() or before in b"_+~^$" or (before == b"-" and not earlier.isdigit()):
+        before = data[start - 1]
+        if before in _NOT_BEFORE:
             return None
-        if before == b"=" and earlier in (b"=", b"<", b">", b"~", b"!", b"^"):
+        earlier = data[start - 2] if start - 1 > wall else 0x20
+        if (before == 0x2D and earlier not in _FIGURES) or (before == 0x3D and earlier in b"=<>~!^"):
             return None
-    after, later = data[end : min(limit, end + 1)], data[end + 1 : min(limit, end + 2)]
-    if after.isalnum() or after == b"_" or (after == b"." and later.isalnum()):
-        return None
-    if not validators.ip4(quad[0]) or _released(data, start, end, wall, limit):
-        return None
-    return start, end
+    end = quad.end()
+    return None if _released(data, start, end, wall, limit) else (start, end)
 
+
+_NOT_BEFORE: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_+~^$")
+_FIGURES: Final = frozenset(b"0123456789")
 
 _V6: Final = re.compile(rb"[0-9A-Fa-f:.]*")
 
@@ -126,13 +165,18 @@ def ip6(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
     return (start, start + len(value)) if validators.ip6(value) else None
 
 
+def _length(of: re.Pattern[bytes], data: bytes) -> int:
+    run = of.match(data)
+    return run.end() if run else 0
+
+
 def run_start(data: bytes, at: int) -> int:
     """Where the run of hexadecimal digits, dots and colons around `at` begins, at most 46 before."""
     return at - _length(_V6, data[max(0, at - 46) : at][::-1])
 
 
-_IBAN: Final = re.compile(rb"[A-Za-z]{2}[0-9]{2}(?:(?:[ \-]|\xc2\xa0)?[A-Za-z0-9]){11,30}")
-_IBAN_NOISE: Final = b" -\xc2\xa0"
+_IBAN: Final = re.compile(rb"[A-Za-z]{2}[0-9]{2}(?:(?:[ \-.]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]){0,2}[A-Za-z0-9]){11,30}")
+_IBAN_NOISE: Final = bytes(c for c in range(256) if not bytes((c,)).isalnum())
 
 
 def iban_at(data: bytes, start: int) -> Bounds | None:
@@ -140,7 +184,7 @@ def iban_at(data: bytes, start: int) -> Bounds | None:
     length = validators.IBAN_LENGTHS.get(data[start : start + 2].upper())
     if length is None or data[start - 1 : start].isalnum():
         return None
-    shape = _IBAN.match(data, start, start + 68)
+    shape = _IBAN.match(data, start, start + 90)
     if shape is None:
         return None
     plain, end = 0, start
@@ -159,7 +203,13 @@ _PEM: Final = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
     rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120})*"
     rb"(?:" + _LINE + rb"[A-Za-z0-9+/=]{16,}+)*"
-    rb"(?:" + _LINE + rb"=?[A-Za-z0-9+/=]{1,15}(?=" + _LINE + rb"(?:-----END|\Z)))*"
+    rb"(?:"
+    + _LINE
+    + rb"=?[A-Za-z0-9+/=]{1,15}(?="
+    + _LINE
+    + rb"(?:=[A-Za-z0-9+/]{4}"
+    + _LINE
+    + rb")?(?:-----END|\Z)))*"
     rb"(?:" + _LINE + rb"-----END [A-Z0-9 ]{3,48}-----)?"
 )
 # More than the block may become, never less; a second BEGIN line ends it.
@@ -168,17 +218,23 @@ _PEM_PARTIAL: Final = re.compile(
     rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120})*"
     rb"(?:[\s>|\\A-Za-z0-9+/=:,]|(?<!-)-(?!-))*+(?:-{1,5}[A-Z0-9 ]{0,56}-{0,5})?\Z"
 )
+#: P, with which PuTTY's keys begin.
+_PUTTY: Final = 0x50
 _PEM_WHOLE: Final = re.compile(rb"-----END [A-Z0-9 ]{3,48}-----\Z")
 
 
 def pem(data: bytes, at: int) -> Bounds | None:
-    """The private-key block whose BEGIN line is at `at`, with its END line if there is one."""
+    """The private-key block whose BEGIN line is at `at`, with its END line if there is one; or a key of PuTTY's."""
+    if data[at] == _PUTTY:
+        return ppk.block(data, at)
     block = _PEM.match(data, at)
     return (at, block.end()) if block else None
 
 
 def pem_open(data: bytes, at: int, end: int | None) -> bool:
     """Whether more text could make the block at `at` begin or go on; `end` is what `pem` found."""
+    if data[at] == _PUTTY:
+        return ppk.unfinished(data, at, end)
     if end is not None and end < len(data) and _PEM_WHOLE.search(data, max(at, end - 64), end):
         return False
     return _PEM_PARTIAL.match(data, at) is not None

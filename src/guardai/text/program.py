@@ -1,24 +1,27 @@
 """All packs, compiled: what the engines look for, and what is judged where they saw it.
 
 An engine answers with *hits* `(to, id, start)`: anchor `id` was seen and ends before byte `to`. Most anchors have a fixed
-width, so that is enough to know where they begin.
+width, so that is enough to know where they begin. Numbers have none: `start` is from where on there may be some, or -1
+for the run of digits that ends there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
-from guardai.text import kinds, numbers
-from guardai.text.detector import MAX_DECISION, Detector, Pack, PackError
-from guardai.text.validators import IBAN_LENGTHS, VALIDATORS
+from guardai.text import forms, kinds, runs
+from guardai.text.detector import MAX_DECISION, Detector, Pack, called, width
+from guardai.text.validators import CARDS_ALONE, IBAN_LENGTHS
+from guardai.text.words import Words, placed
 
 __all__ = ["IP4", "IP6", "NUMBER", "PEM", "Anchor", "Program", "Raw"]
 
 
-#: A match before overlaps are resolved: (start, end, rank, label, score), in bytes.
-Raw = tuple[int, int, int, str, float]
+#: A match before overlaps are resolved: (start, end, whether it is valid for sure, rank, label, score), in bytes.
+Raw = tuple[int, int, bool, int, str, float]
 
 
 class Anchor(NamedTuple):
@@ -27,9 +30,8 @@ class Anchor(NamedTuple):
     Attributes:
         expression: for hyperscan, over bytes; matches have the width `width`, or any where it is 0.
         literal: what the pure-Python engine looks for, and `then` what must follow; or
-        plain: an expression whose matches it reports, ending at their group 1 if there is one.
+        plain: an expression whose matches it reports, ending at their only group if there is one.
         ignore_case: of all of them.
-        starts: whether the hit tells where it begins; the others say 0.
     """
 
     expression: str
@@ -38,11 +40,12 @@ class Anchor(NamedTuple):
     then: re.Pattern[bytes] | None = None
     plain: re.Pattern[bytes] | None = None
     ignore_case: bool = False
-    starts: bool = False
 
 
 Run = Callable[[bytes, int], re.Match[bytes] | None]
 Judge = Callable[[bytes, int], Raw | None]
+#: Where a match may begin that only more text decides about, or -1.
+Doubt = Callable[[bytes, int], int]
 
 #: Ids of the anchors that are not judged one by one.
 NUMBER: Final = 0
@@ -54,20 +57,6 @@ IP6: Final = (3, 4, 5)
 _GROUP: Final = b"|".join(
     rb"(?<=[0-9A-Fa-f]{%d}::)(?<![0-9A-Za-z_][0-9A-Fa-f]{%d}::)" % (count, count) for count in range(1, 5)
 )
-_TOKEN: Final = re.compile(r"(?:\[(?:\\.|[^\]\\])+\]|\\.|[^\\\[\](){}|*+?.^$])(?:\{([0-9]+)\})?")
-
-
-def _width(then: str, label: str) -> int:
-    """How many bytes an expression of fixed width matches."""
-    width, at = 0, 0
-    while at < len(then):
-        token = _TOKEN.match(then, at)
-        if token is None:
-            raise PackError(
-                f"{label}: `then` is a sequence of characters and classes, each with an exact count: {then}"
-            )
-        width, at = width + int(token[1] or 1), token.end()
-    return width
 
 
 def _bytes(source: str) -> bytes:
@@ -80,107 +69,214 @@ class Program:
 
     def __init__(self, packs: Iterable[Pack]) -> None:
         packs = tuple(packs)
-        self.words = numbers.Words((pack.words for pack in packs), (pack.places for pack in packs))
+        self.kinds = forms.Kinds(number for pack in packs for number in pack.numbers)
+        #: Whether one of them may be at a place.
+        self.fits = forms.gate(number for pack in packs for number in pack.numbers)
+        announced = [{number.label: number.words} for pack in packs for number in pack.numbers]
+        self.words = Words(
+            [*(pack.words for pack in packs), *announced],
+            [*(pack.places for pack in packs), *announced],
+            ((detector.label, detector.words) for pack in packs for detector in pack.detectors if detector.words),
+        )
+        #: Where numbers begin. Letters of a number, before or behind its
+        #: digits, are looked for only if some kind has them.
+        headed = any(forms.lettered(number.head) for pack in packs for number in pack.numbers)
+        self.starts = runs.starts(headed=headed)
         self.anchors: list[Anchor] = []
         self.judges: list[Judge | None] = []
         #: By anchor: how a value goes on after it was decided, and which detector it is of.
         self.runs: list[tuple[Run, int] | None] = []
-        self._own()
+        #: By anchor: what says that a decision is not final, if the text ends within `MAX_DECISION` bytes.
+        self.doubts: list[Doubt | None] = []
+        #: Whether `phones.plain` knows a phone: no kind of a pack begins with a plus, or with letters before it.
+        self.plain = not headed and not any(
+            kind.head is not None and (begins := kind.head(b"+", 0, 1)) is not None and begins.start() == 0
+            for kind in self.kinds
+        )
+        #: Whether letters may belong to a number that begin before its first digit (see `stream.py`).
+        self.headed = headed
+        bare, decimals = forms.unannounced(number for pack in packs for number in pack.numbers)
+        lettered = headed or any(kind.lettered for kind in self.kinds)
+        free = runs.Free(CARDS_ALONE, decimals, bare)
+        look = runs.look(*self.words.announcing(), lettered=lettered, free=free)
+        self._own(look)
         for pack in packs:
             for detector in pack.detectors:
-                self._literal(detector)
+                self._detector(detector)
+        #: Ids of runs of digits that a word makes a number, and expressions for them: (expression, id). They spare an engine
+        #: the runs that are none, and mean nothing to one that reports all runs.
+        self.named, self.followed = len(self.anchors), len(self.anchors) + 1
+        self.judges += [None, None]
+        self.hints = [(e, self.named) for e in look.named] + [(e, self.followed) for e in look.followed]
 
-    def _add(self, anchor: Anchor, judge: Judge | None, run: tuple[Run, int] | None = None) -> None:
+    def _add(
+        self, anchor: Anchor, judge: Judge | None, run: tuple[Run, int] | None = None, doubt: Doubt | None = None
+    ) -> None:
         self.anchors.append(anchor)
         self.judges.append(judge)
         self.runs.append(run)
+        self.doubts.append(doubt)
 
-    def _own(self) -> None:
+    def _own(self, look: runs.Look) -> None:
         """The kinds that code finds."""
-        self._add(Anchor(numbers.TRIGGER, 0, plain=numbers.STARTS, starts=True), None)
-        self._add(Anchor("-----BEGIN ", 11, literal=b"-----BEGIN "), None)
-
-        def email(data: bytes, to: int) -> Raw | None:
-            return kinds.email(data, to - 2)
+        self._add(Anchor(look.run, 0, plain=self.starts), None)
+        blocks = "-----BEGIN |PuTTY-User-"  # of one width
+        self._add(Anchor(f"(?:{blocks})", 11, plain=re.compile(blocks.encode())), None)
 
         def iban(data: bytes, to: int) -> Raw | None:
             found = kinds.iban_at(data, to - 5)
-            return (*found, 6, "pii.iban", 1.0) if found else None
+            return (*found, True, 6, "pii.iban", 1.0) if found else None
 
         quad = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
         self._add(Anchor(quad, 0, plain=re.compile(quad.encode())), None)
         full = r"(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]|(?:[0-9A-Fa-f]{1,4}:){6}[0-9]{1,3}\."
-        self._add(Anchor(full, 0, plain=re.compile(full.encode())), None)
+        # From the first colon on: `re` skips to it.
+        inner = rb":(?<=[0-9A-Fa-f]:)(?:(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]|(?:[0-9A-Fa-f]{1,4}:){5}[0-9]{1,3}\.)"
+        self._add(Anchor(full, 0, plain=re.compile(inner)), None)
         short = r"(?:^|[^0-9A-Za-z_])(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?::[0-9A-Fa-f]"
         self._add(Anchor(short, 0, plain=re.compile(rb"::(?:(?<![0-9A-Za-z_]::)|" + _GROUP + rb")[0-9A-Fa-f]")), None)
         end = r"(?:^|[^0-9A-Za-z_])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6}::"
         self._add(Anchor(end, 0, plain=re.compile(rb"::(?:" + _GROUP + rb")(?![0-9A-Fa-f])")), None)
         assert len(self.anchors) == IP6[-1] + 1
-        self._add(Anchor("@[A-Za-z0-9\\xc3-\\xf4]", 2, plain=re.compile(rb"@[A-Za-z0-9\xc3-\xf4]")), email)
+        self._add(Anchor("@[A-Za-z0-9\\xc3-\\xf4]", 2, plain=re.compile(rb"@[A-Za-z0-9\xc3-\xf4]")), kinds.email)
         countries = "|".join(sorted(code.decode() for code in IBAN_LENGTHS))
         self._add(
             Anchor(
-                rf"(?:^|[^0-9A-Za-z])(?:{countries})[0-9]{{2}}[ \-A-Za-z0-9\xc2]",
+                rf"(?:^|[^0-9A-Za-z])(?:{countries})[0-9]{{2}}[ \-.A-Za-z0-9\xc2\xe2]",
                 5,
-                plain=re.compile(rb"[A-Za-z]{2}[0-9]{2}[ \-A-Za-z0-9\xc2]"),
+                plain=re.compile(
+                    rb"[0-9](?<=[A-Za-z]{2}[0-9])(?<![0-9A-Za-z][A-Za-z]{2}[0-9])[0-9][ \-.A-Za-z0-9\xc2\xe2]"
+                ),
                 ignore_case=True,
             ),
             iban,
         )
 
-    def _literal(self, detector: Detector) -> None:
-        judge = _judge(detector)
+    def _detector(self, detector: Detector) -> None:
+        shape, judge = _judge(detector, self.words)
         run = (re.compile(_bytes(f"[{detector.run}]*")).match, len(self.anchors)) if detector.run else None
-        flags = re.IGNORECASE if detector.ignore_case else 0
-        extra = _width(detector.then, detector.label)
-        then = re.compile(_bytes(detector.then), flags) if detector.then else None
-        for literal in detector.literals:
-            width = len(literal) + extra
-            self._add(
-                Anchor(
-                    re.escape(literal).replace("\\ ", " ") + detector.then,
-                    width,
-                    literal=literal.lower().encode() if detector.ignore_case else literal.encode(),
-                    then=then,
-                    ignore_case=detector.ignore_case,
-                ),
-                lambda data, to, width=width: judge(data, to - width),  # type: ignore[misc]
-                run,
-            )
+        back = _HEAD if detector.head else 0
+        for anchor in (*_literals(detector), *_expressions(detector)):
+            size = anchor.width
+
+            def decide(data: bytes, to: int, size: int = size) -> Raw | None:
+                return judge(data, to - size)
+
+            def doubt(data: bytes, to: int, size: int = size) -> int:
+                if not detector.spaced and shape(data, to - size) is None:
+                    return -1
+                return max(0, to - size - back)
+
+            self._add(anchor, decide, run, doubt if detector.spaced or detector.words else None)
 
 
-def _judge(detector: Detector) -> Callable[[bytes, int], Raw | None]:
-    """What decides whether `detector` matches where its literal begins."""
-    flags = re.IGNORECASE if detector.ignore_case else 0
-    match = re.compile(_bytes(detector.pattern), flags).match
+#: How far before its anchor a match may begin.
+_HEAD: Final = 80
+
+
+def _literals(detector: Detector) -> Iterator[Anchor]:
+    then = re.compile(_bytes(detector.then), _flags(detector)) if detector.then else None
+    extra = width(detector.then, detector.label)
+    for literal in detector.literals:
+        raw = literal.encode()
+        yield Anchor(
+            re.escape(literal).replace("\\ ", " ") + detector.then,
+            len(raw) + extra,
+            literal=raw.lower() if detector.ignore_case else raw,
+            then=then,
+            ignore_case=detector.ignore_case,
+        )
+
+
+def _expressions(detector: Detector) -> Iterator[Anchor]:
+    """Anchors that are expressions. They begin where a match does, so that what may not stand before it need not be there."""
+    before = detector.before if not detector.head else ""
+    for anchor in detector.anchors:
+        first, rest = _first(anchor)
+        behind = f"(?<![{before}]{first})" if before else ""
+        yield Anchor(
+            (f"(?:^|[^{before}])" if before else "") + anchor,
+            width(anchor, detector.label),
+            # It looks ahead, because two of them may overlap.
+            plain=re.compile(_bytes(f"{first}{behind}(?=({rest}))"), _flags(detector)),
+            ignore_case=detector.ignore_case,
+        )
+
+
+def _first(anchor: str) -> tuple[str, str]:
+    """An expression of fixed width as its first byte and the rest."""
+    token = re.match(r"(\[(?:\\.|[^\]\\])+\]|\\.|.)(?:\{([0-9]+)\})?", anchor)
+    assert token is not None
+    one, count, rest = token[1], int(token[2] or 1), anchor[token.end() :]
+    return one, (f"{one}{{{count - 1}}}" if count > 1 else "") + rest
+
+
+@cache
+def _members(characters: str) -> frozenset[int]:
+    """The bytes that the inside of a character class stands for."""
+    return frozenset(b"".join(re.findall(_bytes(f"[{characters}]"), _ALL))) if characters else frozenset()
+
+
+_ALL: Final = bytes(range(256))
+
+
+def _flags(detector: Detector) -> int:
+    return re.IGNORECASE if detector.ignore_case else 0
+
+
+_SPACE: Final = re.compile(rb"\s")
+#: (start, end, whether it is valid for sure) of a match, whatever it needs besides.
+_Shape = tuple[int, int, bool]
+
+
+def _judge(
+    detector: Detector, words: Words
+) -> tuple[Callable[[bytes, int], _Shape | None], Callable[[bytes, int], Raw | None]]:
+    """What finds the match of `detector` where its anchor begins, and what decides whether it counts."""
+    # Compiled when it is first seen: a process sees few of several hundred, and all of them take it 0.1 s.
+    match: Callable[[bytes, int, int], re.Match[bytes] | None] | None = None
     head = re.compile(rb"(?:" + _bytes(detector.head) + rb")\Z").search if detector.head else None
-    before = frozenset(
-        c for c in range(256) if detector.before and re.match(_bytes(f"[{detector.before}]"), bytes((c,)))
-    )
-    validator = (
-        VALIDATORS[detector.validator]
-        if isinstance(detector.validator, str) and detector.validator
-        else detector.validator
-    )
-    label, score, rank = detector.label, detector.score, detector.rank
+    before = _members(detector.before)
+    validator = called(detector.validator)
+    label, score, rank, needs = detector.label, detector.score, detector.rank, detector.needs
+    spaced, worded = detector.spaced, bool(detector.words)
 
-    def judge(data: bytes, at: int) -> Raw | None:
+    def shape(data: bytes, at: int) -> _Shape | None:
+        nonlocal match
         start = at
         if head is not None:
-            stretch = head(data, max(0, at - 40), at)
+            stretch = head(data, max(0, at - _HEAD), at)
             if stretch is None:
                 return None
             start = stretch.start()
         if start and data[start - 1] in before:
             return None
+        if match is None:
+            match = re.compile(_bytes(detector.pattern), _flags(detector)).match
         found = match(data, start, start + MAX_DECISION)
         if found is None:
             return None
-        start, end = found.span(found.lastindex or 0)
-        if callable(validator) and not validator(data[start:end]):
+        begin, (start, end) = start, found.span(found.lastindex or 0)
+        if start > begin and placed(data, begin, start):
+            return None  # the name of a mask announces nothing, and nothing is announced across one
+        valid = None
+        if validator is not None and (valid := validator(data[start:end])) is False:
             return None
-        if len(data[start:end].split(None, 1)) != 1:
+        if not spaced and (start == end or _SPACE.search(data, start, end)):
             return None  # a value is one word: a stream lets go of words that have ended
-        return (start, end, rank, label, score)
+        return start, end, valid is True
 
-    return judge
+    def judge(data: bytes, at: int) -> Raw | None:
+        found = shape(data, at)
+        if found is None:
+            return None
+        start, end, valid = found
+        if (
+            (needs == "word" or (needs == "valid" and not valid))
+            and not (worded and label in words.before(data, 0, start, label))
+            and not (worded and label in words.after(data, end, label))
+        ):
+            return None
+        return start, end, valid, rank, label, score
+
+    return shape, judge

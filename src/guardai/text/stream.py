@@ -8,13 +8,19 @@ SECURITY INVARIANT: what leaves is a beginning of `mask(whole text)`, wherever t
 - whatever may become a number is held back until `REACH` bytes after it are known, twice: once to know it, once more
   because a number is judged in the gap before the finding that follows it;
 - an address that touches what is held back is held back with it;
-- a key block is held back from its BEGIN line to its end.
+- a key block is held back from its BEGIN line to its end; a value that may hold whitespace, or that a word behind it may
+  decide, is held back from its anchor until all that it depends on is known. What stands before is then held as before
+  an unfinished word;
+- letters that may belong to the number behind them are held back with it;
+- where names are looked for, all is held back to the end of a piece of text, a line say, because a name may be known by
+  what stands behind it. What leaves ends where a piece ends, so that the next begins where it does in the whole.
 
 It fails closed: after an error nothing more leaves.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -22,7 +28,8 @@ from guardai.text import render
 from guardai.text.detector import MAX_DECISION
 from guardai.text.engines import Scanner, scanner
 from guardai.text.judge import Found
-from guardai.text.numbers import LOOK, MARGIN, POSSIBLE, REACH
+from guardai.text.numbers import MARGIN, POSSIBLE, REACH
+from guardai.text.words import LOOK
 
 __all__ = ["WORD", "StreamMasker"]
 
@@ -49,13 +56,16 @@ class _Resolver(Protocol):
 class StreamMasker:
     """Masks a stream of text: `feed` returns what can leave, `finish` the rest.
 
-    Without arguments it is stateless and replaces as `mask` does. One stream, one object; not for several threads.
+    It is stateless and replaces as `mask` does. One stream, one object; not for several threads.
+
+    Args:
+        style: another mask than `redact` (see `render.replacer`).
     """
 
     __slots__ = ("_data", "_done", "_low", "_next", "_replace", "_resolver", "_scanner", "_wall")
 
-    def __init__(self) -> None:
-        self._replace: Callable[[str, str], str | None] | None = None
+    def __init__(self, style: str | None = None) -> None:
+        self._replace: Callable[[str, str], str | None] | None = None if style is None else render.replacer(style)
         self._resolver: _Resolver | None = None
         self._scanner: Scanner | None = None
         self._data = b""
@@ -111,7 +121,10 @@ class StreamMasker:
             if self._resolver is not None:
                 self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
             data, low = self._data, self._low
-            found, _ = (self._scanner or scanner()).find_from(data, low, self._wall)
+            current = self._scanner or scanner()
+            found, _ = current.find_from(data, low, self._wall)
+            if current.names is not None:
+                found = current.names.add(data, found, low)
             rest = self._emit(data, low, len(data), found)
         except BaseException:
             self._fail()
@@ -127,14 +140,21 @@ class StreamMasker:
         size, low = len(data), self._low
         if size < self._next:
             return ""
-        hold = _settled(data, size, low)
-        if hold <= low:
-            return ""
         current = self._scanner
         if current is None:
             current = self._scanner = scanner()
+        names = current.names
+        if names is not None and names.boundary(data, low, size, ()) == low:
+            return ""
+        run = _finished(data, size, headed=current.program.headed)
+        hold = _settled(data, size, low, run)
+        if hold <= low:
+            return ""
         found, still_open = current.find_from(data, low, self._wall)
-        hold = min(hold, still_open)
+        if still_open < run:
+            hold = _settled(data, size, low, still_open)
+        if names is not None:
+            hold = names.boundary(data, low, hold, found)
         certain = 0
         for finding in found:
             if finding[1] > hold:
@@ -146,9 +166,10 @@ class StreamMasker:
             if held > _PATIENT:
                 self._next = size + held // 4
             return ""
-        out = self._emit(data, low, hold, found[:certain])
-        if found and certain:
-            self._wall = found[certain - 1][1]
+        sure = found[:certain]
+        out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
+        if sure:
+            self._wall = sure[-1][1]
         cut = hold - _KEEP
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
@@ -178,8 +199,8 @@ class StreamMasker:
         return "".join(parts)
 
 
-def _settled(data: bytes, size: int, low: int) -> int:
-    """Up to where no continuation of `data` can change what `mask` makes of it, findings that go on aside."""
+def _finished(data: bytes, size: int, *, headed: bool) -> int:
+    """Where the last word begins that may still go on, of which at most `WORD` bytes count."""
     tail = data[size - WORD :] if size > WORD else data
     run = size
     if not tail[-1:].isspace():
@@ -187,6 +208,24 @@ def _settled(data: bytes, size: int, low: int) -> int:
         if run == size - WORD:
             while run > 0 and data[run] & 0xC0 == 0x80:
                 run -= 1
+    elif headed and (head := _HEAD.search(tail[-MARGIN - 1 :])):
+        run -= len(head[0])
+    return run
+
+
+#: What may stand before a number's first digit and belong to it, with a space at its end: `AB `.
+_HEAD: Final = re.compile(rb"(?<![A-Za-z0-9_])[A-Za-z](?:[A-Za-z .\-/]?[ .\-/])\Z")
+
+
+def _settled(data: bytes, size: int, low: int, run: int) -> int:
+    """Up to where no continuation of `data` can change what `mask` makes of it, findings that go on aside.
+
+    Args:
+        data: what is known of the text.
+        size: its length.
+        low: what stands before has left.
+        run: from where on a value without digits, or with them, may begin that is not known yet.
+    """
     first = min(run, size - REACH) - REACH
     number = _possible(data, max(first, low, 0))
     hold = run if number is None else min(run, number.start() - MARGIN)

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["IBAN_LENGTHS", "Validator", "card_brand", "iban", "ip4", "ip6", "luhn", "ssn"]
+__all__ = [
+    "CARDS_ALONE",
+    "IBAN_LENGTHS",
+    "VALIDATORS",
+    "Validator",
+    "begins_card",
+    "card_brand",
+    "iban",
+    "ip4",
+    "ip6",
+    "luhn",
+    "ssn",
+]
 
-Validator = Callable[[bytes], bool]
+#: True: valid, because a check digit or an exact rule holds. False: invalid. None: it has the shape, no more is known.
+Validator = Callable[[bytes], bool | None]
 
 #: Digits whose Luhn weight is two, already folded: 7 → 14 → 5.
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
@@ -47,10 +61,28 @@ _IIN: Final[tuple[tuple[int, int, frozenset[int], frozenset[int]], ...]] = tuple
         (2200, 2204, (16, 17, 18, 19), (16,)),  # Mir
         (353, 356, (16,), (16,)),  # RuPay
         (9792, 9792, (16,), (16,)),  # Troy
+        (8600, 8600, (16,), (16,)),  # Uzcard
+        (9860, 9860, (16,), (16,)),  # Humo
+        (9112, 9112, (16,), (16,)),  # Belkart
+        (9704, 9704, (16, 19), (16, 19)),  # Napas
+        (94, 94, (16,), ()),  # BC Card
+        (1946, 1946, (16,), ()),  # GPN
         (1, 1, (15,), ()),  # UATP
         (50, 50, tuple(range(12, 20)), (16,)),  # Maestro, Verve, Elo, RuPay
         (56, 69, tuple(range(12, 20)), (16,)),
     )
+)
+
+
+#: How many digits a card has that needs no word near it → with which they may begin, as the inside of a character class.
+CARDS_ALONE: Final = MappingProxyType(
+    {
+        size: "".join(
+            sorted({str(n)[0] for low, high, _, alone in _IIN if size in alone for n in range(low, high + 1)})
+        )
+        for size in range(12, 20)
+        if any(size in alone for _, _, _, alone in _IIN)
+    }
 )
 
 
@@ -61,9 +93,19 @@ def card_brand(digits: bytes) -> bool | None:
         True: one has, and the number needs no further evidence besides its check digit. None: one has, but other
         numbers look the same: a word about cards must stand near. False: none has.
     """
-    length = len(digits)
+    return _brand(int(digits[:4]), len(digits))
+
+
+@lru_cache(maxsize=16384)
+def begins_card(head: bytes) -> bool:
+    """Whether a card of some issuer begins with these four digits."""
+    value = int(head)
+    return any(low <= value // 10 ** (4 - len(str(high))) <= high for low, high, _, _ in _IIN)
+
+
+@lru_cache(maxsize=8192)
+def _brand(head: int, length: int) -> bool | None:
     found: bool | None = False
-    head = int(digits[:4])
     for low, high, lengths, alone in _IIN:
         width = 1 if high < 10 else 2 if high < 100 else 3 if high < 1000 else 4
         if low <= head // 10 ** (4 - width) <= high and length in lengths:
@@ -137,3 +179,7 @@ def ip6(value: bytes) -> bool:
         return 1 <= width <= 7 and long and any(c in b"0123456789" for c in value)
     # Eight pairs are a hardware address or the beginning of a fingerprint.
     return width == 8 and not all(len(group) == 2 for group in plain)
+
+
+#: What a pack may name of these.
+VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType({"iban": iban, "luhn": luhn})

@@ -1,0 +1,198 @@
+"""Telephone numbers: international, in the local forms of many countries, with an extension.
+
+An international number, and a local one of a form that nothing else has, need no word near them; other digits do.
+Digits are those of ASCII: full-width, Arabic-Indic and Devanagari digits are letters here, as they are in the check of a
+card or an account number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from guardai.text.words import Words
+
+__all__ = ["SEPARATOR", "phone", "plain"]
+
+#: A space, dash, dot, slash or bracket, or one of the spaces and dashes of Unicode that typesetters use.
+SEPARATOR: Final = rb"(?:[ .\-/()]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
+
+Span = tuple[int, int, str, float]
+
+#: How far a number may reach with its groups, and an extension behind it.
+_GROUPS: Final = 56
+_TAIL_REACH: Final = 20
+
+_D: Final = rb"(?:[ .\-/]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
+_JOIN: Final = rb"(?:[ \-/()]|\.(?=[0-9])|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]){0,3}"
+_END: Final = rb"(?![0-9A-Za-z_])(?![.,:/%][0-9])"
+#: Behind a plus: a country's code, then groups.
+_ABROAD: Final = re.compile(rb"[1-9][0-9]{0,3}(?:" + _JOIN + rb"[0-9]+){0,8}")
+#: Behind 00 the country's code must be one, and stand apart: 0049 30 12345678.
+_LONG: Final = re.compile(
+    rb"00(?:2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|7|8[1246]|9[0-58]|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[58]|9[679])[0-9])"
+    rb"(?:" + _D + rb"(?:\(0\)" + _D + rb"?)?[0-9]{1,8}){2,7}"
+)
+#: Forms that are phone numbers wherever they stand.
+_SHAPES: Final = re.compile(
+    # North America; 001 and 1 are the ways to dial into it. Area codes do not begin with 0 or 1.
+    rb"(?:(?:001|1)" + _D + rb"\(?[0-9]{3}\)?" + _D + rb"?[0-9]{3}" + _D + rb"[0-9]{4}"
+    rb"|[2-9][0-9]{2}\) ?[0-9]{3}[ .\-][0-9]{4}|[2-9][0-9]{2}([.\-])[0-9]{3}\1[0-9]{4}"
+    # A trunk zero, then groups: 01 23 45 67 89, 020 7946 0958, (021) 0025-967, 06-65334860, 07700 900123, 090-1234-5678.
+    rb"|0[1-9]" + _D + rb"(?:[0-9]{2}" + _D + rb"){3}[0-9]{2}(?!" + _D + rb"[0-9]{2}(?![0-9]))"
+    rb"|0[0-9]{1,4}\)" + _D + rb"{0,2}[0-9]{3,4}" + _D + rb"?[0-9]{3,5}"
+    rb"|0[1-9][0-9]{1,3} [0-9]{2,4} [0-9]{2,4}(?: [0-9]{2,4}){0,2}"
+    rb"|0[0-9]{1,4}\) ?[0-9]{3} [0-9]{2} [0-9]{2}"
+    rb"|0[17][0-9]{3} [0-9]{6}|01[567][0-9] [0-9]{7,8}|06 (?!19|20)[1-9][0-9]{7}"
+    rb"|0[1-9][0-9]{0,2}-[0-9]{3,4}-[0-9]{4}"
+    rb"|0[1-9][0-9]{0,3}[\-/][0-9]{6,8}"
+    # Brazil, (11) 91234-5678; Russia and its neighbours, 8 (495) 123-45-67.
+    rb"|[1-9][1-9]\) ?9?[0-9]{4}[ \-][0-9]{4}"
+    rb"|(?:8[ \-]?\(?)?[3-9][0-9]{2}\)?[ \-]?[0-9]{3}-[0-9]{2}-[0-9]{2})" + _END
+)
+_LOCAL: Final = re.compile(rb"[0-9]{1,12}(?:" + _JOIN + rb"[0-9]{1,12}){0,6}\)?")
+_TAIL: Final = re.compile(
+    rb"(?:,? ?(?:(?i:x|extn?\.?|extension|poste|durchwahl|dw|ramal|anexo|int\.)|\xd0\xb4\xd0\xbe\xd0\xb1\.?|#) ?[0-9]{1,6}(?![0-9A-Za-z]))?"
+)
+_CLOSED: Final = frozenset(b"\"'`;\n\r\t<>|]}")
+_BAD_AFTER: Final = re.compile(rb"[0-9A-Za-z_]|[.,:/%][0-9]|%| ?(?:[$%]|\xe2\x82\xac|USD|EUR|kg|km|GB|MB|ms|px)")
+_DAY: Final = re.compile(rb"(?<![0-9])(?:19|20)[0-9]{2}([\-./])[0-9]{1,2}\1[0-9]{1,2}(?![0-9])")
+_QUADS: Final = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?!\.?[0-9])")
+#: But +1.4155552671 is how registries of domains write a phone number.
+_DECIMAL: Final = re.compile(rb"(?!(?:[17]\.[2-9][0-9]{9}|[2-9][0-9]{1,2}\.[0-9]{8,12})\Z)[0-9]+\.[0-9]+\Z")
+_ALNUM: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_NOISE: Final = bytes(c for c in range(256) if c not in b"0123456789")
+#: `call` is a word about programs too: from so many digits on, in groups or not, it announces a number to be dialled.
+_GROUPED: Final = 7
+_DIALLED: Final = 9
+
+
+def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: int) -> int:
+    """Where the phone number `start:end` ends with its extension, if it has `low` to `high` digits; otherwise -1."""
+    count = len(data[start:end].translate(None, _NOISE))
+    while count > high:  # the last group is another number's
+        while end > start and data[end - 1] in b"0123456789":
+            end -= 1
+        while end > start and data[end - 1] not in b"0123456789":
+            end -= 1
+        count = len(data[start:end].translate(None, _NOISE))
+    if count < low:
+        return -1
+    if end < limit and data[end] in _CLOSED:
+        return end
+    tail = _TAIL.match(data, end, limit)
+    return tail.end() if tail and tail.end() > end else (-1 if _BAD_AFTER.match(data, end, limit) else end)
+
+
+def _opening(data: bytes, start: int, wall: int) -> tuple[int, bool]:
+    """Where a number begins whose first digit is at `start`, and whether a plus stands there: `+44`, `(+44`, `+ 44`, `(0`."""
+    if start <= wall:
+        return start, False
+    before = data[start - 1]
+    if before == 0x2B:
+        return (start - 2 if start - 1 > wall and data[start - 2] == 0x28 else start - 1), True
+    if before == 0x28:
+        if start - 1 > wall and data[start - 2] == 0x2B:
+            return start - 2, True
+        if start - 2 > wall and data[start - 3 : start - 1] == b"+ ":
+            return start - 3, True
+        return start - 1, False
+    if before == 0x20 and start - 1 > wall and data[start - 2] == 0x2B:
+        # Between two sums it is arithmetic.
+        return (start, False) if _SUM.search(data, max(wall, start - 4), start - 2) else (start - 2, True)
+    return start, False
+
+
+_SUM: Final = re.compile(rb"[0-9A-Za-z_)\]] ?\Z")
+
+
+def phone(
+    data: bytes, start: int, end: int, wall: int, limit: int, words: Words, near: tuple[str, ...] | None
+) -> Span | None:
+    """The phone number that begins with the digits at `start:end`.
+
+    Args:
+        data: the text.
+        start: where a run of digits begins.
+        end: where the run ends.
+        wall: where the finding before ends; nothing before counts.
+        limit: where the next finding begins; nothing from there on counts.
+        words: what announces what.
+        near: what the words before announce, if that is known already.
+    """
+    first, plus = _opening(data, start, wall)
+    before = data[first - 1] if first > wall else 0x20
+    if before in _ALNUM:
+        return None
+    stop = min(limit, start + _GROUPS)
+    abroad = _ABROAD if plus else _LONG if data[start : start + 2] == b"00" else None
+    if abroad is not None and (shape := abroad.match(data, start, stop)):
+        # +0200 is a time zone.
+        close = _phone_end(
+            data, start, shape.end(), 7 if plus else 11, 15 if plus else 17, min(limit, shape.end() + _TAIL_REACH)
+        )
+        if close > 0 and not _DECIMAL.match(data, start, close):
+            return (first if plus else start, close, "pii.phone", 0.9)
+    if before in b"$\xa3" or (before in b".-/:,=" and data[max(wall, first - 2) : first - 1].isdigit()):
+        return None
+
+    if end - start < 6 and before != 0x23 and (shape := _SHAPES.match(data, start, stop)):
+        close = shape.end()
+        if near is None:
+            near = words.before(data, wall, first)
+        after = words.after(data, close)
+        if ("other" in near and "phone" not in after) or "other" in after:
+            return None
+        if tail := _TAIL.match(data, close, min(limit, close + _TAIL_REACH)):
+            close = tail.end()
+        opened = first < start and data[first] == 0x28
+        return (first if opened else start, close, "pii.phone", 0.8)
+
+    shape = _LOCAL.match(data, start, stop)
+    if shape is None:
+        return None
+    close = _phone_end(data, start, shape.end(), 6, 15, min(limit, shape.end() + _TAIL_REACH))
+    if close < 0:
+        return None
+    if near is None:
+        near = words.before(data, wall, first)
+    after = words.after(data, close)
+    called = "call" in near and len(data[start:close].translate(None, _NOISE)) >= (
+        _GROUPED if close > end else _DIALLED
+    )
+    if "other" in after or not ("phone" in near or called or "phone" in after):
+        return None
+    if before == 0x2D and close == end and data[max(wall, first - 2) : first - 1].isalpha():
+        return None  # part of a name: gh-109629
+    if _QUADS.match(data, start, stop) or _DECIMAL.match(data, start, close) or _DAY.search(data, start, close):
+        return None
+    if data[close - 1] == 0x29 and b"(" not in data[first:close]:
+        close -= 1
+    opened = first < start and data[first] == 0x28 and b")" in data[start:close]
+    return (first if opened else start, close, "pii.phone", 0.75)
+
+
+#: As nearly all numbers behind a plus are written: three digits at most, then groups, none of which are a date, a social
+#: security number or a card; closed by a quote, the end of a line or of a sentence, or a word that is neither an extension
+#: nor a unit.
+_PLAIN: Final = re.compile(
+    rb"[1-9](?![0-9]?-[0-3]?[0-9]-(?:19|20)?[0-9]{2}(?![.\-/]?[0-9]))[0-9]{0,2}(?![ \-][0-9]{4}[ \-][0-9]{4}[ \-])"
+    rb"(?:[ \-](?![0-9]{2}-[0-9]{4}(?![0-9]))[0-9]{2,9}){1,5}+"
+    rb"(?=[\"'`;\n\r\t<>|\]}]|[.:!?](?:[ \n\r\t]|\Z)|,? [BCFHJLNOQSTVWYZbcfghjlnoqstuvwyz]|\Z)"
+)
+_NOT_BEFORE_PLUS: Final = _ALNUM | frozenset(b"(")
+
+
+def plain(data: bytes, start: int) -> int:
+    """Where a phone number ends whose first digit behind a plus is at `start`, in a quarter of the time that `phone` takes.
+
+    It is the answer of `phone` where no finding touches it; -1 where that has to be asked.
+    """
+    if start > 1 and data[start - 2] in _NOT_BEFORE_PLUS:
+        return -1
+    shape = _PLAIN.match(data, start, start + 20)
+    if shape is None:
+        return -1
+    end = shape.end()
+    # With five separators at most, so many bytes hold seven digits at least, and no more than fifteen.
+    return end if 12 <= end - start <= 16 else -1

@@ -1,0 +1,142 @@
+"""Numbers as people write them: phones of many countries, cards and accounts in any grouping; and what is none."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardai.text import scan
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+ABROAD = """
++49 30 12345678 | +49 (0)30 12345678 | +49-171-1234567 | 0049 30 12345678 | +33 6 12 34 56 78 | +33(0)612345678 | +34 612 345 678
++39 333 1234567 | +31 6 12345678 | +48 501 234 567 | +46 70 123 45 67 | +55 (11) 91234-5678 | +81 90-1234-5678 | +86 138 1234 5678
++91 98765 43210 | +61 412 345 678 | +7 (495) 123-45-67 | +52 1 55 1234 5678 | +82 10-1234-5678 | +90 532 123 45 67 | +1.4155552671
++44 (0)20 7946 0958 | 0044 20 7946 0958 | +353 86 123 4567 | +972 50-123-4567 | +62 812-3456-7890 | +380 50 123 45 67 | +45 12 34 56 78
+"""
+ALONE = """
+1-800-555-2671 | 1 (415) 555-2671 | (415)555-2671 | 415-555-2671 | 415.555.2671 | (415) 555-2671 ext. 5 | 415-555-2671, ext. 9
+06 12 34 56 78 | 06.12.34.56.78 | 07700 900123 | 020 7946 0958 | 0161 496 0000 | 0412 345 678 | (02) 1234 5678 | 090-1234-5678
+03-1234-5678 | 010-1234-5678 | (11) 91234-5678 | 8 (495) 123-45-67 | 8-912-345-67-89
+"""
+NAMED = """
+Phone: 030 12345678 | Tel. 030/1234567 | Tel.: (030) 123 45 67 | Handy 0171 1234567 | ruf an: 0171 12 34 567 | Telefonnummer 01711234567
+tel: 0612345678 | mon portable: 06-12-34-56-78 | teléfono: 612 345 678 | móvil 612 34 56 78 | llámame al 612345678 | Tfno. 912345678
+cell. 333 1234567 | chiamami al 3331234567 | telefoon: 06-12345678 | bel 020-1234567 | tel. 22 123 45 67 | kom. 501-234-567
+telefon 08-123 456 78 | tfn 031-12 34 56 | celular: 11 91234-5678 | fone: 11 2345-6789 | 電話 03-1234-5678 | 携帯: 090-1234-5678
+电话 010-12345678 | 手机号：13812345678 | mobile: 9876543210 | contact no. 98765 43210 | Mob 0412345678 | телефон 8 (495) 123-45-67
+моб: 89123456789 | тел: 123-45-67 | cel. 55 12 34 56 78 | 휴대폰: 010-1234-5678 | 연락처 01012345678 | gsm 05321234567 | no hp 081234567890
+điện thoại: 0912345678 | โทร 081-234-5678 | נייד 0501234567 | نقال 0501234567 | फ़ोन 9876543210 | τηλέφωνο 210 1234567 | puh. 040 1234567
+call me at 4155552671 | my number is 415 555 2671 | Phone # 415-555-2671 | Phone #4155552671 | phone: 555-2671 | contact_phone,4155552671
+"""
+NOT = """
+order 4155552671 | invoice 0301234567 | 1,234,567.89 | 3.14159265 | 1234567890 | 100-200-300 | 2019-2020-2021 | pages 123-4567
+$4155552671 | version 10.15.7.1 | lot 12-345-6789 | 4 155 552 671 rows | 10-20-30-40 | 1-2-3-4-5-6-7 | 555-1234-5678-9 | 12 345 678 km
+0.12 0.34 0.56 0.78 | 10 20 30 40 50 | port 8080 8081 8082 | 2020 2021 2022 2023 | 999-999-9999 items | call 12345678 returned
+called 1234567 times | called with 1234567 and 7654321 | ring 0 to 1234567 | reached 1234567 users | the so-called ISO-10646-1 font
+broken method call in 2.8.0 (2015-10-05) | 352275361 + 2571353 | x * 31 + 2531011 | 3.14 + 2.71828 | '+35236450.6' | + 2.10541401273885
+tel: ５５５１２３４５６７ | phone ٥٥٥١٢٣٤٥٦٧
+"""
+
+
+def entries(text):
+    return [entry.strip() for line in text.strip().splitlines() for entry in line.split("|")]
+
+
+def found(text):
+    return [(f.label, text[f.start : f.end]) for f in scan(text)]
+
+
+@pytest.mark.parametrize("number", entries(ABROAD) + entries(ALONE))
+@pytest.mark.parametrize("around", ["{}", "It is {}, ok", "a\t{}\tb", "{};x", '"{}"'])
+def test_a_number_of_an_unmistakable_form_needs_no_word(number, around):
+    assert found(around.format(number)) == [("pii.phone", number)]
+
+
+@pytest.mark.parametrize("text", entries(NAMED))
+def test_a_local_number_is_found_behind_a_word_of_many_languages(text):
+    ((label, value),) = found(text)
+    assert label == "pii.phone"
+    assert re.sub(r"\D", "", value) == re.sub(r"\D", "", text)
+
+
+@pytest.mark.parametrize("text", entries(NOT))
+def test_other_digits_are_no_number_to_be_dialled(text):
+    assert "pii.phone" not in {label for label, _ in found(text)}
+
+
+# ---- cards ----
+
+SEPARATORS = [" ", "-", ".", "/", "  ", "\u00a0", "\u2011", "\u202f"]
+
+
+def with_check_digit(digits):
+    total = 0
+    for at, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 if at % 2 else 2)
+        total += value - 9 if value > 9 else value
+    return digits + str(-total % 10)
+
+
+@given(st.sampled_from(["4", "51", "2221", "6011", "65", "3528", "62", "2200", "8600", "9704"]), st.data())
+def test_a_card_is_found_however_its_groups_are_separated(prefix, data):
+    rest = data.draw(st.text(alphabet="0123456789", min_size=15 - len(prefix), max_size=15 - len(prefix)))
+    card = with_check_digit(prefix + rest)
+    separator = data.draw(st.sampled_from(SEPARATORS))
+    text = separator.join(card[at : at + 4] for at in range(0, 16, 4))
+    assert found(f"pay {text} now") == [("pii.card", text)]
+    assert found(f"pay {card} now") == [("pii.card", card)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "card no 4111 111111 111111",
+        "card 41111111 11111111",
+        "card 9999 9999 9999 9995",
+        "cc 4111/1111/1111/1111",
+        "card #4111111111111111",
+    ],
+)
+def test_a_word_about_cards_makes_any_grouping_and_any_issuer_one(text):
+    assert [label for label, _ in found(text)] == ["pii.card"]
+
+
+def test_a_magnetic_stripe_holds_a_card():
+    assert found("%B4111111111111111^DOE/JANE^26121010000?")[0] == ("pii.card", "4111111111111111")
+    assert found(";4111111111111111=26121010000?") == [("pii.card", "4111111111111111")]
+
+
+# ---- accounts, social security, addresses ----
+
+
+@pytest.mark.parametrize("separator", ["", " ", "-", ".", "  ", "\u00a0", "\u202f"])
+@pytest.mark.parametrize("number", ["GB29NWBK60161331926819", "de89370400440532013000", "FR1420041010050500013M02606"])
+def test_an_account_is_found_however_its_groups_are_separated(number, separator):
+    text = separator.join(number[at : at + 4] for at in range(0, len(number), 4))
+    assert found(f"to {text}, today") == [("pii.iban", text)]
+
+
+@pytest.mark.parametrize(
+    "text", ["078-05-1120", "078\u201105\u20111120", "ssn 078 05 1120", "social security 078.05.1120", "SSN#078051120"]
+)
+def test_a_social_security_number_is_found_in_its_forms(text):
+    assert [label for label, _ in found(text)] == ["pii.us_ssn"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "jane@пример.рф",
+        "jane@例子.中国",
+        "jane@उदाहरण.भारत",
+        "jane%40example.com",
+        "jane(at)example.com",
+        "jane[at]example[dot]com",
+        "jane@xn--bcher-kva.example",
+    ],
+)
+def test_an_address_is_found_in_other_scripts_and_disguises(address):
+    assert found(f"mail {address} now") == [("pii.email", address)]
