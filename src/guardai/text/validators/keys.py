@@ -1,4 +1,16 @@
-"""Whether a value is a key somebody made, or a word, a name, a blank in a template."""
+"""Whether a value is a key somebody made, or a word, a name, a blank in a template.
+
+Two scores say so, apart from one another, each from 0 to 1:
+
+- `strength` is how much of a surprise the value is: its Shannon entropy times its length, against the 64 bits that make
+  a key hard to guess;
+- `ordinary` is how much of it people or programs write when they do not mean a secret: a blank to be filled in, a
+  reference, a name in a program, a word.
+
+What is left of the first when the second is taken away decides, with a bar for each kind of name it is assigned to.
+Where a provider's prefix says what a value is, only a blank speaks against it: a key that is masked in vain costs less than
+one that gets out.
+"""
 
 from __future__ import annotations
 
@@ -9,69 +21,282 @@ from typing import Final
 
 from guardai.text.validators.common import Validator
 
-__all__ = ["VALIDATORS", "entropy"]
+__all__ = ["TEMPLATE", "VALIDATORS", "entropy", "likely", "ordinary", "strength"]
+
+#: Bits by which a value that nobody can guess surprises.
+_STRONG: Final = 64.0
+#: What is read of a value: longer ones are no less random.
+_READ: Final = 64
 
 
 def entropy(value: bytes) -> float:
-    """Shannon's, in bits a byte."""
+    """Shannon's, in bits a byte (Shannon 1948)."""
     size = len(value)
     return -sum(n / size * math.log2(n / size) for n in (value.count(bytes((c,))) for c in set(value)))
 
 
-_STOP: Final = re.compile(
-    rb"(?i)example|change_?me|placeholder|your[_\-]|dummy|redacted|masked|xxxx|\*\*\*|undefined|environ|getenv|"
-    rb"process\.env|config\.|settings\.|abcdefg|qwerty|"
-    rb"\A(?:[a-z]{0,8}[_\-.]?)?(?:password|passwd|pwd|secret|token|api_?key|credential|string|value|null|none|true|false)"
-    rb"s?[_\-]?[0-9]{0,2}\Z"
+def strength(value: bytes) -> float:
+    """How much of a surprise a value is: 0 for `aaaa`, about 0.4 for eight random characters, 1 from twenty on."""
+    head = value[:_READ]
+    return min(1.0, entropy(head) * len(head) / _STRONG) if head else 0.0
+
+
+# ---- what is ordinary ----
+
+#: A blank to be filled in, wherever in a value: `YOUR_API_KEY`, `<token>`, `xxxx`, `${VAR}`, `changeme`.
+_BLANK: Final = re.compile(
+    rb"(?i)(?:\A|[^a-z])(?:your|my|the|insert|enter|put|paste|add|use|some|any|new|old|get|set|replace)[_\-. ]?(?:[a-z]{1,12}[_\-. ]?){0,2}"
+    rb"(?:password|passwd|pass|pwd|secret|token|key|credentials?|value|here|id)(?![a-z])|"
+    rb"change[_\-]?(?:me|it|this)|replace[_\-]?(?:me|this|with)|place[_\-]?holder|insert[_\-]|redacted|masked|hidden|removed|censored|"
+    rb"example|sample(?![a-z])|dummy|(?<![a-z])(?:fake|foo|bar|baz|foobar|lorem|ipsum|todo|fixme|tbd|n/a|none|null|nil|undefined|"
+    rb"not[_\-]?set|unset|empty|blank|default|optional|required|string|str|boolean|integer)(?![a-z])|"
+    rb"x{4,}|\*{3}|\.{3}|_{4,}|-{4,}|#{4,}|([^A-Za-z0-9])\1{5}|"
+    rb"\$\{|\{\{|\}\}|<%|%>|\$\(|%\(|\{[a-z_.0-9()\[\]]{0,40}\}|\A<[^>]{1,60}>?\Z|\A\[[a-z_ \-]{1,40}\]?\Z|\A%[a-z_]{1,40}%?\Z|\A\$[a-z_]|"
+    rb"\A@[a-z_@]|\A[a-z]+://|\A--?[a-z][a-z0-9\-]{0,20}\Z|"
+    rb"process\.env|os\.environ|getenv|environ\[|env\.|config\.|settings\.|secrets\.|vault[:/]|ssm[:/]|keyvault|secretref|"
+    rb"valuefrom|arn:aws|secretsmanager|op://|file:|"
+    rb"\xe2\x80\xa6|\xe2\x80\xa2"  # an ellipsis, a bullet
 )
-_IDENTIFIER: Final = re.compile(rb"[A-Za-z_$@][A-Za-z0-9_]*(?:(?:\.|::|->)[A-Za-z_][A-Za-z0-9_]*)*\Z")
+#: Escapes and what joins code: no key holds them, a regular expression and a template do.
+_CODE: Final = re.compile(
+    rb"\\[a-zA-Z(\[]|[a-zA-Z_\])]\[|[a-zA-Z_]\(|\)\.|\[\^|\(\?|=>|->|::|&&|\|\||\A[.,;:=+*/?|&!~^-]+\Z"
+)
+#: What a program calls something: words joined by dots, underscores, arrows.
+_NAME: Final = re.compile(rb"[A-Za-z_$@][A-Za-z0-9_]*(?:(?:\.|::?|->|-|/)[A-Za-z_$][A-Za-z0-9_]*)*[;,)\]]{0,3}\Z")
+#: A word and its number, as tests and lists have them.
+_NUMBERED: Final = re.compile(
+    rb"(?i)(?:tests?|testing|demo|user|username|abc|temp|tmp|name|value|field|item|arg|param|column|col|row|key|id|node|host|"
+    rb"server|db|data|file|page|line|part|step|type|class|group|level|version|string|text|word|token|latin|utf|[a-z])[_\-]?[0-9]{1,4}\Z"
+)
+_HOST: Final = re.compile(rb"[A-Za-z0-9.\-]+:[0-9]{2,5}\Z")
+_GROUPS: Final = re.compile(rb"[0-9]+")
+_PATH: Final = re.compile(rb"(?:\.{0,2}|~|[A-Za-z]:)?(?:[/\\][A-Za-z0-9_.@+\-]{0,40}){2,}\Z")
+_DATE: Final = re.compile(rb"[0-9T:.\-/+Z ]+\Z")
+_WORDS: Final = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _CHANGES: Final = re.compile(rb"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
-_WORD: Final = re.compile(rb"(?:[A-Za-z]{3,}[0-9]{0,2}|[0-9,]*)\Z")
-_BETWEEN: Final = re.compile(rb"[_\-./:]")
-
-
-def _words(value: bytes) -> bool:
-    """Words and numbers joined by dashes, dots and the like: `my-key-2`, `10:20:30`."""
-    return all(_WORD.match(part) for part in _BETWEEN.split(value))
-
-
-def _assigned(value: bytes) -> bool:
-    """Whether what is assigned to `password` or `api_key` is such a value, not a word, a name or a reference."""
-    if value[0] in b"$%{<[*&!/~\\" or _STOP.search(value):
-        return False
-    if not any(c in b"0123456789" for c in value):
-        return False
-    lower, upper = value.upper() != value, value.lower() != value
-    special = not value.isalnum()
-    if not (lower or upper) or (_words(value) and not (lower and upper and special)):
-        return False
-    if _IDENTIFIER.match(value) and not (upper and lower and len(value) >= 12) and len(value) < 20:
-        # `abc123def456` and `hunter2000` are no names that a program has; `sha256_hash` is.
-        digits = sum(c in b"0123456789" for c in value)
-        if not value.isalnum() or (digits < 4 and len(_CHANGES.findall(value)) < 3):
-            return False
-    return entropy(value[:64]) >= (2.5 if len(value) < 12 else 3.0)
-
-
-def _mixed(value: bytes) -> bool:
-    """Letters and digits, as random keys have and words joined by dashes have not."""
-    return any(c in b"0123456789" for c in value) and entropy(value[:64]) >= 3.0
-
-
-def _random(value: bytes) -> bool:
-    return entropy(value[:64]) >= 3.0
-
-
-_TEMPLATE: Final = re.compile(
-    rb"(?i)[$%{<\[*].*|x{3,}|\.{3,}|(?:your|my)?[_\-]?(?:password|passwd|pass|pwd|pw|secret|token|changeme|user|example)"
+#: The pairs of letters that make up nine tenths of English text, and most of what its neighbours have.
+_PAIRS: Final = frozenset(
+    b"th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne "
+    b"ea ra ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa "
+    b"ge ie wh ee wi em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp "
+    b"fe bl ab gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da "
+    b"yo cr cl du ga qu ue ff ba ey ls va um pp ua up lu go ht ru ug ds lt pi rc rr eg au ck ew mu br bi pt ak pu ui rg ib "
+    b"ki rk ys ob sw ok ik ub ph mm ud nn ef lf ft my dr sk".split()
 )
 
 
-def _url_password(value: bytes) -> bool:
+def _wordy(value: bytes) -> float:
+    """The share of a value that is words: runs of three letters and more whose pairs are those that words have."""
+    known = 0
+    for run in _WORDS.findall(value):
+        if len(run) >= 3:
+            lower = run.lower()
+            pairs = len(lower) - 1
+            if sum(lower[at : at + 2] in _PAIRS for at in range(pairs)) >= (0.75 if pairs < 7 else 0.6) * pairs:
+                known += len(run)
+    return known / len(value)
+
+
+def ordinary(value: bytes) -> float:
+    """How much of a value is a blank, a reference, a name or words: 1 for `YOUR_API_KEY`, 0 for random characters."""
+    head = value[:_READ]
+    if _BLANK.search(value[:128]) or _PATH.match(head) or _DATE.match(head):
+        return 1.0
+    if _CODE.search(value[:128]) and (len(value) < 20 or _wordy(head) >= 0.1):
+        return 1.0
+    if _HOST.match(value) or _NUMBERED.match(value):
+        return 1.0
+    words = _wordy(head)
+    # What a program calls something has few digits, and words or what joins them.
+    if len(value) < 40 and len(_GROUPS.findall(value)) <= 2 and _NAME.match(value):
+        joined = not value.isalnum() and (value == value.lower() or value == value.upper())
+        return 1.0 if words >= 0.3 or joined else words
+    return words
+
+
+#: The same behind a provider's prefix, where no word of three letters may speak against what was drawn at random.
+_FILLED: Final = re.compile(
+    rb"(?i)x{5,}|\*{3}|\.{3}|_{4,}|example|placeholder|redacted|changeme|insert[_\-]|dummy|"
+    rb"your[_\-]|(?<![A-Za-z0-9])my[_\-]|[_\-](?:here|goes|value|key|token|secret)\Z|"
+    rb"\$\{|\{\{|<[a-z_\- ]{2,40}>|\xe2\x80\xa6|\xe2\x80\xa2"
+)
+
+
+def _blank(value: bytes) -> bool:
+    return _FILLED.search(value) is not None
+
+
+#: Algorithms and encodings that end in a number.
+_ALGORITHM: Final = re.compile(
+    rb"(?i)(?:sha|md|utf|base|rsa|aes|des|x|v|oauth|argon|bcrypt|scrypt|pbkdf|ipv|ed|hs|rs|es|latin|cp)[_\-.]?"
+    rb"[0-9]{1,4}(?:[_\-.]?[a-z]{1,8}|[_\-.][a-z0-9]{1,8})*"
+)
+#: What sentences about passwords and tokens have, with digits in it.
+_TECHNICAL: Final = re.compile(
+    rb"(?i)(?:rfc|iso|http|tls|ssl|win|python|py|level|step|section|chapter|figure|table|part|type|version|page|port|localhost|"
+    rb"line|key|token|user|id|pin|h|p|s|e|c|windows|mysql|postgres|oracle|ntlm)[_\-.]?[0-9]{1,4}(?:[_\-.][a-z0-9]{1,8})*"
+)
+
+
+# ---- what is assigned to a name ----
+
+#: Passwords that everybody uses, by their frequency in published leaks; what is also an ordinary word in code is left out.
+_COMMON: Final = frozenset(
+    b"letmein iloveyou monkey dragon sunshine princess football baseball superman batman trustno1 starwars passw0rd p@ssw0rd "
+    b"p@ssword pa$$word pa$$w0rd passw0rd1 password1 password12 password123 password1! password123! admin123 admin1234 root123 "
+    b"welcome1 welcome123 welcome1! abc123 a1b2c3d4 1q2w3e4r 1q2w3e4r5t 1qaz2wsx zaq12wsx q1w2e3r4 hunter2 hunter12 shadow1 "
+    b"michael1 jordan23 charlie1 ashley1 nicole1 daniel1 babygirl lovely1 flower1 letmein1 letmein123 monkey123 dragon123 "
+    b"iloveyou1 sunshine1 princess1 football1 master123 killer123 secret123 s3cr3t s3cret secr3t "
+    b"summer2023 winter2023 summer2024 winter2024 summer2025 winter2025 spring2024 autumn2024 toor correcthorsebatterystaple".split()
+)
+_SPECIAL: Final = b"!@#$%^&*?+=~|\"'"
+
+
+def _digits(value: bytes) -> int:
+    return len(value) - len(value.translate(None, b"0123456789"))
+
+
+def _password(value: bytes) -> bool | None:
+    """What is assigned to a password: anything but a blank, a reference or a plain word.
+
+    True: nobody writes it for anything else. None: letters and digits, as a person may choose. False: a word.
+    """
+    lower = value.lower()
+    if lower in _COMMON:
+        return True
+    if len(value) < 4 or _BLANK.search(value[:128]) or _CODE.search(value[:128]) or _PATH.match(value):
+        return False
+    if _HOST.match(value) or _NUMBERED.match(value) or _ALGORITHM.fullmatch(value):
+        return False
+    if _DATE.match(value):
+        return None if len(value) >= 6 and value.isdigit() else False
+    digits, special = _digits(value), any(c in _SPECIAL for c in value[1:])
+    mixed = value != lower and value != value.upper()
+    left = strength(value) - ordinary(value)
+    if left >= 0.4 and digits and len(value) >= 8:
+        return True
+    if digits and special and value.upper() != value.lower():
+        return True
+    if not digits:
+        # Without a digit, only what no name and no sentence has: signs within, or letters that make no words.
+        if special and mixed and len(value) >= 8 and not _NAME.match(value):
+            return None
+        if mixed and len(value) >= 8 and value.isalnum() and len(_WORDS.findall(value)) >= 3 and left >= 0.35:
+            return None
+        return None if len(value) >= 10 and left >= 0.4 and (value.isalnum() or not _NAME.match(value)) else False
+    if _NAME.match(value) and not value.isalnum() and left < 0.3:
+        return False  # `sha256_hash`, `user-1`
+    return None if len(value) >= 6 else False
+
+
+def _assigned(value: bytes) -> bool | None:
+    """What is assigned to a token, a key or a secret: random, or else it is a name or a sentence."""
+    if len(value) < 8 or value[0] in b"$%{<[*&!/~\\(" or value.upper() == value.lower():
+        return None if value.isdigit() and len(value) >= 20 else False
+    digits = _digits(value)
+    if not digits and len(value) < 20:
+        return False
+    words = ordinary(value)
+    left = strength(value) - words
+    if not digits:
+        # Random letters, in both cases and no words: one in forty keys of twenty characters has no digit.
+        return None if len(value) >= 20 and left >= 0.65 and len(_WORDS.findall(value)) * 5 >= len(value) else False
+    if left < 0.35:
+        return False
+    if words >= 0.4 or (words >= 0.2 and len(value) < 24 and (digits < 4 or len(_CHANGES.findall(value)) < 3)):
+        return False  # `sha256_hash`, `hunter2000`, `Base64Encoder`
+    return True if left >= 0.6 and len(value) >= 16 else None
+
+
+def _certain(value: bytes) -> bool | None:
+    """What a sentence tells, `the password is x`: letters and digits that are no technical term."""
+    if _TECHNICAL.fullmatch(value) or _password(value) is False:
+        return False
+    if value.lower() in _COMMON:
+        return True
+    digits = _digits(value)
+    if not digits or digits == len(value) or len(value) < 6:
+        return digits == len(value) and len(value) >= 6
+    # `8-16`, `30days`, `2nd`: a number with its unit is none.
+    return not re.match(rb"[0-9]{1,5}[^0-9]?[A-Za-z]{0,12}[.,;:!?]?\Z", value)
+
+
+def _announced(value: bytes) -> bool | None:
+    """What follows a name without a sign of assignment, as in `--password x`: only what is certainly a secret."""
+    return _password(value) is not False and _certain(value) is True
+
+
+# ---- what a prefix announces ----
+
+
+def likely(value: bytes) -> bool | None:
+    """Behind a prefix of its own: all but blanks and repetitions."""
+    return not _blank(value) and entropy(value[-_READ:]) >= 2.2
+
+
+def _spread(value: bytes, bits: float) -> bool:
+    """Whether characters repeat no more than chance has it; short values cannot have many bits a byte."""
+    head = value[:_READ]
+    return entropy(head) >= min(bits, 0.62 * math.log2(len(head)))
+
+
+#: What a provider begins its keys with is not drawn.
+_PREFIX: Final = re.compile(rb"\A[A-Za-z][A-Za-z0-9]{1,11}[_\-.]")
+
+
+def _drawn(value: bytes, wordy: float) -> bool:
+    """Whether characters stand together as chance has it: a digit among them, or capitals and small letters in no order."""
+    head = _PREFIX.sub(b"", value[:_READ])
+    words = _wordy(head) if head else 1.0
+    if _digits(value):
+        return words < wordy
+    return words < 0.35 and len(value) >= 16 and len(_WORDS.findall(head)) * 5 >= len(head)
+
+
+def _mixed(value: bytes) -> bool | None:
+    """Letters and digits, as random keys have and words joined by dashes have not."""
+    return _spread(value, 2.8) and not _blank(value) and _drawn(value, 0.5)
+
+
+def _dense(value: bytes) -> bool | None:
+    """Small letters, capitals and digits together, and no words: for prefixes that are short."""
+    if value == value.lower() or value == value.upper() or not _spread(value, 3.2):
+        return False
+    return not _blank(value) and _drawn(value, 0.5)
+
+
+def _random(value: bytes) -> bool | None:
+    return _spread(value, 3.0)
+
+
+TEMPLATE: Final = re.compile(
+    rb"(?i)[${<\[*].*|%(?![0-9a-f]{2}).*|x{3,}|\.{3,}|(?:your|my)?[_\-]?(?:password|passwd|pass|pwd|pw|secret|token|changeme|user|example)"
+)
+
+
+def _url_password(value: bytes) -> bool | None:
     """Not a template's blank, and not the word itself."""
-    return not _TEMPLATE.fullmatch(value)
+    return False if TEMPLATE.fullmatch(value) else None
+
+
+def _told(value: bytes) -> bool | None:
+    """Where a form has a place for a password: all but a blank and the word itself."""
+    if TEMPLATE.fullmatch(value) or _BLANK.search(value[:128]) or (_CODE.search(value[:128]) and not _digits(value)):
+        return False
+    return None
 
 
 VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
-    {"assigned": _assigned, "mixed": _mixed, "random": _random, "url_password": _url_password}
+    {
+        "announced": _announced,
+        "assigned": _assigned,
+        "certain": _certain,
+        "dense": _dense,
+        "key": likely,
+        "mixed": _mixed,
+        "password": _password,
+        "random": _random,
+        "told": _told,
+        "url_password": _url_password,
+    }
 )

@@ -1,0 +1,443 @@
+"""The secrets pack: every provider's keys where people write them, what only looks like them, and what the pack says of itself."""
+
+import base64
+import hashlib
+import json
+import re
+import string
+import zlib
+
+import pytest
+from guardai.text import StreamMasker, mask, packs, scan
+from guardai.text.validators import VALIDATORS
+from guardai.text.validators.keys import entropy, ordinary, strength
+from hypothesis import given
+from hypothesis import strategies as st
+from secret_samples import SAMPLES, github, made
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+FREE = [sample for sample in SAMPLES if sample.free]
+IDS = [f"{sample.label}-{at}" for at, sample in enumerate(FREE)]
+
+
+def secrets(text):
+    return [(text[f.start : f.end], f.label) for f in scan(text) if f.label.startswith("secret.")]
+
+
+def camel(name):
+    first, *rest = name.lower().split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+FORMS = {
+    "an environment file": "# settings\n{NAME}={value}\nPORT=80\n",
+    "a shell's export": 'export {NAME}="{value}"\n',
+    "YAML": "app:\n  {name}: {value}\n  port: 80\n",
+    "JSON": '{{"{camel}": "{value}", "port": 80}}',
+    "Python": '{name} = "{value}"\n',
+    "JavaScript": "const {camel} = '{value}';\n",
+    "a command": "tool --{dashed} {value} --verbose\n",
+    "prose": "our {words} is {value}, keep it\n",
+    "a URL's query": "https://h.example.com/x?{name}={value}&y=1\n",
+    "XML": "<{camel}>{value}</{camel}>",
+    "properties": "app.{dotted}={value}\n",
+    "a call": 'settings.set("{NAME}", "{value}")\n',
+    "JSON within JSON": '{{"text": "{{\\"{camel}\\": \\"{value}\\"}}"}}',
+}
+
+
+def written(form, name, value):
+    low = name.lower()
+    return FORMS[form].format(
+        NAME=name,
+        name=low,
+        camel=camel(name),
+        dashed=low.replace("_", "-"),
+        dotted=low.replace("_", "."),
+        words=low.replace("_", " "),
+        value=value,
+    )
+
+
+@pytest.mark.parametrize("sample", FREE, ids=IDS)
+def test_every_key_is_found_where_people_write_it(sample):
+    for seed, form in enumerate(FORMS):
+        value = sample.value(seed)
+        text = written(form, sample.name or "THING", value)
+        wanted = {sample.label}
+        if sample.label == "secret.generic" and form == "a command":
+            wanted = {"secret.command_password"}
+        elif sample.label == "secret.generic" and form == "JSON within JSON":
+            wanted |= {"secret.authorization"}
+        found = secrets(text)
+        assert [pair[0] for pair in found] == [value], form
+        assert {pair[1] for pair in found} <= wanted, form
+
+
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if not s.free], ids=lambda s: s.label)
+def test_a_key_that_something_announces_is_found_behind_it(sample):
+    for seed in range(10):
+        value, (before, after) = sample.value(seed), sample.text(seed)
+        assert (value, sample.label) in secrets(f"It says {before}{value}{after}\nand so on")
+
+
+@pytest.mark.parametrize("sample", [s for s in FREE if not s.name], ids=lambda s: s.label)
+def test_a_prefix_alone_makes_no_key(sample):
+    for near in (sample.value(most=3), sample.value(fill="x")):
+        assert sample.label not in {label for _, label in secrets(f"see {near} there")}
+
+
+@pytest.mark.parametrize("sample", [s for s in FREE if s.name and s.label != "secret.generic"], ids=lambda s: s.label)
+def test_a_name_alone_makes_no_key(sample):
+    for near in (sample.value(most=6), sample.value(fill="x"), f"YOUR_{sample.name}", f"${{{sample.name}}}"):
+        assert sample.label not in {label for _, label in secrets(f"{sample.name}={near}\n")}
+    # What has the shape and stands near no such name is nobody's.
+    assert sample.label not in {label for _, label in secrets(f"checksum={sample.value()}\n")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # identifiers and digests
+        "id: 123e4567-e89b-12d3-a456-426614174000",
+        "commit " + hashlib.sha1(b"x", usedforsecurity=False).hexdigest(),
+        "index 9fceb02..d0ae598 100644",
+        "sha256:" + hashlib.sha256(b"x").hexdigest(),
+        "integrity sha512-" + base64.b64encode(hashlib.sha512(b"x").digest()).decode(),
+        "etag: " + hashlib.md5(b"x", usedforsecurity=False).hexdigest(),
+        f'"resolved": "https://registry.example.com/a/-/a-1.2.3.tgz#{hashlib.sha1(b"y", usedforsecurity=False).hexdigest()}"',
+        f'{{"name": "left-pad", "hash": "{hashlib.sha256(b"z").hexdigest()}", "version": "1.3.0"}}',
+        "sk-learn-estimator-container-fitted-with-many-options",
+        "data:image/png;base64," + base64.b64encode(bytes(range(256)) * 8).decode(),
+        base64.b64encode(hashlib.sha512(b"q").digest() * 40).decode(),
+        "00000000: 8950 4e47 0d0a 1a0a 0000 000d 4948 4452  .PNG........IHDR",
+        "!function(e,t){var n=e.token||t.key,r=n.secret;return r?n(r,{password:t.p,apiKey:e.k}):null}(a,b);",
+        "ssh-ed25519 " + base64.b64encode(b"\x00\x00\x00\x0bssh-ed25519" + bytes(range(36))).decode() + " me@host",
+        "-----BEGIN CERTIFICATE-----\n" + base64.b64encode(bytes(range(96))).decode() + "\n-----END CERTIFICATE-----",
+        "-----BEGIN PUBLIC KEY-----\n" + base64.b64encode(bytes(range(96))).decode() + "\n-----END PUBLIC KEY-----",
+        "eyJ" + "ub3RqYXNvbg" * 2 + "." + "cGF5bG9hZA" * 3 + "." + "c2lnbmF0dXJl" * 3,
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        # blanks
+        "API_KEY=YOUR_API_KEY",
+        "api_key: <your-api-key>",
+        'api_key = "your-api-key-here"',
+        "API_KEY=xxxxxxxxxxxxxxxxxxxxxxxx",
+        "API_KEY=...",
+        "token: <token>",
+        "token: [token]",
+        "password: ${DB_PASSWORD}",
+        "password: $DB_PASSWORD",
+        "password: %DB_PASSWORD%",
+        "password: {{ vault_password }}",
+        "password: {{password}}",
+        "<%= ENV['DB_PASSWORD'] %>",
+        "password=changeme",  # a blank: it is written to be replaced
+        "password: change_me_1",
+        "password: ********",
+        "password: ••••••••",
+        "password: placeholder1",
+        "secret: example-secret-1",
+        "apiKey: process.env.API_KEY_2",
+        "apiKey: import.meta.env.VITE_API_KEY_2",
+        'api_key = os.environ["API_KEY_2"]',
+        'api_key = os.getenv("API_KEY_2")',
+        'secret = config["secret_2"]',
+        "secret: ${{ secrets.DEPLOY_KEY_2 }}",
+        "password: !vault |",
+        "secret_arn: arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod-AbCdE1",
+        "op://vault/item2/password",
+        # code
+        "password = get_password()",
+        "password: str = None",
+        "token = tokens[0]",
+        "token = self.tokens[12]",
+        "secret = keypair[:32]",
+        "token: Token2 = next_token",
+        "private_key: x25519.X25519PrivateKey",
+        "key_hi = _mm512_srli_epi64",
+        '"pwdcompare", "pwdencrypt", "pass", "pixelfragment"',
+        "password_reset_url: https://h.example.com/reset/abc123",
+        "password_min_length = 12",
+        "max_tokens: 128000",
+        '"token_type": "bearer"',
+        '<input type="password" name="password" id="inputPassword1">',
+        'label for="password1"',
+        "assert user.password == password2",
+        "keyid=A1B2C3D4E5F60718",
+        "user_secret_id: 4fzzzxjylrx9",
+        'USER = "tester"\nPASSWD = "test123"',
+        "ReactNativeCameraKit: " + hashlib.sha1(b"k", usedforsecurity=False).hexdigest(),
+        "heroku_app_id=123e4567-e89b-12d3-a456-426614174000",
+        "docker run -u 1000:1000 image",
+        "--password PASSWORD",
+        "--password-file /run/secrets/pw1",
+        "--secret id=npmrc,src=.npmrc",
+        "--max-tokens 4096",
+        # sentences
+        "Enter your password: ",
+        "The password is required.",
+        "The password is too short, use 8-16 characters.",
+        "The password must be at least 8 characters long.",
+        "passwords are hashed with argon2id",
+        "the password hash is sha256",
+        "your token is valid until 2024-01-01T00:00:00Z",
+        "api keys are rotated every 90days",
+        "Basic authentication is used for version2",
+        "Bearer of bad news",
+        "the bearer token authentication2 scheme",
+        "secret santa is on 2024-12-24",
+        "Passwort: Bitte Passwort eingeben",
+        "mot de passe oublié ?",
+        "Contraseña incorrecta",
+        "пароль должен содержать 8 символов",
+        "密码不能为空",
+        "パスワードを入力してください",
+        "비밀번호를 입력하세요",
+        '{"login.password.label": "Password", "login.password.hint": "At least 8 characters"}',
+        "PWD=/home/user1/project2",
+        "passed: 120, failed: 3, pass 1 of 3",
+    ],
+)
+def test_what_only_looks_like_a_secret_is_left_alone(text):
+    assert secrets(text) == []
+
+
+PASSWORD = made("{p12}", "told")
+TOLD = [
+    "The password is {}.",
+    "His password for the admin panel is {}, please change it",
+    "password for root: {}",
+    "user: bob pass: {}",
+    "Das Passwort lautet {}.",
+    "Le mot de passe est {}",
+    "La contraseña es {}",
+    "La password è {}",
+    "A senha é {}",
+    "Het wachtwoord is {}",
+    "Hasło to {}",
+    "Lösenordet är {}",
+    "Adgangskoden er {}",
+    "Salasana on {}",
+    "Heslo je {}",
+    "Пароль: {}",
+    "пароль — {}",
+    "密码是{}",
+    "密码：{}",
+    "パスワードは {} です",
+    "비밀번호는 {} 입니다",
+    "Şifre: {}",
+    "Mật khẩu: {}",
+    "كلمة المرور: {}",
+    "पासवर्ड: {}",
+    "  - name: DB_PASSWORD\n    value: {}\n",
+    "environment:\n  - MYSQL_ROOT_PASSWORD={}\n",
+    '<add key="Password" value="{}" />',
+    '<property name="connection.password" value="{}" />',
+    "'password' => '{}',",
+    'password: str = "{}"',
+    'var password string = "{}"',
+    "define('DB_PASSWORD', '{}');",
+    'if (password == "{}") {{',
+    "ALTER ROLE bob WITH ENCRYPTED PASSWORD '{}';",
+    "CREATE USER bob IDENTIFIED WITH mysql_native_password BY '{}';",
+    "Server=tcp:db.example.com;User ID=sa;Password={};Encrypt=True",
+    "Server=tcp:db.example.com;Password={};User ID=sa",
+    "<password>\n    {}\n</password>",
+    "Driver={{ODBC Driver 18}};Uid=sa;Pwd={}",
+    "jdbc:postgresql://db.example.com/x?user=app&password={}&ssl=true",
+    "sshpass -p '{}' ssh root@h",
+    "mysql -u root -p{} db",
+    "redis-cli -h h -a {} ping",
+    "requirepass {}\n",
+    "curl --user 'admin:{}' https://h.example.com",
+    "machine h.example.com login bob password {}",
+    "tool --db-password={} run",
+]
+
+
+@pytest.mark.parametrize("text", TOLD)
+def test_a_password_is_found_however_it_is_told(text):
+    assert [value for value, _ in secrets(text.format(PASSWORD))] == [PASSWORD]
+
+
+def test_a_password_that_everybody_uses_is_one():
+    assert secrets("password: hunter2 and so on") == [("hunter2", "secret.generic")]
+    assert secrets("password=letmein") == [("letmein", "secret.generic")]
+
+
+def through(pieces):
+    masker = StreamMasker()
+    return "".join([masker.feed(piece) for piece in pieces]) + masker.finish()
+
+
+@pytest.mark.parametrize("text", TOLD)
+def test_what_is_told_in_a_stream_is_masked_wherever_it_is_split(text):
+    text = f"So: {text.format(PASSWORD)}\nand on"
+    whole = mask(text)
+    assert PASSWORD not in whole
+    assert through(text) == whole
+    for cut in range(1, len(text)):
+        assert through([text[:cut], text[cut:]]) == whole
+
+
+def putty(lines=6):
+    body = "\n".join(made("{b64}", f"ppk{at}") for at in range(lines))
+    return (
+        "PuTTY-User-Key-" + "File-3: ssh-rsa\nEncryption: aes256-cbc\nComment: me on a laptop\nPublic-Lines: 2\n"
+        f"{made('{b64}', 'one')}\n{made('{b20}', 'two')}==\nKey-Derivation: Argon2id\nArgon2-Memory: 8192\n"
+        f"Private-Lines: {lines}\n{body}\nPrivate-MAC: {made('{h64}', 'mac')}"
+    )
+
+
+@pytest.mark.parametrize("key", [putty(), putty(20), putty().replace("\n", "\\n"), putty().replace("\n", "\r\n")])
+def test_a_key_of_putty_is_masked_whole_in_a_stream_too(key):
+    text = f"the key:\n{key}\nand more lines\n"
+    assert mask(text) == f"the key:\n[SECRET:PRIVATE_KEY]{text[9 + len(key) :]}"
+    for size in range(1, 40, 3):
+        assert through([text[at : at + size] for at in range(0, len(text), size)]) == mask(text)
+
+
+def test_a_key_of_putty_that_breaks_off_is_masked_as_far_as_it_goes():
+    key = putty()
+    for cut in range(len("PuTTY-User-Key-File-3: ssh-rsa"), len(key), 7):
+        for rest in ("", "\n\nand more", " and more: x\n"):
+            text = f"{key[:cut]}{rest}"
+            assert mask(text).startswith("[SECRET:PRIVATE_KEY]")
+            assert through([text[at : at + 5] for at in range(0, len(text), 5)]) == mask(text)
+
+
+def test_labels_have_a_provider_and_are_described():
+    for detector in packs.secrets().detectors:
+        assert re.fullmatch(r"secret\.[a-z0-9]+(?:_[a-z0-9]+)*", detector.label)
+        assert detector.title, detector.label
+        assert detector.example, detector.label
+
+
+def test_no_example_is_a_key():
+    for detector in packs.secrets().detectors:
+        assert secrets(detector.example) == [], detector.label
+
+
+def test_there_are_the_providers_that_are_promised():
+    labels = {detector.label for detector in packs.secrets().detectors}
+    assert len({label.partition(".")[2].partition("_")[0] for label in labels}) >= 300
+    assert {sample.label for sample in SAMPLES} >= labels - {"secret.url_password"}
+
+
+# ---- the two scores ----
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits, min_size=32, max_size=64))
+def test_strength_is_a_share(value):
+    assert 0 <= strength(value.encode()) <= 1
+    assert 0 <= ordinary(value.encode()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "strong", "usual"),
+    [
+        (made("{a32}", "score"), (0.9, 1), (0, 0.2)),
+        (made("{h40}", "score"), (0.9, 1), (0, 0.2)),
+        (made("{p12}", "score"), (0.5, 1), (0, 0.3)),
+        ("aaaaaaaaaaaaaaaa", (0, 0.1), (0, 1)),
+        ("YOUR_API_KEY", (0, 1), (1, 1)),
+        ("${SECRET}", (0, 1), (1, 1)),
+        ("changeme", (0, 1), (1, 1)),
+        ("process.env.TOKEN", (0, 1), (1, 1)),
+        ("getRequestParameterNames", (0, 1), (0.9, 1)),
+        ("/var/run/secrets/token2", (0, 1), (1, 1)),
+        ("2024-01-15", (0, 1), (1, 1)),
+        ("localhost:8080", (0, 1), (1, 1)),
+    ],
+)
+def test_a_value_s_strength_and_how_ordinary_it_is_are_told_apart(value, strong, usual):
+    assert strong[0] <= strength(value.encode()) <= strong[1]
+    assert usual[0] <= ordinary(value.encode()) <= usual[1]
+
+
+@pytest.mark.parametrize("kind", ["a24", "h32", "l32", "w40", "b40", "u32"])
+def test_what_is_drawn_at_random_is_a_key(kind):
+    """Of 400 keys of each kind, hardly one is taken for words."""
+    for name in ("assigned", "mixed", "key", "password"):
+        values = [made(f"{{{kind}}}", seed).encode() for seed in range(400)]
+        assert sum(VALIDATORS[name](value) is False for value in values) <= 12, name
+
+
+def test_entropy_is_shannon_s():
+    assert entropy(b"aabb") == 1
+    assert entropy(bytes(range(256))) == 8
+
+
+# ---- what can be checked ----
+
+
+def test_a_checksum_says_yes_and_never_no():
+    body = made("{a30}", "crc")
+    check = VALIDATORS["github"]
+    assert check(github("gh" + "p_", body).encode()) is True
+    assert check(("gh" + "p_" + body + "000000").encode()) is True  # a key all the same: its form may change
+    assert check(("gh" + "p_" + "x" * 36).encode()) is False
+
+
+def test_the_checksum_of_a_matrix_token_is_over_all_that_stands_before():
+    body = "sy" + "t_" + made("{a10}_{A20}", "matrix")
+    digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    number, check = zlib.crc32(body.encode()), ""
+    while number:
+        number, digit = divmod(number, 62)
+        check = digits[digit] + check
+    assert VALIDATORS["matrix"](f"{body}_{check.rjust(6, '0')}".encode()) is True
+    assert VALIDATORS["matrix"](f"{body}_xxxxxx".encode()) is False
+
+
+def b64(value):
+    return base64.urlsafe_b64encode(value).rstrip(b"=")
+
+
+@pytest.mark.parametrize(
+    ("header", "answer"),
+    [
+        (b'{"alg":"HS256"}', True),
+        (b'{"typ":"JWT","alg":"none"}', True),
+        (b'{\n  "alg": "RS256"\n}', True),
+        (b'{"a":1}', False),
+        (b'["alg"]', False),
+        (b"{not json}", False),
+        (b'{"x":"\xff\xfe"}', False),
+    ],
+)
+def test_the_header_of_a_web_token_is_json_that_says_how_it_is_signed(header, answer):
+    assert VALIDATORS["jwt"](b64(header) + b"." + b64(b'{"sub":1}')) is answer
+
+
+@given(st.binary(max_size=60))
+def test_whatever_bytes_a_validator_gets_it_answers(value):
+    for name, check in VALIDATORS.items():
+        if name in packs_validators() and value:
+            assert check(value) in (True, False, None)
+
+
+def packs_validators():
+    return {d.validator for d in packs.secrets().detectors if isinstance(d.validator, str) and d.validator}
+
+
+def test_a_web_token_with_a_long_header_is_masked_to_its_end():
+    header = json.dumps({"alg": "RS256", "x5c": ["A" * 400]}).encode()
+    token = b".".join((b64(header), b64(b'{"sub": 1}'), b64(bytes(range(64))))).decode()
+    assert mask(f"jwt {token} end") == "jwt [SECRET:JWT] end"
+
+
+def test_basic_credentials_are_base64_of_a_user_and_a_password():
+    check = VALIDATORS["basic"]
+    assert check(base64.b64encode(b"admin:" + PASSWORD.encode())) is True
+    assert check(base64.b64encode(b"no colon here")) is False
+    assert check(base64.b64encode(b"user:password")) is False
+    assert check(base64.b64encode(b"\xff\xfe:\x00")) is False
+
+
+def test_a_private_key_of_bitcoin_has_its_checksum():
+    key = made("{wif}", 1)
+    assert VALIDATORS["base58check"](key.encode()) is True
+    assert VALIDATORS["base58check"](key[:-1].encode() + (b"2" if key[-1] != "2" else b"3")) is False
+    assert secrets(f"wif: {key}") == [(key, "secret.bitcoin_private_key")]
