@@ -17,6 +17,7 @@ __all__ = ["current", "init", "record", "session", "shutdown", "wrap"]
 T = TypeVar("T")
 
 _lock = threading.Lock()
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 #: First words of the kinds of event that guardai writes itself.
 _OURS = frozenset(
@@ -49,6 +50,7 @@ def init(
     agent: str | None = None,
     ledger_mode: Literal["spool", "signed", "strict"] | None = None,
     sinks: Sequence[str] | None = None,
+    token_life: str | None = None,
 ) -> None:
     """Puts the gate in front of everything that agents of this process do. Calling it again replaces the settings.
 
@@ -75,6 +77,7 @@ def init(
         "agent": agent,
         "ledger_mode": ledger_mode,
         "sinks": sinks,
+        "token_life": token_life,
     }
     with _lock:
         started = runtime.start(settings.load(given))
@@ -108,6 +111,7 @@ def session(
     purpose: str = "",
     audience: Audience = "process",
     on_denied: OnDenied = "raise",
+    id: str | None = None,  # noqa: A002 - it is what an event calls it
 ) -> SessionScope:
     """Opens a session, with `with` or `async with`: everything within is governed as this agent's, for this user.
 
@@ -117,6 +121,9 @@ def session(
         purpose: what for; policies may ask, auditors will.
         audience: who reads the answers: the `process`, or a `person`.
         on_denied: a denial raises `PolicyDenied`, or aborts the session (`SessionAborted`, a BaseException).
+        id: the session's, to go on with one that another process began or that was begun before a restart: for the same
+            user the tokens that it gave out are known again, until they expire (`token_life`). 1 to 64 letters, digits and
+            `._:-`. Random by default.
 
     Raises:
         GuardError: (when entered) `init` has not been called.
@@ -130,7 +137,9 @@ def session(
     ):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-    return SessionScope(user=user, agent=agent, purpose=purpose, audience=audience, on_denied=on_denied)
+    if id is not None and (not isinstance(id, str) or not _ID.fullmatch(id) or id == "ambiguous"):
+        raise ValueError("an id is 1 to 64 letters, digits and ._:-, and not 'ambiguous'")
+    return SessionScope(user=user, agent=agent, purpose=purpose, audience=audience, on_denied=on_denied, id_=id)
 
 
 def current() -> Session | None:

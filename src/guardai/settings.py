@@ -7,6 +7,7 @@ files are looked for in the working directory and its parents; the first directo
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,11 +16,13 @@ from typing import Any, Final, Literal, cast
 
 from guardai.errors import ConfigError
 
-__all__ = ["Settings", "home", "load"]
+__all__ = ["Settings", "home", "load", "seconds"]
 
 _PREFIX: Final = "GUARDAI_"
 #: `GUARDAI_…` names that are read elsewhere, so that a misspelt setting can still be told from them.
-_ELSEWHERE: Final = frozenset({"GUARDAI_TEXT_ENGINE", "GUARDAI_REQUIRE_SERVICES", "GUARDAI_USER"})
+_ELSEWHERE: Final = frozenset(
+    {"GUARDAI_TEXT_COUNTRIES", "GUARDAI_TEXT_ENGINE", "GUARDAI_REQUIRE_SERVICES", "GUARDAI_USER"}
+)
 
 
 def home(given: Path | str | None = None) -> Path:
@@ -30,6 +33,24 @@ def home(given: Path | str | None = None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("guardai", appauthor=False))
+
+
+_DURATION: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(duration: str) -> int:
+    """`90s`, `30m`, `24h`, `7d` in seconds; `0` is 0.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if duration == "0":
+        return 0
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError("a duration is a number with s, m, h or d behind it, such as 24h; or 0")
+    return int(match[1]) * _SECONDS[match[2]]
 
 
 def _choice(*allowed: str) -> dict[str, Any]:
@@ -51,6 +72,8 @@ class Settings:
         agent: the agent's name where no session is open; "" is the program's name.
         ledger_mode: `spool`, `signed` (each event signed at once) or `strict` (on the disk before the effect).
         sinks: where sealed events go besides the store, as URLs such as `jsonl:///var/log/guardai.jsonl`.
+        token_life: for how long after a session's last use what its tokens stand for is kept in the vault, such as `24h`;
+            `0`: in memory alone, and no longer than the session.
     """
 
     home: Path = field(default_factory=home)
@@ -67,6 +90,7 @@ class Settings:
         default="spool", metadata=_choice("spool", "signed", "strict")
     )
     sinks: tuple[str, ...] = ()
+    token_life: str = field(default="24h", metadata={"duration": True})
 
 
 _FIELDS: Final = {f.name: f for f in fields(Settings)}
@@ -152,6 +176,11 @@ def _checked(where: str, key: str, value: object, base: Path | None) -> object:
         raise ConfigError(f"{where}: {key!r} must be {allowed}, not {value!r}")
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")
+    if _FIELDS[key].metadata.get("duration"):
+        try:
+            seconds(value)
+        except ValueError as exc:
+            raise ConfigError(f"{where}: {key!r} must be a duration, not {value!r}: {exc}") from exc
     choices = _FIELDS[key].metadata.get("allowed")
     if choices and value not in choices:
         raise ConfigError(f"{where}: {key!r} must be one of {', '.join(choices)}, not {value!r}")

@@ -74,3 +74,16 @@ def test_guardai_home_moves_everything(tmp_path, monkeypatch):
 def test_list_settings_are_comma_separated_in_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("GUARDAI_INTEGRATIONS", "openai, dbapi")
     assert load(start=tmp_path).integrations == ("openai", "dbapi")
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("0", 0), ("90s", 90), ("30m", 1800), ("24h", 86_400), ("7d", 604_800)])
+def test_duration_is_a_number_and_a_unit(given, seconds, tmp_path):
+    import guardai.settings
+
+    assert guardai.settings.seconds(load({"token_life": given}, start=tmp_path).token_life) == seconds
+
+
+@pytest.mark.parametrize("given", ["24", "1 h", "-1s", "1.5h", "1w", "h", " "])
+def test_duration_that_is_none_is_named_with_what_is_allowed(given, tmp_path):
+    with pytest.raises(ConfigError, match=r"'token_life' must be a duration, not .*24h"):
+        load({"token_life": given}, start=tmp_path)

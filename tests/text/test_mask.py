@@ -1,12 +1,14 @@
 """What a value becomes."""
 
+import datetime as dt
 import re
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import Masking, mask, scan
+from guardai.text import Masking, Tokens, mask, scan
 from guardai.text.render import hashed, partial, redact
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -57,6 +59,16 @@ def test_nothing_is_left_of_a_value_that_is_masked(example):
     assert value not in mask(before + value + after)
 
 
+@pytest.mark.parametrize("how", ["drop", "null"])
+def test_a_value_in_a_text_that_is_to_be_gone_leaves_nothing(how):
+    assert Masking(lambda _: how).text("from a@b.co, to c@d.co.") == "from , to ."
+
+
+def test_numbers_of_countries_are_compared_without_their_separators():
+    assert hashed("pii.nl_bsn", "1234.56.782", b"") == hashed("pii.nl_bsn", "123456782", b"")
+    assert hashed("dataset.note", "a b", b"") != hashed("dataset.note", "ab", b"")
+
+
 def test_a_hash_is_the_same_for_the_same_value_under_the_same_key_only():
     one = hashed("pii.email", "John@Example.com", b"k1")
     assert one == hashed("pii.email", "john@example.com", b"k1") != hashed("pii.email", "john@example.com", b"k2")
@@ -77,6 +89,8 @@ def test_a_hash_is_the_same_for_the_same_value_under_the_same_key_only():
         ("pii.ip", "2001:db8::1", "2001:***"),
         ("secret.generic", "hunter2X99!", "[SECRET:GENERIC]"),
         ("dataset.note", "anything", "a***"),
+        ("dataset.note", '"quoted"', "***"),
+        ("pii.nl_bsn", "123456782", "1***"),
     ],
 )
 def test_a_partial_mask_keeps_what_was_agreed(label, value, left):
@@ -109,4 +123,87 @@ def test_a_labelled_value_is_masked_as_a_whole():
     assert masking.value("dataset.salary", 52000) == "5***"
     assert masking.value("other", "x") == "x"
     assert masking.value("pii.name", None) is None
-    assert Masking(lambda _: "token", foreign="pass").value("pii.face", b"\xff\xd8") == "[FACE]"
+    assert masking.value("pii.name", "") == ""
+    assert masking.found == {"pii.name": 1, "dataset.salary": 1}
+
+
+ZONE = dt.timezone.utc
+
+
+@pytest.mark.parametrize("how", ["drop", "null"])
+@pytest.mark.parametrize("value", ["x", 7, 1.5, True, Decimal(3), dt.date(2024, 1, 1), b"\xff", object()])
+def test_a_whole_value_that_is_to_be_gone_is_none(how, value):
+    assert Masking(lambda _: how).value("a.b", value) is None
+
+
+def test_a_date_stays_a_date_and_an_interval_an_interval():
+    masking = Masking(lambda _: "shift", key=b"k", scope="session")
+    born, died = (masking.value("pii.date", dt.date(year, 5, 17)) for year in (1903, 1967))
+    assert type(born) is dt.date
+    assert born != dt.date(1903, 5, 17)
+    assert died - born == dt.date(1967, 5, 17) - dt.date(1903, 5, 17)
+    at = dt.datetime(2024, 1, 1, 10, 20, 30, 5, ZONE)
+    assert (masking.value("pii.date", at) - at).seconds == 0
+    assert masking.value("pii.date", "1903-05-17") == born.isoformat()
+    assert masking.value("pii.date", b"1903-05-17") == born.isoformat().encode()
+    assert masking.value("pii.date", 19030517) == int(born.strftime("%Y%m%d"))
+    other = Masking(lambda _: "shift", key=b"k", scope="another session").value("pii.date", dt.date(1903, 5, 17))
+    assert other != born
+
+
+@pytest.mark.parametrize("value", ["not a date", 20240101.5, 7, dt.time(10, 20), dt.date.min, dt.date.max, True])
+def test_what_is_no_date_that_can_move_is_redacted(value):
+    made = Masking(lambda _: "shift", key=b"k", scope="").value("pii.date", value)
+    assert made == "[DATE]" or (isinstance(value, dt.date) and type(made) is dt.date)
+
+
+def test_a_date_that_would_leave_the_calendar_is_redacted():
+    masking = Masking(lambda _: "shift", key=b"k", scope="s")
+    assert "[DATE]" in (masking.value("pii.date", dt.date.min), masking.value("pii.date", dt.date.max))
+
+
+@pytest.mark.parametrize("value", [5551234567, -5551234567, 100000, Decimal("12345.67"), Decimal("-1234567")])
+def test_a_number_stays_a_number_of_as_many_digits(value):
+    made = Masking(lambda _: "fpe", key=b"k").value("dataset.number", value)
+    assert type(made) is type(value)
+    assert made != value
+    assert len(str(made)) == len(str(value))
+    assert (made < 0) == (value < 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [99999, 1.5, True, Decimal("NaN"), Decimal("Infinity"), "jane@example.com", dt.date(2024, 1, 1), b"\xff\xfe"],
+)
+def test_what_has_too_few_digits_to_encipher_is_redacted(value):
+    assert Masking(lambda _: "fpe", key=b"k").value("dataset.number", value) in ("[NUMBER]", b"[NUMBER]")
+
+
+def test_a_card_too_short_to_encipher_is_masked_in_part():
+    assert Masking(lambda _: "fpe", key=b"k").value("pii.card", "378282246310005") == "***********0005"
+
+
+@pytest.mark.parametrize("how", ["redact", "hash", "partial", "token"])
+@pytest.mark.parametrize("value", [52000, 1.5, Decimal("10.5"), dt.date(2024, 1, 1)])
+def test_what_is_no_text_becomes_one_under_a_mask_that_writes_one(how, value):
+    assert type(Masking(lambda _: how, tokens=Tokens()).value("a.b", value)) is str
+
+
+def test_bytes_stay_bytes():
+    for how, made in (("redact", b"[FACE]"), ("token", b"[FACE]"), ("partial", b"[FACE]")):
+        assert Masking(lambda _, how=how: how, tokens=Tokens()).value("pii.face", b"\xff\xd8") == made
+    hashing = Masking(lambda _: "hash", key=b"k")
+    assert hashing.value("pii.face", b"\xff\xd8") == hashing.value("pii.face", b"\xff\xd8")
+    assert hashing.value("pii.face", b"\xff\xd8") != hashing.value("pii.face", b"\xff\xd9")
+    assert Masking(lambda _: "token", tokens=Tokens()).value("pii.email", b"a@b.co") == b"<EMAIL_1>"
+
+
+def test_values_that_get_tokens_at_once_get_those_they_would_get_one_by_one():
+    class Shared(Tokens):
+        shared = True
+
+    masking = Masking(lambda label: "token" if label == "pii.email" else "redact", tokens=Shared())
+    masking.ready(
+        [("pii.email", "a@b.co"), ("pii.phone", "+14155552671"), ("pii.email", None), ("pii.email", "c@d.co")]
+    )
+    assert masking.text("c@d.co, a@b.co") in ("<EMAIL_1>, <EMAIL_2>", "<EMAIL_2>, <EMAIL_1>")

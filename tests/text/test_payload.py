@@ -189,7 +189,7 @@ def test_what_cannot_be_looked_into_may_be_let_pass():
     assert redacting(foreign="pass").payload(payload) is payload
 
 
-@pytest.mark.parametrize("depth", [1_000, 100_000])
+@pytest.mark.parametrize("depth", [1_000, 10_000, 100_000])
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: {"a": inner}, lambda inner: (inner,)])
 def test_a_payload_that_is_nested_too_deep_is_refused(depth, wrap):
     payload = "a@b.co"
@@ -232,3 +232,17 @@ def test_what_is_remembered_is_bounded_and_holds_no_text():
         scanner.find_long(f"{at} {'x' * 40}".encode())
     assert len(scanner._known) <= 2048
     assert all(isinstance(key, bytes) and len(key) == 16 for key in scanner._known)
+
+
+def test_a_detector_that_reads_across_leaves_hides_nothing(monkeypatch):
+    masking = redacting()
+    see = masking._see_patterns
+
+    def greedy(data):
+        """As if a detector took everything from `pass ` to the last byte for a value."""
+        at = data.find(b"pass ")
+        return see(data) if at < 0 else [*see(data[:at]), (at + 5, len(data), "secret.own", 0.5)]
+
+    monkeypatch.setattr(masking, "_see_patterns", greedy)
+    masked = masking.payload({"a": "pass word", "b": "a@b.co", "c": ["+14155552671", "fine words"]})
+    assert masked == {"a": "pass [SECRET:OWN]", "b": "[EMAIL]", "c": ["[PHONE]", "fine words"]}

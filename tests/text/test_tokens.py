@@ -1,11 +1,13 @@
 """Reversible tokens."""
 
+import json
 import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guardai.errors import GuardError
 from guardai.text import Masking, Tokens
 
 
@@ -112,3 +114,61 @@ def test_a_token_is_not_found_sensitive(label):
     tokens = Tokens()
     text = " ".join(f"call phone card {tokens.token(label, f'v{at}')} mobile" for at in range(1200))
     assert scan(text) == []
+
+
+def test_a_lookalike_that_uses_the_numbers_up_makes_no_token_that_cannot_be_put_back():
+    tokens = Tokens()
+    tokens.reserve("I am <EMAIL_999999999>")
+    assert tokens.token("pii.email", "a@b.co") == "<EMAIL_1>"
+    tokens.reserve("I am <EMAIL_99999998>")
+    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_99999999>"
+    assert tokens.resolve("<EMAIL_99999999>", everything) == "c@d.co"
+    assert tokens.token("pii.email", "e@f.co") == tokens.token("pii.email", "g@h.co") == "[EMAIL]"
+    assert tokens.token("pii.phone", "+14155552671") == "<PHONE_1>"
+
+
+@given(st.text(max_size=30))
+def test_within_json_a_value_is_written_as_json_writes_it(value):
+    tokens = Tokens()
+    token = tokens.token("pii.note", value)
+    text = json.dumps({"a": f"{token} and {token}"})
+    assert json.loads(tokens.resolve(text, everything, quoted=True)) == {"a": f"{value} and {value}"}
+
+
+def test_a_table_in_memory_is_kept_as_long_as_it_is():
+    tokens = Tokens()
+    tokens.token("pii.email", "a@b.co")
+    tokens.keep()
+    assert tokens.resolve("<EMAIL_1>", everything) == "a@b.co"
+    assert not tokens.shared
+
+
+@given(st.sampled_from(["pii.email", "pii.card", "pii.nl_bsn", "pii.ip", "dataset.x"]), st.text(max_size=20))
+def test_the_form_in_which_values_are_compared_is_its_own(label, value):
+    from guardai.text.render import normal
+
+    assert normal(label, normal(label, value)) == normal(label, value)
+
+
+class Failing:
+    """A drawer that has no room."""
+
+    life = 60.0
+
+    def allocate(self, wanted, floor):
+        raise GuardError("full")
+
+    reserve = renew = get = allocate
+
+
+def test_a_token_that_cannot_be_kept_is_not_issued():
+    tokens = Tokens(Failing())
+    for issue in (lambda: tokens.token("pii.email", "a@b.co"), lambda: tokens.issue([("pii.email", "a@b.co")] * 2)):
+        with pytest.raises(GuardError, match="full"):
+            issue()
+    assert len(tokens) == 0
+
+
+def test_masking_that_cannot_keep_a_token_masks_nothing_halfway():
+    with pytest.raises(GuardError, match="full"):
+        Masking(lambda _: "token", tokens=Tokens(Failing())).payload({"a": "a@b.co", "b": ["c@d.co"]})

@@ -20,7 +20,7 @@ assert_type(bare(1, b="x"), float)
 
 async def main() -> None:
     assert_type(await asynchronous(1), list[str])
-    async with guardai.session(user="u", agent="a", audience="person", on_denied="abort") as session:
+    async with guardai.session(user="u", agent="a", audience="person", on_denied="abort", id="s-1") as session:
         assert_type(session.principal.user, str)
 
 

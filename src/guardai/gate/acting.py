@@ -16,9 +16,10 @@ from guardai.gate.run import HERE, Here, Run, new_session_id
 from guardai.identity import acting_agent, acting_app, delegated
 from guardai.model import Call, Session
 from guardai.sql import inspect
+from guardai.text import Tokens
 
 if TYPE_CHECKING:
-    from guardai.model import Audience, OnDenied
+    from guardai.model import Audience, OnDenied, Vault
     from guardai.settings import Settings
 
 __all__ = ["Acting"]
@@ -31,10 +32,11 @@ _SELECT: Final = re.compile(r"\s*(?:select|values)\b[^;]*;?\s*\Z", re.IGNORECASE
 class Acting:
     """Finds the session that a call belongs to."""
 
-    __slots__ = ("_answers", "_app", "_base", "_settings")
+    __slots__ = ("_answers", "_app", "_base", "_settings", "_vault")
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, vault: Vault | None = None) -> None:
         self._settings = settings
+        self._vault = vault
         self._answers = Answers()
         self._app: Run | None = None
         self._base: dict[str, str | int | bool | tuple[str, ...]] = {
@@ -48,9 +50,16 @@ class Acting:
         }
 
     def begin(
-        self, *, agent: str | None, user: str | None, purpose: str, audience: Audience, on_denied: OnDenied
+        self,
+        *,
+        agent: str | None,
+        user: str | None,
+        purpose: str,
+        audience: Audience,
+        on_denied: OnDenied,
+        id_: str | None = None,
     ) -> Run:
-        """A session that somebody opens. Inside another one its agent acts for the outer agent."""
+        """A session that somebody opens, or goes on with. Inside another one its agent acts for the outer agent."""
         here = HERE.get()
         outer = here.run.session.principal if here is not None and here.agents else None
         principal = acting_agent(agent or self._settings.agent or None, user or (outer.user if outer else None))
@@ -58,7 +67,8 @@ class Acting:
             # What the outer session may not show, the inner one may not either.
             audience = "person" if "person" in (audience, here.run.session.audience) else audience
             on_denied = "abort" if "abort" in (on_denied, here.run.session.on_denied) else on_denied
-        run = Run(Session(new_session_id(), delegated(outer, principal), purpose, audience, on_denied), self._base)
+        session = Session(id_ or new_session_id(), delegated(outer, principal), purpose, audience, on_denied)
+        run = Run(session, self._base, self._tokens(session, lasting=id_ is not None))
         if here is not None and outer is not None:
             run.saw(here.run.labels)
         return run
@@ -66,8 +76,8 @@ class Acting:
     def enter(self, call: Call, here: Here | None) -> tuple[Run, Here | None]:
         """The session of a call that is an agent's by its nature. A context without one gets an implicit one."""
         if here is None:
-            run = Run(Session(new_session_id(), acting_agent(self._settings.agent or None), implicit=True), self._base)
-            here = Here(run)
+            session = Session(new_session_id(), acting_agent(self._settings.agent or None), implicit=True)
+            here = Here(Run(session, self._base, self._tokens(session)))
             HERE.set(here)
         elif here.turn and call.action.startswith("llm."):
             here = here._replace(turn=False)
@@ -95,7 +105,7 @@ class Acting:
     def app(self) -> Run:
         """The application itself, in one session for the process."""
         if self._app is None:
-            self._app = Run(Session(new_session_id(), acting_app(), implicit=True), self._base)
+            self._app = Run(Session(new_session_id(), acting_app(), implicit=True), self._base, Tokens())
         return self._app
 
     def received(self, answer: Any, run: Run, *, tool_calls: bool) -> None:
@@ -107,6 +117,12 @@ class Acting:
                 here = Here(run)
             if here.run is run and not here.turn:
                 HERE.set(here._replace(turn=True))
+
+    def _tokens(self, session: Session, *, lasting: bool = False) -> Tokens:
+        """The session's table of tokens. Another user who goes on with the same id gets another one."""
+        if self._vault is None:
+            return Tokens()
+        return Tokens(self._vault.drawer(session.id, session.principal.user, lasting=lasting))
 
     def _ambiguous(self, runs: tuple[Run, ...]) -> Run:
         """Several sessions received this text: it is some agent's, and the record says that it is not known whose.
@@ -120,7 +136,9 @@ class Acting:
             agent="ambiguous", user=users.pop() if len(users) == 1 else "ambiguous", chain=()
         )
         made = Run(
-            latest._replace(id="ambiguous", principal=principal, audience="person" if person else "process"), self._base
+            latest._replace(id="ambiguous", principal=principal, audience="person" if person else "process"),
+            self._base,
+            Tokens(),
         )
         for run in runs:
             made.saw(run.labels)

@@ -34,8 +34,14 @@ class Flow:
         self._size = 0
         self._tools = False
 
-    def feed(self, channel: str, text: str) -> str:
+    def feed(self, channel: str, text: str, *, quoted: bool = False) -> str:
         """A piece of text of a channel; returns what may leave now, which may be nothing.
+
+        Args:
+            channel: which text of the answer goes on.
+            text: the piece.
+            quoted: the channel's text is JSON (the arguments of a tool call): what is put back for a token is written as in
+                a JSON string. The channel's first piece decides.
 
         Raises:
             ResultWithheld: it could not be inspected. Nothing more leaves.
@@ -47,7 +53,7 @@ class Flow:
             raise ResultWithheld("the stream has ended", action=ticket.call.action, event=ticket.outcome)
         masker = self._channels.get(channel)
         if masker is None:
-            masker = self._channels[channel] = self._masking.stream()
+            masker = self._channels[channel] = self._masking.stream(quoted=quoted)
             self._texts[channel] = []
         try:
             out = masker.feed(text)

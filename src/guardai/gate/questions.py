@@ -21,7 +21,7 @@ __all__ = ["Owed", "Scene", "told"]
 class Owed:
     """Which mask data of a label owes on its way to one destination; asked once per label.
 
-    INVARIANT: a question that fails is answered with the strongest mask, never with "reveal".
+    INVARIANT: a question that fails is answered with `redact`, never with "reveal".
     """
 
     __slots__ = ("_answers", "_context", "_engine", "_principal", "_to")

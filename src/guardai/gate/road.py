@@ -41,7 +41,7 @@ from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mas
 from guardai.text import Masking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from guardai.gate.acting import Acting
     from guardai.policy import Engine
@@ -207,7 +207,7 @@ class Ticket:
         scene = self._scene = gate.scene(run, plan)
         own: Context = {}
         if call.payload is not None:
-            masking = Masking(scene.owed, tokens=run.tokens, key=gate.key, foreign=_foreign(scene.owed))
+            masking = self._masking(scene.owed)
             self.payload = masking.payload(call.payload)
             self._found(masking.found, masking.masked)
             self._policies = scene.owed.policies(masking.masked)
@@ -329,7 +329,18 @@ class Ticket:
         back = self._back()
         # Only a model writes tokens; what a row or a document holds is no reference to this session's values.
         resolve = back.permitted if self.call.target.kind == "model" else None
-        return Masking(back, tokens=self.run.tokens, key=self._gate.key, resolve=resolve, foreign=_foreign(back))
+        return self._masking(back, resolve)
+
+    def _masking(self, owed: Owed, resolve: Callable[[str], bool] | None = None) -> Masking:
+        run = self.run
+        return Masking(
+            owed,
+            tokens=run.tokens,
+            key=self._gate.key,
+            scope=run.session.id,
+            resolve=resolve,
+            foreign=_foreign(owed),
+        )
 
     def owed_back(self, label: str) -> Mask | None:
         """The mask that data of this label owes on its way to whoever reads the result."""

@@ -26,7 +26,7 @@ class Rows:
     text is scanned.
     """
 
-    __slots__ = ("_about", "_masked", "_masking", "_ticket", "count")
+    __slots__ = ("_about", "_lifelike", "_masked", "_masking", "_ticket", "count")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Rows:
         self._masking = ticket.returning()
         #: (position, label) of the columns that are masked as wholes.
         self._masked: list[tuple[int, str]] = []
+        #: Positions of those whose masked cells look like any others.
+        self._lifelike: set[int] = set()
         self._about = (catalog, inspection, columns, schema)
 
     def label(self) -> None:
@@ -62,7 +64,10 @@ class Rows:
                     if mask is not None:
                         owed.setdefault(mask, label)
                 if owed:
-                    self._masked.append((position, owed[strongest(list(owed))]))
+                    mask = strongest(list(owed))
+                    self._masked.append((position, owed[mask]))
+                    if mask in ("shift", "fpe"):
+                        self._lifelike.add(position)
         except Exception as exc:
             if ticket.enforcing:
                 ticket.withhold(exc)
@@ -88,7 +93,7 @@ class Rows:
         if not ticket.inspecting:
             return rows
         try:
-            passed = self._masking.rows([self._columns(row) for row in rows] if self._masked else rows)
+            passed = self._columns(rows) if self._masked else self._masking.rows(rows)
         except Exception as exc:
             if ticket.enforcing:
                 ticket.withhold(exc)
@@ -118,15 +123,28 @@ class Rows:
         """What was found so far, for an outcome that comes before the last row."""
         self._ticket.found(self._masking.found, self._masking.masked)
 
-    def _columns(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        cells = list(row)
-        for position, label in self._masked:
-            value = cells[position]
-            if value is not None:
-                told = value if isinstance(value, str) else value.hex() if isinstance(value, bytes) else repr(value)
-                masked = self._masking.replace(label, told)
-                cells[position] = masked.encode() if isinstance(value, bytes) and masked is not None else masked
-        return tuple(cells)
+    def _columns(self, rows: list[Any]) -> list[Any]:
+        """The rows with the cells of labelled columns masked, the others scanned. A cell stays a cell: `drop` leaves None."""
+        masking, columns = self._masking, self._masked
+        masking.ready((label, row[position]) for row in rows for position, label in columns)
+        made, later = [], []
+        for row in rows:
+            cells = list(row)
+            for position, label in columns:
+                masked = masking.value(label, cells[position])
+                if position in self._lifelike:
+                    later.append(masked)
+                    masked = None
+                cells[position] = masked
+            made.append(tuple(cells))
+        scanned = masking.rows(made)
+        if not later:
+            return scanned
+        # What looks real was not scanned: it would be found, and masked twice.
+        upcoming = iter(later)
+        return [
+            tuple(next(upcoming) if at in self._lifelike else cell for at, cell in enumerate(row)) for row in scanned
+        ]
 
 
 def _labels(

@@ -14,11 +14,11 @@ import msgspec
 
 from guardai.lineage import Fed
 from guardai.model import Session
-from guardai.text import Tokens
 
 if TYPE_CHECKING:
     from guardai.gate.questions import Scene
     from guardai.gate.road import Ticket
+    from guardai.text import Tokens
 
 __all__ = ["HERE", "Here", "Run", "new_call_id", "new_session_id"]
 
@@ -62,6 +62,7 @@ def _forget_open_calls() -> None:
         for ticket in list(run.open):
             ticket.disown()
         run.open = set()
+        run.tokens.in_child()
 
 
 if hasattr(os, "register_at_fork"):
@@ -73,9 +74,9 @@ class Run:
 
     __slots__ = ("__weakref__", "context", "fed", "labels", "open", "principal", "scenes", "session", "tokens")
 
-    def __init__(self, session: Session, base: dict[str, str | int | bool | tuple[str, ...]]) -> None:
+    def __init__(self, session: Session, base: dict[str, str | int | bool | tuple[str, ...]], tokens: Tokens) -> None:
         self.session = session
-        self.tokens = Tokens()
+        self.tokens = tokens
         self.fed = Fed()
         self.labels: frozenset[str] = frozenset()
         #: Calls that have begun and not ended: streams and cursors that nobody may ever finish. A ticket holds neither

@@ -25,17 +25,26 @@ class SessionScope:
     __slots__ = ("_before", "_given", "_run")
 
     def __init__(
-        self, *, user: str | None, agent: str | None, purpose: str, audience: Audience, on_denied: OnDenied
+        self,
+        *,
+        user: str | None,
+        agent: str | None,
+        purpose: str,
+        audience: Audience,
+        on_denied: OnDenied,
+        id_: str | None = None,
     ) -> None:
-        self._given = (user, agent, purpose, audience, on_denied)
+        self._given = (user, agent, purpose, audience, on_denied, id_)
         self._run: Run | None = None
         self._before: Here | None = None
 
     def __enter__(self) -> Session:
         if self._run is not None:
             raise RuntimeError("this session has been entered already; open another with guardai.session(...)")
-        user, agent, purpose, audience, on_denied = self._given
-        run = require().acting.begin(agent=agent, user=user, purpose=purpose, audience=audience, on_denied=on_denied)
+        user, agent, purpose, audience, on_denied, id_ = self._given
+        run = require().acting.begin(
+            agent=agent, user=user, purpose=purpose, audience=audience, on_denied=on_denied, id_=id_
+        )
         emit_in(run, "session.open", {"purpose": purpose, "audience": audience, "on_denied": on_denied})
         self._run = run
         self._before = HERE.get()

@@ -5,7 +5,7 @@ Files under `<home>/keys/`, folder 0700, private ones 0600:
 - `root.key`, `root.pub`: the root of trust (PEM). The private half may be moved away once `host.cert` exists.
 - `host.key`: the host's Ed25519 key (PEM); the X25519 key that ratchet starts are encrypted to is derived from it.
 - `host.cert`: the root's certificate for both, JSON.
-- `secret`: 32 random bytes, from which the commitment key is derived.
+- `secret`: 32 random bytes, from which the commitment key and the token vault's key are derived.
 
 Each is created whole or not at all, and whoever is first wins, so any number of processes may start on an empty home at
 once. What the private host key can do is said in docs/threat-model.md: tags are no proof against its owner.
@@ -50,6 +50,7 @@ class Keys:
     certificate: Certificate
     claims: Claims
     commitment: bytes
+    vault: bytes
 
     @property
     def host_public(self) -> bytes:
@@ -119,7 +120,8 @@ def open_keys(home: Path, *, create: bool = True) -> Keys:
             f"the ledger's keys under {layout.keys} cannot be created or read: {error.strerror or error}; "
             "the home (GUARDAI_HOME) must be a folder that this user may write"
         ) from error
-    return Keys(root, host, _box(host), certificate, claims, _derive(secret, b"guardai commitment v1"))
+    commitment, vault = _derive(secret, b"guardai commitment v1"), _derive(secret, b"guardai vault v1")
+    return Keys(root, host, _box(host), certificate, claims, commitment, vault)
 
 
 def trust(home: Path, key: Path | None = None) -> Trust:

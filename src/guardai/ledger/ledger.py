@@ -130,6 +130,11 @@ class Ledger:
         """32 secret bytes, constant for a home, under which commitments to content are made."""
         return self._keys.commitment
 
+    @property
+    def vault_key(self) -> bytes:
+        """32 secret bytes, constant for a home, without which its token vault cannot be read."""
+        return self._keys.vault
+
     def append(self, event: Event, /, *, outcome: bool = False) -> str:
         """Records the event and returns its id: it survives the death of this process from here on.
 

@@ -8,6 +8,7 @@ from guardai.model.finding import Finding
 from guardai.model.label import Label, ancestors
 from guardai.model.mask import MASKS, Mask, strongest
 from guardai.model.protocols import Emit, Sink
+from guardai.model.vault import Drawer, Kept, Vault
 from guardai.model.where import Destination, Resource, Target, TargetKind
 from guardai.model.who import Audience, OnDenied, Principal, Session
 
@@ -21,9 +22,11 @@ __all__ = [
     "Call",
     "Decision",
     "Destination",
+    "Drawer",
     "Emit",
     "Event",
     "Finding",
+    "Kept",
     "Label",
     "Mask",
     "Obligations",
@@ -35,6 +38,7 @@ __all__ = [
     "Sink",
     "Target",
     "TargetKind",
+    "Vault",
     "ancestors",
     "strongest",
 ]

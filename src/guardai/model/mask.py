@@ -6,8 +6,7 @@ from typing import Final, Literal, get_args
 
 __all__ = ["MASKS", "Mask", "strongest"]
 
-#: Of DESIGN's masks those that exist today.
-Mask = Literal["redact", "hash", "partial", "token"]
+Mask = Literal["drop", "null", "redact", "hash", "shift", "fpe", "partial", "token"]
 
 #: Strongest first: where two policies owe different masks, the one that tells least wins.
 MASKS: Final[tuple[Mask, ...]] = get_args(Mask)

@@ -32,7 +32,7 @@ class Session(NamedTuple):
     """One run of work. What it has seen so far is kept by the gate, not here.
 
     Attributes:
-        id: random, unique.
+        id: random and unique, or what `guardai.session` was given to go on with.
         audience: who reads the answers: the process, or a person.
         on_denied: whether a denial is an ordinary exception or aborts the session.
         implicit: nobody opened it; guardai did, at the first model request of a context.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from guardai.model import Mask
 from guardai.text import render
+from guardai.text.cells import typed
+from guardai.text.documents import bracketed, parsed
 from guardai.text.engines import scanner
 from guardai.text.judge import Found
-from guardai.text.payload import Leaf, PayloadError, Tree
+from guardai.text.payload import PROTOCOL, REMOVED, Leaf, PayloadError, Tree
 from guardai.text.stream import StreamMasker
 from guardai.text.tokens import StreamResolver, Tokens
 
@@ -21,21 +23,12 @@ _SHORTEST: Final = 6
 #: From this length on, what was found in a text is remembered by the text's digest: messages are sent again every turn.
 _LONG: Final = 512
 _REMEMBERED: Final = 2048
-#: What separates the leaves of a payload in one scan: no detector matches across it, no word is seen beyond it.
+#: What separates the leaves of a payload in one scan: no detector of ours matches across it, no word is seen beyond it.
 _GAP: Final = "\x00"
 _NUMBERS: Final = frozenset((int, float, bool, type(None)))
-#: Keys of the protocols that models speak, and what stands under them: neither is content.
-_PROTOCOL: Final = frozenset(
-    """
-    role content type name text input output model messages message tool tools
-    tool_calls tool_call tool_call_id id function arguments parameters index delta choices finish_reason user
-    assistant system developer refusal annotations stop length usage object created description properties
-    required string integer number boolean array null items enum title default additionalProperties
-    json_schema schema strict stream temperature top_p max_tokens response_format tool_choice auto none args
-    kwargs params query sql body data value values output_text input_text call_id status
-    completed metadata url detail low high image_url reasoning reasoning_content summary instructions thinking partial_json completion answer result response transcript
-    """.split()  # noqa: SIM905 -- a table of words
-)
+#: Masks that leave nothing, and those for which the type of a value matters.
+_EMPTY: Final = frozenset(("drop", "null"))
+_TYPED: Final = frozenset(("drop", "null", "shift", "fpe"))
 
 
 class Masking:
@@ -44,7 +37,8 @@ class Masking:
     Args:
         owed: label → None if data of that label may pass, else the mask that it gets. Asked once a label.
         tokens: the session's table, for the mask `token`; without it, `token` is `redact`.
-        key: of the mask `hash`, up to 64 bytes. Equal values are equal under one key only.
+        key: of the masks `hash`, `shift` and `fpe`, up to 64 bytes. Equal values are equal under one key only.
+        scope: the session's id: its dates move alike.
         resolve: which labels' tokens are put back before anything is masked, because they may be known where this goes.
         foreign: whether a payload that holds what cannot be looked into (an object, bytes that are no text) is refused
             (`refuse`), or that passes as it is (`pass`).
@@ -60,6 +54,7 @@ class Masking:
         *,
         tokens: Tokens | None = None,
         key: bytes = b"",
+        scope: str = "",
         resolve: Callable[[str], bool] | None = None,
         foreign: str = "refuse",
     ) -> None:
@@ -69,9 +64,18 @@ class Masking:
         self._answers: dict[str, Mask | None] = {}
         self._tokens = tokens
         self._key = key
+        self._scope = scope
+        if tokens is not None:
+            tokens.keep()
         self._resolve = resolve if tokens is not None else None
         self._foreign = foreign
-        self._see, self._see_long = scanner().find, scanner().find_long
+        #: Whether many tokens at once are cheaper than one by one.
+        self._many = tokens is not None and tokens.shared
+        current = scanner()
+        self._see, self._see_long = current.find, current.find_long
+        self._see_patterns, self._names = current.find_patterns, current.names
+        #: A name may be shorter than anything that a pattern finds.
+        self._shortest = _SHORTEST if current.names is None else 1
 
     # ---- one value ----
 
@@ -86,17 +90,52 @@ class Masking:
     def value(self, label: str, value: Any) -> Any:
         """What a whole value of this label becomes, a cell of a labelled column say; itself if it may pass, or is nothing.
 
-        Raises:
-            PayloadError: it is bytes that are not text.
+        Its type is kept where the mask allows it: None for `drop` and `null`; for `shift` a date, a date and time, or an
+        `int` such as 19760704; for `fpe` an `int` or `Decimal` of as many digits; bytes for bytes. Everything else that is
+        no text becomes a string.
         """
-        if value is None or value == "" or self.owed(label) is None:
+        mask = self.owed(label)
+        if value is None or mask is None or (isinstance(value, str) and not value):
             return value
-        text = value if type(value) is str else self._as_text(value)
-        if text is None:  # bytes that are no text have no first letter and no last four digits
-            self.found[label] = self.found.get(label, 0) + 1
-            self.masked[label] = "redact"
-            return render.redact(label)
-        return self.replace(label, text)
+        if mask in _EMPTY:
+            self._count(label, mask)
+            return None
+        if isinstance(value, str):
+            return self.replace(label, str.__str__(value))
+        if not isinstance(value, bytes | bytearray | memoryview):
+            if mask not in _TYPED:
+                return self.replace(label, str(value))
+            self._count(label, mask)
+            made = typed(mask, label, value, self._key, self._scope)
+            return render.redact(label) if made is None else made
+        raw = bytes(value)
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            # Bytes that are no text have no first letter and no last four digits, and stand for nothing in an answer.
+            self._count(label, mask)
+            return (render.hashed(label, raw.hex(), self._key) if mask == "hash" else render.redact(label)).encode()
+        masked = self.replace(label, text)
+        assert masked is not None
+        return masked.encode("utf-8", "surrogatepass")
+
+    def ready(self, pairs: Iterable[tuple[str, Any]]) -> None:
+        """Gives tokens to many values at once, as (label, value), which a vault does in one transaction.
+
+        What is no text, and what owes another mask, is left for later.
+
+        Raises:
+            GuardError: the vault cannot keep them.
+        """
+        tokens = self._tokens
+        if tokens is not None and tokens.shared:
+            wanted = [pair for pair in pairs if type(pair[1]) is str and pair[1] and self.owed(pair[0]) == "token"]
+            if len(wanted) > 1:
+                tokens.issue(wanted)
+
+    def _count(self, label: str, mask: Mask) -> None:
+        self.found[label] = self.found.get(label, 0) + 1
+        self.masked[label] = mask
 
     def replace(self, label: str, value: str) -> str | None:
         """What a value found under `label` becomes; None if it may pass. It is counted."""
@@ -107,11 +146,7 @@ class Masking:
         self.masked[label] = mask
         if mask == "token" and self._tokens is not None:
             return self._tokens.token(label, value)
-        if mask == "hash":
-            return render.hashed(label, value, self._key)
-        if mask == "partial":
-            return render.partial(label, value)
-        return render.redact(label)
+        return render.rendered(mask, label, value, self._key, self._scope)
 
     # ---- texts ----
 
@@ -119,7 +154,7 @@ class Masking:
         """The text with what is owed; the same object if nothing is."""
         if self._resolve is not None and "<" in text:
             text = self._tokens.resolve(text, self._resolve)  # type: ignore[union-attr]
-        if len(text) < _SHORTEST:
+        if len(text) < self._shortest:
             return text
         data = text.encode("utf-8", "surrogatepass")
         found = self._see(data) if len(data) < _LONG else self._see_long(data)
@@ -129,7 +164,10 @@ class Masking:
             self._tokens.reserve(text)
         return self._replaced(text, data, found)
 
-    def _replaced(self, text: str, data: bytes, found: Sequence[Found]) -> str:
+    def _replaced(self, text: str, data: bytes, found: Sequence[Found], *, instead: Mask | None = None) -> str:
+        """The text with its findings replaced; the same object if all may pass. `instead`: of nothing at all."""
+        if len(found) > 1 and self._many:
+            self.ready((label, data[start:end].decode("utf-8", "surrogatepass")) for start, end, label, _ in found)
         parts = []
         done = 0
         changed = False
@@ -138,6 +176,8 @@ class Masking:
             made = self.replace(label, value)
             if made is None:
                 continue
+            if not made and instead is not None:
+                made = render.rendered(instead, label, value, self._key, self._scope)
             changed = True
             if start > done:
                 parts.append(data[done:start].decode("utf-8", "surrogatepass"))
@@ -150,11 +190,15 @@ class Masking:
 
     # ---- streams ----
 
-    def stream(self) -> StreamMasker:
-        """A masker for a stream of text, bound to this masking; tokens are put back first where that is permitted."""
+    def stream(self, *, quoted: bool = False) -> StreamMasker:
+        """A masker for a stream of text, bound to this masking; tokens are put back first where that is permitted.
+
+        Args:
+            quoted: the text is JSON: what is put back is written as in a JSON string.
+        """
         resolver: StreamResolver | None = None
         if self._resolve is not None and self._tokens is not None:
-            resolver = self._tokens.resolver(self._resolve)
+            resolver = self._tokens.resolver(self._resolve, quoted=quoted)
         return StreamMasker.using(self.replace, resolver)
 
     # ---- payloads ----
@@ -164,7 +208,12 @@ class Masking:
 
         All leaves are looked through in one scan, each with the key it stands under as context. A string that is a JSON
         object or array is looked into, and written anew as valid JSON if something in it changes. A number that is
-        found sensitive becomes a string.
+        found sensitive becomes a string, but for `fpe`.
+
+        A leaf that is sensitive as a whole is None under `null`; under `drop` its entry leaves its dictionary or set. In
+        three places that would break what somebody else reads by: in a list or tuple, where positions count, and in the
+        outermost dictionary, which is a call's own form, it is None; under a key of the protocols that models speak
+        (`content`, `text`, `input`, …), which want a text there, it is empty.
 
         Raises:
             PayloadError: it cannot be looked through.
@@ -175,7 +224,7 @@ class Masking:
         texts: list[tuple[Leaf, str]] = []
         for leaf in tree.leaves:
             value = leaf[2] if type(leaf[2]) is str else self._as_text(leaf[2])
-            if value is None or len(value) < _SHORTEST or value in _PROTOCOL:
+            if value is None or len(value) < self._shortest or value in PROTOCOL:
                 continue
             if self._tokens is not None and "<" in value:
                 self._tokens.reserve(value)  # of all leaves before any token is issued for one of them
@@ -183,7 +232,8 @@ class Masking:
         pieces: list[str] = []
         placed: list[tuple[Leaf, str, int]] = []
         for leaf, value in texts:
-            if ("\\" in value or (self._resolve is not None and "<" in value)) and self._document(tree, leaf, value):
+            inside = "\\" in value or self._names is not None or (self._resolve is not None and "<" in value)
+            if inside and self._document(tree, leaf, value):
                 continue
             text = value
             if self._resolve is not None and "<" in value:
@@ -194,7 +244,7 @@ class Masking:
             if len(text) >= _LONG:
                 data = text.encode("utf-8", "surrogatepass")
                 self._change(tree, leaf, text, data, self._see_long(data))
-            elif name and name not in _PROTOCOL:
+            elif name and name not in PROTOCOL:
                 pieces.append(f"{name}: {text}")
                 placed.append((leaf, text, len(name) + 2))
             else:
@@ -212,6 +262,8 @@ class Masking:
         Raises:
             PayloadError: a cell cannot be looked into.
         """
+        if self._names is not None:  # each cell is a text of its own
+            return self.payload(rows)  # type: ignore[no-any-return]
         try:
             joined = _GAP.join([cell for row in rows for cell in row if cell.__class__ not in _NUMBERS])
         except TypeError:  # a cell or a row of another type
@@ -237,31 +289,72 @@ class Masking:
         """One scan of all short leaves. What is found in a key's name here is found with the key itself."""
         joined = _GAP.join(pieces)
         data = joined.encode("utf-8", "surrogatepass")
-        found = self._see(data)
-        if not found:
+        found = self._see_patterns(data)
+        if not found and self._names is None:
             return
         plain = len(data) == len(joined)
         at = upcoming = 0
+        changes: list[tuple[Leaf, str, bytes, list[Found]]] = []
         for piece, (leaf, text, before) in zip(pieces, placed, strict=True):
             end = at + (len(piece) if plain else len(piece.encode("utf-8", "surrogatepass")))
             start = at + (before if plain else len(piece[:before].encode("utf-8", "surrogatepass")))
             inside: list[Found] = []
             while upcoming < len(found) and found[upcoming][0] < end:
                 first, last, label, score = found[upcoming]
-                if last > start:
-                    inside.append((max(first, start) - start, min(last, end) - start, label, score))
                 if last > end:
-                    break  # not to be: it goes on in the next leaf
+                    # Somebody's own detector reads across the gap, and may hide what the next leaf holds.
+                    for alone, place in zip(pieces, placed, strict=True):
+                        self._joined(tree, [alone], [place])
+                    return
+                if last > start:
+                    inside.append((max(first, start) - start, last - start, label, score))
                 upcoming += 1
+            if self._names is not None:
+                inside = self._names.add(data[start:end], inside)
             if inside:
-                self._change(tree, leaf, text, data[start:end], inside)
-            if upcoming == len(found):
-                return
+                changes.append((leaf, text, data[start:end], inside))
+            if upcoming == len(found) and self._names is None:
+                break
             at = end + 1
+        if self._many:
+            self.ready(
+                (label, found_in[first:last].decode("utf-8", "surrogatepass"))
+                for _, text, found_in, inside in changes
+                if not bracketed(text)
+                for first, last, label, _ in inside
+            )
+        for leaf, text, found_in, inside in changes:
+            self._change(tree, leaf, text, found_in, inside)
 
     def _change(self, tree: Tree, leaf: Leaf, text: str, data: bytes, found: Sequence[Found]) -> None:
-        if found and not self._document(tree, leaf, text) and (made := self._replaced(text, data, found)) is not text:
+        if not found or self._document(tree, leaf, text):
+            return
+        start, end, label, _ = found[0]
+        if leaf[4]:  # two keys must not become the same nothing, nor a key a value
+            made = self._replaced(text, data, found, instead="redact")
+        elif start == 0 and end == len(data) and self._whole(tree, leaf, label):
+            return
+        else:
+            made = self._replaced(text, data, found)
+        if made is not text:
             self._put(tree, leaf, made)
+
+    def _whole(self, tree: Tree, leaf: Leaf, label: str) -> bool:
+        """Masks a leaf that is a value from end to end, where it does not become a text; whether it was so."""
+        mask = self.owed(label)
+        made: Any = None
+        if mask is None or mask not in _TYPED:
+            return False
+        if mask in _EMPTY:
+            if leaf[3] in PROTOCOL:
+                return False
+            if mask == "drop" and tree.removable(leaf):
+                made = REMOVED
+        elif not isinstance(leaf[2], int) or (made := typed(mask, label, leaf[2], self._key, self._scope)) is None:
+            return False
+        self._count(label, mask)
+        tree.put(leaf, made)
+        return True
 
     def _document(self, tree: Tree, leaf: Leaf, text: str) -> bool:
         """Looks into a string that is JSON: an escape can hide a value, and a number must not become a bare word.
@@ -269,7 +362,7 @@ class Masking:
         Returns:
             Whether it was one; if not, it is a text like any other.
         """
-        if not _bracketed(text) or (document := _parsed(text)) is None:
+        if not bracketed(text) or (document := parsed(text)) is None:
             return False
         made = self.payload(document)
         if made is not document:
@@ -283,35 +376,7 @@ class Masking:
         )
 
     def _leaf_text(self, text: str) -> str:
-        if _bracketed(text):
+        if bracketed(text):
             made = self.payload([text])[0]
-            assert isinstance(made, str)
-            return made
+            return made if isinstance(made, str) else ""
         return self.text(text)
-
-
-def _bracketed(text: str) -> bool:
-    head, tail = text[:1], text[-1:]
-    if head not in ("{", "[", " ", "\n", "\t"):
-        return False
-    stripped = text.strip() if head.isspace() or tail.isspace() else text
-    return (stripped[:1], stripped[-1:]) in (("{", "}"), ("[", "]"))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _Twice
-    return made
-
-
-class _Twice(ValueError):
-    pass
-
-
-def _parsed(text: str) -> Any:
-    """The JSON document in `text`, or None if it is none that can be written anew without loss."""
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        return None

@@ -7,6 +7,7 @@ an unchanged subtree is the same object.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import decimal
 import enum
@@ -18,11 +19,28 @@ from typing import Any, Final
 
 from guardai.errors import GuardError
 
-__all__ = ["MAX_DEPTH", "Leaf", "PayloadError", "Tree"]
+__all__ = ["MAX_DEPTH", "PROTOCOL", "REMOVED", "Leaf", "PayloadError", "Tree"]
 
 #: json.dumps gives up at the interpreter's recursion limit, 1,000; so does whatever would send the payload.
 MAX_DEPTH: Final = 900
 MAX_NODES: Final = 5_000_000
+#: From so many containers on, and at every doubling, it is asked whether the payload holds itself.
+_DOUBTFUL: Final = 20_000
+
+#: Keys of the protocols that models speak, and what stands under them: neither is content.
+PROTOCOL: Final = frozenset(
+    """
+    role content type name text input output model messages message tool tools
+    tool_calls tool_call tool_call_id id function arguments parameters index delta choices finish_reason user
+    assistant system developer refusal annotations stop length usage object created description properties
+    required string integer number boolean array null items enum title default additionalProperties
+    json_schema schema strict stream temperature top_p max_tokens response_format tool_choice auto none args
+    kwargs params query sql body data value values output_text input_text call_id status
+    completed metadata url detail low high image_url reasoning reasoning_content summary instructions thinking partial_json completion answer result response transcript
+    """.split()  # noqa: SIM905 -- a table of words
+)
+#: What becomes of a leaf whose entry is to leave its dictionary or set.
+REMOVED: Final = object()
 
 _PASSING: Final = (
     int,
@@ -72,16 +90,16 @@ class Tree:
 
     def _visit(self, foreign: str) -> None:
         nodes, parents, leaves = self._nodes, self._parents, self.leaves
+        doubtful = _DOUBTFUL
         # In the order of the payload, so that the first address is <EMAIL_1>.
         queue: deque[tuple[int, str]] = deque([(0, "")])
         while queue:
             place, named = queue.popleft()
             node = nodes[place]
             depth = parents[place][2] + 1
-            if depth > MAX_DEPTH + 1:
-                raise PayloadError(f"the payload is nested more than {MAX_DEPTH} deep")
-            if len(nodes) > MAX_NODES:
-                raise PayloadError(f"the payload holds more than {MAX_NODES} containers")
+            if depth > MAX_DEPTH + 1 or len(nodes) > doubtful:
+                self._doubt(place, depth)
+                doubtful = min(2 * len(nodes), MAX_NODES)
             mapping = isinstance(node, dict)
             for key, value in node.items() if mapping else enumerate(node):
                 name = named
@@ -121,8 +139,28 @@ class Tree:
             queue.append((len(self._nodes) - 1, name))
         elif not isinstance(value, _PASSING) and foreign != "pass":
             raise PayloadError(
-                f"the payload holds an object of type {type(value).__name__}, which cannot be looked into"
+                f"the payload holds an object of type {type(value).__name__}, which cannot be looked into; "
+                "give what it holds as dictionaries and lists"
             )
+
+    def _doubt(self, place: int, depth: int) -> None:
+        """It is deep, or large: does it ever end?"""
+        around: set[int] = set()
+        at = place
+        while at > 0:
+            if id(self._nodes[at]) in around:
+                raise PayloadError("the payload holds itself: one of its containers stands inside of itself")
+            around.add(id(self._nodes[at]))
+            at = self._parents[at][0]
+        if depth > MAX_DEPTH + 1:
+            raise PayloadError(f"the payload is nested more than {MAX_DEPTH} deep")
+        if len(self._nodes) > MAX_NODES:
+            raise PayloadError(f"the payload holds more than {MAX_NODES} containers")
+
+    def removable(self, leaf: Leaf) -> bool:
+        """Whether a leaf's entry can go: not out of a sequence, and not out of the outermost dictionary."""
+        node = self._nodes[leaf[0]]
+        return isinstance(node, set | frozenset) or (leaf[0] > 1 and isinstance(node, dict))
 
     def put(self, leaf: Leaf, made: Any) -> None:
         """Notes what becomes of a leaf."""
@@ -147,12 +185,35 @@ class Tree:
 
 
 def _rebuilt(node: Any, noted: dict[Any, Any]) -> Any:
+    """A container with some of what is in it replaced; of the same class, if that can be made anew."""
+    made: Any
     if isinstance(node, dict):
-        return {noted.get((key, True), key): noted.get((key, False), value) for key, value in node.items()}
-    values = [noted.get((at, False), value) for at, value in enumerate(node)]
-    if type(node) is list:
-        return values
-    if isinstance(node, tuple):
-        make: Callable[..., Any] | None = getattr(node, "_make", None)
-        return make(values) if make is not None else tuple(values)
-    return frozenset(values) if isinstance(node, frozenset) else set(values) if isinstance(node, set) else values
+        made = {
+            noted.get((key, True), key): new
+            for key, value in node.items()
+            if (new := noted.get((key, False), value)) is not REMOVED
+        }
+    else:
+        made = [new for at, value in enumerate(node) if (new := noted.get((at, False), value)) is not REMOVED]
+        for kind in (tuple, set, frozenset):
+            if isinstance(node, kind):
+                made = kind(made)
+    return made if type(made) is type(node) else _like(node, made)
+
+
+def _like(node: Any, content: Any) -> Any:
+    """`content` in a container of the class of `node`, which somebody derived; else `content` itself."""
+    make: Callable[..., Any] | None = getattr(node, "_make", None)
+    try:
+        if make is not None:
+            made = make(content)
+        elif isinstance(node, tuple | frozenset):
+            made = type(node)(content)
+        else:
+            made = copy.copy(node)
+            made.clear()
+            made.extend(content) if isinstance(node, list) else made.update(content)
+        same = type(made) is type(node) and made == content
+    except Exception:  # whatever a class of somebody else's raises, the plain container is right
+        return content
+    return made if same else content

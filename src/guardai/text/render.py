@@ -1,19 +1,24 @@
-"""What a value becomes: `redact`, `hash`, `partial`.
+"""What a value in a text becomes, for every mask but `token`, which needs a session's table (`tokens.py`).
 
-The mask `token` needs a session's table and stands in `tokens.py`.
-
-Nothing made here is found sensitive again, whatever stands around it: a hash is written in letters, and what is left of
-a partial value has its gaps marked by `*`, which no detector reads across.
+What `redact`, `hash` and `partial` make is not found sensitive again, whatever stands around it: a hash is written in
+letters, and what is left of a partial value has its gaps marked by `*`, which no detector reads across. What `shift` and
+`fpe` make is meant to look real, so it is found and masked anew wherever it is masked again.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Final
 
-__all__ = ["hashed", "name", "normal", "partial", "redact"]
+from guardai.errors import ConfigError
+from guardai.model import MASKS, Mask
+from guardai.text import dates, fpe
+
+__all__ = ["hashed", "known", "name", "normal", "partial", "process_key", "redact", "rendered", "replacer"]
 
 #: Hexadecimal digits as letters: digits next to each other could be taken for a number.
 _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
@@ -35,14 +40,24 @@ def redact(label: str) -> str:
 _JUNK: Final = re.compile(r"[\s\-./()\u00a0\u2000-\u2015\u202f]+")
 
 
+#: `us_ssn`, `nl_bsn`: a number that a country gave.
+_COUNTRY: Final = re.compile(r"[a-z]{2}_")
+
+
+@lru_cache(maxsize=512)
+def _compared(label: str) -> str:
+    kind = label.rpartition(".")[2]
+    if kind in ("card", "phone", "iban") or (label.startswith("pii.") and _COUNTRY.match(kind)):
+        return "compact"
+    return "folded" if kind in ("email", "ip") else ""
+
+
 def normal(label: str, value: str) -> str:
     """The value in the form in which it is compared: `DE89 3704…` and `de893704…` are one account."""
-    kind = label.rpartition(".")[2]
-    if kind in ("card", "phone", "iban", "us_ssn"):
+    how = _compared(label)
+    if how == "compact":
         return _JUNK.sub("", value).upper()
-    if kind in ("email", "ip"):
-        return value.casefold()
-    return value
+    return value.casefold() if how else value
 
 
 def hashed(label: str, value: str, key: bytes) -> str:
@@ -63,7 +78,7 @@ def partial(label: str, value: str) -> str:
         return redact(label)
     if kind == "email":
         local, _, domain = value.rpartition("@")
-        return f"{local[:1]}***@{domain[:1]}***.{domain.rpartition('.')[2]}"
+        return f"{_first(local)}***@{_first(domain)}***.{domain.rpartition('.')[2]}"
     if kind == "card":
         return _last(value, 4)
     if kind == "phone":
@@ -76,9 +91,84 @@ def partial(label: str, value: str) -> str:
     if kind == "ip":
         first = re.split(r"[.:]", value, maxsplit=1)[0]
         return f"{first}.***" if "." in value and ":" not in value else f"{first}:***"
-    return f"{value[:1]}***"
+    return f"{_first(value)}***"
+
+
+def _first(value: str) -> str:
+    """The first character, if it is one that means nothing to JSON or Markdown."""
+    return value[:1] if value[:1].isalnum() else ""
 
 
 def _last(value: str, count: int) -> str:
     digits = _JUNK.sub("", value.partition("x")[0].partition("e")[0]).replace("+", "")
     return f"{'*' * max(3, len(digits) - count)}{digits[-count:]}"
+
+
+def rendered(mask: Mask, label: str, value: str, key: bytes, scope: str) -> str:
+    """What `value` becomes in a text.
+
+    Args:
+        mask: how; `token` is `redact` here.
+        label: the kind of data.
+        value: what was found.
+        key: of `hash`, `shift` and `fpe`, up to 64 bytes.
+        scope: the session, within which dates move alike.
+    """
+    made: str | None = None
+    if mask == "hash":
+        return hashed(label, value, key)
+    if mask == "partial":
+        return partial(label, value)
+    if mask in ("drop", "null"):
+        return ""
+    if mask == "shift":
+        made = dates.rewritten(value, dates.days(key, scope))
+    elif mask == "fpe":
+        made = fpe.preserved(label, value, key)
+        if made is None and label.rpartition(".")[2] == "card":
+            return partial(label, value)
+    return redact(label) if made is None else made
+
+
+def known(style: str | None) -> Mask:
+    """The mask of that name; `redact` for None.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if style is None:
+        return "redact"
+    if style not in MASKS:
+        raise ConfigError(f"there is no mask {style!r}; choose one of {', '.join(MASKS)}")
+    return style
+
+
+@cache
+def process_key() -> bytes:
+    """32 random bytes: the key of masks that nobody gave one, equal for as long as the process lives."""
+    return os.urandom(32)
+
+
+def replacer(style: str | None) -> Callable[[str, str], str]:
+    """What masks without a session: a function of label and value.
+
+    `hash`, `shift` and `fpe` are keyed by random bytes of this process, so that what they make can be compared within one
+    run of a program, not across two. Each function for `token` has a table of its own, which nobody can read: the same
+    value is the same token in all that it masks.
+
+    Args:
+        style: a mask (`guardai.model.MASKS`); None is `redact`.
+
+    Raises:
+        ConfigError: there is no such mask; the message names those that there are.
+    """
+    mask = known(style)
+    if mask == "token":
+        from guardai.text.tokens import Tokens  # it compares values as this module says
+
+        return Tokens().token
+    if mask == "redact":
+        return lambda label, _: redact(label)
+    if mask == "partial":
+        return partial
+    return lambda label, value: rendered(mask, label, value, process_key(), "")

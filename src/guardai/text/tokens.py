@@ -1,7 +1,8 @@
-"""Reversible tokens: a session's table of what `<EMAIL_1>` stands for, in memory.
+"""Reversible tokens: a session's table of what `<EMAIL_1>` stands for.
 
 Within one session the same value is the same token, so a model can tell people apart without knowing them. What comes
-back is re-identified where policy permits.
+back is re-identified where policy permits. The table is in memory; with a drawer of a vault it is also there, so that the
+processes that share a session agree on it, and one that comes later knows it.
 
 A text may hold a look-alike that nobody issued, or that was issued for somebody else's value. Two rules keep it from
 being re-identified to that value:
@@ -14,12 +15,17 @@ being re-identified to that value:
 
 from __future__ import annotations
 
+import json
 import re
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final
 
-from guardai.text.render import normal
+from guardai.errors import GuardError
+from guardai.model import Drawer, Kept
+from guardai.text.render import normal, redact
 
 __all__ = ["StreamResolver", "Tokens"]
 
@@ -28,16 +34,31 @@ _TOKEN: Final = re.compile(r"<[ \t]{0,4}([A-Za-z][A-Za-z0-9_]{0,31})\\?_([0-9]{1
 _LOOKALIKE: Final = re.compile(r"<(!*)(?=[ \t]{0,4}[A-Za-z][A-Za-z0-9_]{0,31}\\?_[0-9]{1,9}[ \t]{0,4}>)")
 #: From a '<' to its '>'; longer is no token.
 _HOLD: Final = 64
+#: The first number that is never issued. A look-alike may use the numbers up: then values are redacted.
+_END: Final = 100_000_000
+#: A drawer is renewed this many times in its life, and tried again after so many seconds.
+_OFTEN: Final = 8
+_AGAIN: Final = 60.0
+_NEVER: Final = float("inf")
 
 
 class Tokens:
-    """One session's table. Safe for threads."""
+    """One session's table. Safe for threads.
 
-    def __init__(self) -> None:
+    Args:
+        drawer: where the table is kept besides; without one it is in memory alone and ends with the object.
+    """
+
+    def __init__(self, drawer: Drawer | None = None) -> None:
         self._lock = threading.RLock()
+        self._drawer = drawer
+        #: (label, value as found or as compared) → its token
         self._issued: dict[tuple[str, str], str] = {}
         self._values: dict[str, tuple[str, str]] = {}
+        #: name → the lowest number that may still be issued, as far as is known here.
         self._next: dict[str, int] = {}
+        #: When the drawer has to be told that the session is in use, and when it has forgotten it.
+        self._renew = self._forgotten = _NEVER
 
     def __len__(self) -> int:
         return len(self._values)
@@ -45,47 +66,135 @@ class Tokens:
     def __repr__(self) -> str:
         return f"<Tokens: {len(self._values)} issued>"
 
+    @property
+    def shared(self) -> bool:
+        """Whether there is a drawer, so that issuing many at once is cheaper than one by one."""
+        return self._drawer is not None
+
     def token(self, label: str, value: str) -> str:
         """The token that stands for `value`: the one it has, or a new one.
 
         Args:
             label: its kind; the name is the label's last part in capitals, of all secrets `SECRET`.
             value: compared in a normal form (an e-mail address without case, a card without spaces).
+
+        Returns:
+            The token; after a hundred million of a name the redacted value.
+
+        Raises:
+            GuardError: the vault cannot keep it.
         """
-        key = label, normal(label, value)
-        made = self._issued.get(key)
+        issued = self._issued
+        made = issued.get((label, value))
         if made is not None:
             return made
-        name = "SECRET" if label.startswith("secret.") else label.rpartition(".")[2].upper()
+        key = label, normal(label, value)
         with self._lock:
-            made = self._issued.get(key)
+            made = issued.get(key)
             if made is None:
-                number = self._next.get(name, 1)
+                kept = Kept(_name(label), label, value, key[1])
+                if self._drawer is None:
+                    made = self._take(kept, self._next.get(kept.name, 1))
+                else:
+                    made = self._allocate(self._drawer, [kept])[0]
+            issued[label, value] = made
+        return made
+
+    def issue(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Gives tokens to many values, as (label, value), in one transaction of the vault. `token` tells them.
+
+        Raises:
+            GuardError: the vault cannot keep them; then none of the new ones exists.
+        """
+        if self._drawer is None:
+            return
+        issued = self._issued
+        with self._lock:
+            # In the order of the text, so that the first address is <EMAIL_1>, spelt as it came first.
+            wanted: dict[tuple[str, str], Kept] = {}
+            for label, value in pairs:
+                if (label, value) not in issued:
+                    key = label, normal(label, value)
+                    if key not in issued and key not in wanted:
+                        wanted[key] = Kept(_name(label), label, value, key[1])
+            if wanted:
+                self._allocate(self._drawer, list(wanted.values()))
+
+    def _allocate(self, drawer: Drawer, wanted: list[Kept]) -> list[str]:
+        numbers = drawer.allocate(wanted, self._next)
+        self._used(drawer)
+        return [self._take(kept, number) for kept, number in zip(wanted, numbers, strict=True)]
+
+    def _take(self, kept: Kept, number: int) -> str:
+        name, label, value, compared = kept
+        if number >= _END:
+            made = redact(label)
+        else:
+            made = f"<{name}_{number}>"
+            self._values[made] = label, value
+            if number >= self._next.get(name, 1):
                 self._next[name] = number + 1
-                made = f"<{name}_{number}>"
-                self._values[made] = label, value
-                self._issued[key] = made
+        self._issued[label, compared] = made
         return made
 
     def reserve(self, text: str) -> None:
-        """Makes sure that no token is issued from now on that `text` holds already."""
+        """Makes sure that no token is issued from now on that `text` holds already, in any process of the session.
+
+        Raises:
+            GuardError: the vault cannot keep that.
+        """
         for match in _TOKEN.finditer(text):
             name, number = match[1].upper(), int(match[2])
-            with self._lock:
-                # One that was issued is most likely our own, coming back in the history of a conversation.
-                if number >= self._next.get(name, 1):
-                    self._next[name] = number + 1
+            # One that was issued is most likely our own, coming back in the history of a conversation.
+            if self._next.get(name, 1) <= number < _END:
+                with self._lock:
+                    if self._drawer is None:
+                        lowest = number + 1
+                    else:
+                        lowest = self._drawer.reserve(name, number)
+                        self._used(self._drawer)
+                    self._next[name] = max(lowest, self._next.get(name, 1))
 
-    def resolve(self, text: str, permitted: Callable[[str], bool]) -> str:
-        """Puts back the values whose label is permitted. What was not issued, and what is not permitted, stays."""
-        if "<" not in text or not self._values:
+    def resolve(self, text: str, permitted: Callable[[str], bool], *, quoted: bool = False) -> str:
+        """Puts back the values whose label is permitted. What was not issued, and what is not permitted, stays.
+
+        Args:
+            text: what came back.
+            permitted: whether data of a label may be known where it goes.
+            quoted: the text is JSON, its tokens stand in strings: values are written as JSON writes them.
+
+        Raises:
+            GuardError: the vault cannot be read.
+        """
+        if "<" not in text:
+            return text
+        if self._drawer is not None:
+            self._fetch(self._drawer, text)
+        if not self._values:
             return text
 
         def value(match: re.Match[str]) -> str:
             known = self._values.get(f"<{match[1].upper()}_{int(match[2])}>")
-            return known[1] if known is not None and permitted(known[0]) else match[0]
+            if known is None or not permitted(known[0]):
+                return match[0]
+            return json.dumps(known[1], ensure_ascii=False)[1:-1] if quoted else known[1]
 
         return _TOKEN.sub(value, text)
+
+    def _fetch(self, drawer: Drawer, text: str) -> None:
+        """Reads from the vault what the tokens of a text stand for that another process, or an earlier one, has issued."""
+        asked = {(match[1].upper(), int(match[2])) for match in _TOKEN.finditer(text)}
+        unknown = [token for token in asked if token[1] < _END and f"<{token[0]}_{token[1]}>" not in self._values]
+        if not unknown:
+            return
+        with self._lock:
+            for (name, number), (label, value) in drawer.get(unknown).items():
+                made = f"<{name}_{number}>"
+                self._values[made] = label, value
+                self._issued[label, normal(label, value)] = made
+                self._next[name] = max(number + 1, self._next.get(name, 1))
+                # Reading puts nothing off: the next masking will.
+                self._renew, self._forgotten = 0.0, time.time() + drawer.life
 
     def escape(self, text: str) -> str:
         """Marks what looks like a token: `<EMAIL_1>` → `<!EMAIL_1>`, and a marked one once more."""
@@ -95,9 +204,45 @@ class Tokens:
         """Takes one mark from each."""
         return _LOOKALIKE.sub(lambda m: "<" + m[1][1:], text) if "<!" in text else text
 
-    def resolver(self, permitted: Callable[[str], bool]) -> StreamResolver:
+    def resolver(self, permitted: Callable[[str], bool], *, quoted: bool = False) -> StreamResolver:
         """`resolve` for a stream."""
-        return StreamResolver(self, permitted)
+        return StreamResolver(self, permitted, quoted=quoted)
+
+    # ---- for how long ----
+
+    def keep(self) -> None:
+        """The session is in use. Said at every masking, told to the vault now and then.
+
+        What the vault has forgotten meanwhile, for want of use, is forgotten here, too.
+        """
+        now = time.time()
+        if now < self._renew or self._drawer is None:
+            return
+        with self._lock:
+            if now >= self._forgotten:
+                self._issued.clear()
+                self._values.clear()
+                self._renew = self._forgotten = _NEVER
+                return
+            try:
+                self._drawer.renew()
+            except GuardError:  # what is known here goes on; the next new token will say what is wrong
+                self._renew = now + _AGAIN
+            else:
+                self._used(self._drawer)
+
+    def _used(self, drawer: Drawer) -> None:
+        now, life = time.time(), drawer.life
+        self._renew, self._forgotten = now + life / _OFTEN, now + life
+
+    def in_child(self) -> None:
+        """In a forked child: a lock that another thread of the parent held is held by nobody."""
+        self._lock = threading.RLock()
+
+
+@lru_cache(maxsize=512)
+def _name(label: str) -> str:
+    return "SECRET" if label.startswith("secret.") else label.rpartition(".")[2].upper()
 
 
 class StreamResolver:
@@ -106,11 +251,12 @@ class StreamResolver:
     It holds back from an unclosed `<` on, at most 64 characters. One stream, one object.
     """
 
-    __slots__ = ("_held", "_permitted", "_tokens")
+    __slots__ = ("_held", "_permitted", "_quoted", "_tokens")
 
-    def __init__(self, tokens: Tokens, permitted: Callable[[str], bool]) -> None:
+    def __init__(self, tokens: Tokens, permitted: Callable[[str], bool], *, quoted: bool = False) -> None:
         self._tokens = tokens
         self._permitted = permitted
+        self._quoted = quoted
         self._held = ""
 
     def feed(self, chunk: str) -> str:
@@ -122,9 +268,9 @@ class StreamResolver:
             text = text[:opened]
         else:
             self._held = ""
-        return self._tokens.resolve(text, self._permitted) if text else ""
+        return self._tokens.resolve(text, self._permitted, quoted=self._quoted) if text else ""
 
     def finish(self) -> str:
         """The text has ended: returns the rest."""
         text, self._held = self._held, ""
-        return self._tokens.resolve(text, self._permitted) if text else ""
+        return self._tokens.resolve(text, self._permitted, quoted=self._quoted) if text else ""

@@ -178,9 +178,10 @@ class Choice:
             name = self._begun(path)
         elif path not in self._open:
             self._open.add(path)
-        if path[-1] == "arguments" and self._enforcing:
+        quoted = path[-1] == "arguments"
+        if quoted and self._enforcing:
             text = self._escapes.setdefault(path, Unescape()).feed(text)
-        out = self._flow.feed(name, text)
+        out = self._flow.feed(name, text, quoted=quoted)
         if out:
             self._said = True
         return out

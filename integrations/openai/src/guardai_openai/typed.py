@@ -111,7 +111,7 @@ class Typed:
             channel = self._channels[address] = _Channel("/".join(map(str, address)), escapes)
         given = data["delta"]
         text = given if channel.escapes is None else channel.escapes.feed(given)
-        out = data["delta"] = self._flow.feed(channel.name, text)
+        out = data["delta"] = self._flow.feed(channel.name, text, quoted=channel.escapes is not None)
         channel.given.append(given)
         channel.out.append(out)
         channel.last = data
