@@ -36,7 +36,8 @@ class TestInit:
         done = guardai_command("init", "--json")
         assert done.returncode == 0, done.stderr
         assert set(json.loads(done.stdout)["made"]) == {
-            "guardai-policy/catalog.toml", "guardai-policy/policies/starter.cedar", "guardai.toml",
+            "guardai-policy/catalog.toml", "guardai-policy/detectors.toml", "guardai-policy/policies/starter.cedar",
+            "guardai.toml",
         }  # fmt: skip
         assert guardai_command("policy", "check", "guardai-policy").returncode == 0
         told = json.loads(guardai_command("doctor", "--json").stdout)
@@ -97,7 +98,8 @@ class TestDoctor:
         assert told["home"] == str(home)
         found = {one["name"]: one for one in told["integrations"]}
         assert {t["target"] for t in found["dbapi"]["targets"]} == {"sqlite3:connect", "sqlite3.dbapi2:connect"}
-        assert told["text_engine"] in ("hyperscan", "python")
+        assert told["text_engine"] in ("hyperscan", "re2", "python")
+        assert told["detectors"] == {"packs": ["core", "secrets"], "own": [], "countries": [], "recognisers": []}
         assert told["bundle"]["signed"] is False
 
     def test_doctor_imports_the_libraries_when_asked_and_tells_what_became_of_each_target(self, guardai_command):

@@ -86,22 +86,22 @@ LABEL_FORBID = ALLOW_ALL + '@id("no-pii") forbid (principal, action == Action::"
 
 
 def test_bare_cedar_has_an_unlisted_label_in_no_group():
-    assert bare(LABEL_FORBID, action="reveal", resource=("Label", "pii.passport")).allowed
+    assert bare(LABEL_FORBID, action="reveal", resource=("Label", "pii.shoe_size")).allowed
 
 
 def test_a_label_is_in_the_groups_that_its_dots_name(engine):
-    answers = engine(LABEL_FORBID, '[labels]\n"pii.passport.number" = "hash"\n')
-    assert answers.reveal(BOT, "pii.passport.number", MODEL, {}).policies == ("no-pii",)
+    answers = engine(LABEL_FORBID, '[labels]\n"pii.shoe_size.number" = "hash"\n')
+    assert answers.reveal(BOT, "pii.shoe_size.number", MODEL, {}).policies == ("no-pii",)
 
 
 def test_a_label_outside_the_vocabulary_is_redacted_whatever_is_permitted(engine):
-    answer = engine(ALLOW_ALL).reveal(BOT, "pii.passport", MODEL, {})
+    answer = engine(ALLOW_ALL).reveal(BOT, "pii.shoe_size", MODEL, {})
     assert (answer.mask, answer.policies) == ("redact", ())
 
 
 def test_a_label_of_the_catalog_is_asked_about(engine):
     assert (
-        engine(ALLOW_ALL, '[columns]\n"t.c" = ["pii.passport"]\n').reveal(BOT, "pii.passport", MODEL, {}).mask is None
+        engine(ALLOW_ALL, '[columns]\n"t.c" = ["pii.shoe_size"]\n').reveal(BOT, "pii.shoe_size", MODEL, {}).mask is None
     )
 
 

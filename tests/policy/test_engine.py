@@ -341,6 +341,11 @@ def test_the_mask_of_the_deciding_forbid_wins_over_the_catalogs(engine):
         (("partial", "redact"), "redact"),
         (("token", None), "partial"),
         (("hash", None), "hash"),
+        (("redact", "null"), "null"),
+        (("null", "drop", "redact"), "drop"),
+        (("token", "fpe", "shift"), "shift"),
+        (("fpe", None), "fpe"),
+        (("shift", "hash"), "hash"),
     ],
 )
 def test_the_strongest_mask_of_all_deciding_forbids_wins(engine, masks, expected):

@@ -76,7 +76,26 @@ def _findings(import_: bool) -> dict[str, Any]:
             "warnings": [str(warning) for warning in bundle.warnings],
         },
         "text_engine": engine(),
+        "detectors": _detectors(),
         "integrations": registry.report(),
+    }
+
+
+def _detectors() -> dict[str, list[str]]:
+    """What scans look for: which packs, whose countries, what the policy folder adds."""
+    from guardai.gate import require
+    from guardai.text import packs
+    from guardai.text.engines import used
+
+    runtime = require()
+    own = runtime.detectors.pack
+    names = [pack.name for pack in used()]
+    countries = [pack.name for pack in packs.chosen()]
+    return {
+        "packs": [name for name in names if name not in countries and (own is None or name != own.name)],
+        "own": sorted({kind.label for kind in own.kinds()}) if own else [],
+        "countries": [name.rpartition(".")[2] for name in countries],
+        "recognisers": [one.name for one in runtime.recognisers],
     }
 
 
@@ -96,6 +115,7 @@ def _print(found: dict[str, Any]) -> None:
         ("mode", f"{found['mode']}, environment {found['environment']}, region {found['region'] or 'not set'}"),
         ("bundle", f"{bundle['name']} ({bundle['policies']} policies, {bundle['digest'][:12]}), not signed"),
         ("", bundle["path"]),
+        ("detectors", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found["detectors"].items() if names)),
     ):
         facts.add_row(f"[bold]{name}[/]", value)
     console.print(facts)

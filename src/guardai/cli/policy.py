@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
 from guardai.errors import BundleError
+
+if TYPE_CHECKING:
+    from guardai.policy import Problem
 
 __all__ = ["app"]
 
@@ -27,7 +30,7 @@ def check_command(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Find what is wrong with a policy folder.
+    """Find what is wrong with a policy folder, and try its own detectors on their examples.
 
     Exit codes: 0 nothing or only warnings, 1 errors, 2 no such folder.
     """
@@ -39,7 +42,9 @@ def check_command(
             code=USAGE,
             next_step="Name a folder with policies/*.cedar, or make one: guardai init",
         )
-    problems = check(directory)
+    labels = _labels()
+    problems = check(directory, labels)
+    problems += _tried(directory, problems)
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
         found = [
@@ -56,10 +61,43 @@ def check_command(
             f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}: this folder is refused."
         )
         raise typer.Exit(REFUSED)
-    bundle = Bundle.load(directory)
+    bundle = Bundle.load(directory, labels)
+    detectors = f", {_count(_detectors(bundle.detectors), 'detector')} of its own" if bundle.detectors else ""
     console.print(
-        f"[green]good[/] {_count(len(bundle.policies), 'policy', 'policies')}, digest {bundle.digest}", soft_wrap=True
+        f"[green]good[/] {_count(len(bundle.policies), 'policy', 'policies')}{detectors}, digest {bundle.digest}",
+        soft_wrap=True,
     )
+
+
+def _labels() -> frozenset[str]:
+    """What the packs of other distributions find."""
+    from guardai.text import PackError, packs
+
+    try:
+        return frozenset(kind.label for pack in packs.others() for kind in pack.kinds())
+    except PackError as error:
+        refuse(
+            escape(str(error)), next_step="Until it is mended or uninstalled, nothing scans and every call is denied."
+        )
+
+
+def _tried(directory: Path, problems: list[Problem]) -> list[Problem]:
+    """What is wrong with the folder's own detectors, unless they cannot even be read."""
+    from guardai.policy import Problem
+    from guardai.text.own import Own
+    from guardai.text.trial import tried
+
+    file = directory / Own.FILE
+    if not file.is_file() or any(one.file == Own.FILE and one.severity == "error" for one in problems):
+        return []
+    return [Problem(fault.severity, Own.FILE, 0, "", str(fault)) for fault in tried(file.read_bytes())]
+
+
+def _detectors(content: bytes) -> int:
+    from guardai.text.own import Own
+
+    pack = Own.read(content).pack
+    return len(pack.kinds()) if pack else 0
 
 
 @app.command("explain")
@@ -80,7 +118,7 @@ def explain_command(
 
     asked = _request(request)
     try:
-        bundle = Bundle.load(policy)
+        bundle = Bundle.load(policy, _labels())
     except BundleError as error:
         refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
     try:

@@ -9,38 +9,46 @@ import atexit
 import threading
 from typing import TYPE_CHECKING
 
-from guardai.errors import GuardError
+from guardai.errors import BundleError, GuardError
 
 if TYPE_CHECKING:
+    from guardai.policy import Bundle
     from guardai.settings import Settings
+    from guardai.text import Recogniser
 
 __all__ = ["Runtime", "current", "require", "start", "stop"]
 
 
 class Runtime:
-    """Settings, ledger and gate of this process."""
+    """Settings, ledger, detectors and gate of this process."""
 
-    __slots__ = ("acting", "gate", "ledger", "pump", "settings")
+    __slots__ = ("acting", "detectors", "gate", "ledger", "pump", "recognisers", "settings", "vault")
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
         from guardai.gate.road import Gate
-        from guardai.ledger import Ledger, Pump
+        from guardai.ledger import Ledger, Pump, TokenVault
         from guardai.lineage import EdgeTable
         from guardai.policy import Bundle, Engine
+        from guardai.settings import seconds
         from guardai.sinks import open_sink
-        from guardai.text import configure
+        from guardai.text import packs
 
         self.settings = settings
-        configure(cache_dir=settings.home / "cache")
         # The bundle first: a policy that cannot be used must not leave a half-made home behind.
-        engine = Engine(Bundle.load(settings.policy))
+        bundle = Bundle.load(settings.policy, {kind.label for pack in packs.others() for kind in pack.kinds()})
+        self._read_detectors(bundle)
+        self.detect()
+        engine = Engine(bundle)
         sinks = {url: open_sink(url) for url in settings.sinks}
         self.ledger = Ledger.open(
             settings.home, mode=settings.ledger_mode, environment=settings.environment, projection=EdgeTable()
         )
         self.pump = Pump(settings.home, sinks)
-        self.acting = Acting(settings)
+        # Observing, no token is given out: there is nothing to put back.
+        life = seconds(settings.token_life) if settings.mode == "enforce" else 0
+        self.vault = TokenVault(settings.home, self.ledger.vault_key, life=life) if life else None
+        self.acting = Acting(settings, self.vault)
         self.gate = Gate(
             settings=settings,
             engine=engine,
@@ -50,12 +58,54 @@ class Runtime:
         )
         self.pump.start()
 
+    def _read_detectors(self, bundle: Bundle) -> None:
+        from guardai.text import Own, PackError, RecogniserError
+
+        self.detectors = Own()
+        self.recognisers: tuple[Recogniser, ...] = ()
+        if bundle.detectors is None:
+            return
+        try:
+            self.detectors = Own.read(bundle.detectors)
+            self.recognisers = self.detectors.loaded()
+        except (PackError, RecogniserError) as error:
+            raise BundleError(f"{bundle.path / Own.FILE}: {error}") from error
+        for one in self.recognisers:
+            for label in one.labels:
+                if not bundle.knows(label):
+                    raise BundleError(
+                        f"{bundle.path / Own.FILE}: recogniser {one.name} finds {label!r}, which no policy knows; "
+                        "put it into catalog.toml, [labels]"
+                    )
+
+    def detect(self) -> None:
+        """Tells the text room what to look for.
+
+        Raises:
+            BundleError: a pack that the bundle names is not there.
+        """
+        from guardai.text import PackError, configure
+
+        own = self.detectors
+        try:
+            configure(
+                cache_dir=self.settings.home / "cache",
+                countries=own.pack.countries if own.pack else None,
+                packs=own.packs,
+                own=own.pack,
+                recognisers=self.recognisers,
+            )
+        except PackError as error:
+            raise BundleError(f"{self.settings.policy}: {error}") from error
+
     def close(self) -> None:
         """Ends the calls that nobody will, then the ledger, then delivers what is sealed."""
         from guardai.gate.run import RUNS
 
         for run in list(RUNS):
             run.abandon()
+        if self.vault is not None:
+            self.vault.close()
         self.ledger.close()
         self.pump.stop()
 
@@ -67,7 +117,11 @@ _runtime: Runtime | None = None
 def start(settings: Settings) -> Runtime:
     """Builds the gate, replacing an earlier one."""
     global _runtime
-    runtime = Runtime(settings)
+    try:
+        runtime = Runtime(settings)
+    except BaseException:
+        _look_as(_runtime)
+        raise
     with _lock:
         former, _runtime = _runtime, runtime
     if former is not None:
@@ -82,6 +136,17 @@ def stop() -> None:
         former, _runtime = _runtime, None
     if former is not None:
         former.close()
+        _look_as(None)
+
+
+def _look_as(runtime: Runtime | None) -> None:
+    """Scans look for what this gate wants, or for what they would without one."""
+    if runtime is not None:
+        runtime.detect()
+        return
+    from guardai.text import configure
+
+    configure()
 
 
 def current() -> Runtime | None:

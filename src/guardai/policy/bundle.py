@@ -1,8 +1,10 @@
-"""A policy bundle: a directory of Cedar policies and a catalog, read, checked and proved before it can be used."""
+"""A policy bundle: Cedar policies, a catalog and detectors in a directory, read, checked and proved before it can be used."""
 
 from __future__ import annotations
 
 import hashlib
+import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ import cedarpy
 import msgspec
 
 from guardai.errors import BundleError
+from guardai.model import Label
 from guardai.policy.catalog import Catalog
 from guardai.policy.faults import doubts, faults
 from guardai.policy.problem import Problem
@@ -38,10 +41,12 @@ class Bundle:
         policies: `@id` → policy, with source, annotations, file and line.
         catalog: what the organisation knows.
         index: the policies by what they can concern.
+        detectors: what stands in its `detectors.toml`; None if there is none. Only its labels are read here.
+        labels: those of the catalog, of the detectors, and those that it was told.
         warnings: what is worth a look.
     """
 
-    __slots__ = ("catalog", "digest", "index", "name", "path", "policies", "warnings")
+    __slots__ = ("catalog", "detectors", "digest", "index", "labels", "name", "path", "policies", "warnings")
 
     def __init__(self, read: _Read) -> None:
         self.name = read.name
@@ -50,20 +55,23 @@ class Bundle:
         self.policies = read.policies
         self.catalog = read.catalog
         self.index = read.index
+        self.detectors = read.detectors
+        self.labels = read.labels
         self.warnings: tuple[Problem, ...] = tuple(one for one in read.problems if one.severity == "warning")
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Bundle:
+    def load(cls, path: Path | None = None, labels: Iterable[str] = ()) -> Bundle:
         """Reads a bundle.
 
         Args:
-            path: a directory with `policies/*.cedar` and, if there is anything to say, `catalog.toml` and
-                `manifest.json` (`name`, `version`). None is the bundle that ships in the package.
+            path: a directory with `policies/*.cedar` and, if there is anything to say, `catalog.toml`,
+                `detectors.toml` and `manifest.json` (`name`, `version`). None is the bundle that ships in the package.
+            labels: what installed packs of detectors find, beyond what is built in.
 
         Raises:
             BundleError: it cannot be used; names the file, and the line where there is one.
         """
-        read = _Read(path or STARTER)
+        read = _Read(path or STARTER, labels)
         errors = [problem for problem in read.problems if problem.severity == "error"]
         if errors:
             more = f" (and {len(errors) - 1} more; `guardai policy check {read.path}` lists them)" if errors[1:] else ""
@@ -71,17 +79,20 @@ class Bundle:
         return cls(read)
 
     def knows(self, label: str) -> bool:
-        """Whether the label is in the vocabulary: built in, of an open family, or in the catalog."""
-        return known_label(label, self.catalog.labels)
+        """Whether the label is in the vocabulary: built in, of an open family, in the catalog, or of a detector."""
+        return known_label(label, self.labels)
 
 
-def check(path: Path | None = None) -> list[Problem]:
-    """Everything that is wrong with a bundle: what `load` refuses, and what Cedar's schema validation finds."""
-    read = _Read(path or STARTER)
+def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]:
+    """Everything that is wrong with a bundle: what `load` refuses, and what Cedar's schema validation finds.
+
+    Of `detectors.toml` only the labels are read: what they find is tried by `guardai.text.trial`.
+    """
+    read = _Read(path or STARTER, labels)
     problems = read.problems
     policies = list(read.policies.values())
     for policy in policies:
-        problems += doubts(policy, read.catalog.labels)
+        problems += doubts(policy, read.labels)
     result = cedarpy.validate_policies("\n".join(policy.source for policy in policies), schema())
     for error in result.errors:
         # Cedar numbers the policies of a text: policy0, policy1, …
@@ -94,8 +105,10 @@ def check(path: Path | None = None) -> list[Problem]:
 class _Read:
     """A directory as it was read: what is in it, and what is wrong with it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, labels: Iterable[str]) -> None:
         self.path = path
+        self.labels = frozenset(labels)
+        self.detectors: bytes | None = None
         self.problems: list[Problem] = []
         self.policies: dict[str, Policy] = {}
         self.catalog = Catalog()
@@ -105,8 +118,12 @@ class _Read:
         scopes: dict[str, Scope] = {}
         for file, content in contents.items():
             try:
-                if file == "catalog.toml":
-                    self.catalog = Catalog.parse(content.decode(), file)
+                if file == "detectors.toml":
+                    self.detectors = content
+                    self.labels |= _found_by(content.decode(), file)
+                elif file == "catalog.toml":
+                    self.catalog = Catalog.parse(content.decode(), file, self.labels)
+                    self.labels |= self.catalog.labels
                 elif file == "manifest.json":
                     self._manifest(content)
                 else:
@@ -118,7 +135,7 @@ class _Read:
         if not self.policies and not self.problems:
             self._error("policies", 0, "no policy in any file; without one everything would be denied")
         for policy in self.policies.values():
-            self.problems += faults(policy, self.catalog.labels)
+            self.problems += faults(policy, self.labels)
             scopes[policy.id] = scope(policy.tree)
         self.index = Index(self.policies.values(), scopes)
         if all(problem.severity != "error" for problem in self.problems):
@@ -134,7 +151,9 @@ class _Read:
         policies = sorted((self.path / "policies").glob("*.cedar"))
         if not policies:
             self._error(str(self.path), 0, "no policies/*.cedar in it; a bundle is a folder with policies/*.cedar")
-        optional = [file for name in ("catalog.toml", "manifest.json") if (file := self.path / name).exists()]
+        # The detectors first: the catalog may speak of their labels.
+        names = ("detectors.toml", "catalog.toml", "manifest.json")
+        optional = [file for name in names if (file := self.path / name).exists()]
         contents = {}
         for file in (*optional, *policies):
             name = file.relative_to(self.path).as_posix()
@@ -176,6 +195,23 @@ class _Read:
                 self._error(file, line, f"@id is taken by the policy in {other.file}:{other.line}", policy.id)
             else:
                 self.policies[policy.id] = policy
+
+
+def _found_by(text: str, file: str) -> frozenset[str]:
+    """The labels that the detectors of a file give. What else stands there is for who finds with them."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BundleError(f"{file}: not TOML: {error}") from None
+    labels = set()
+    for kind in ("detector", "number"):
+        entries = table.get(kind, [])
+        for entry in entries if isinstance(entries, list) else ():
+            try:
+                labels.add(str(Label(entry["label"])))
+            except (KeyError, TypeError, ValueError):
+                raise BundleError(f"{file}: a [[{kind}]] has no label, such as 'pii.employee_id'") from None
+    return frozenset(labels)
 
 
 def _digest(contents: dict[str, bytes]) -> str:

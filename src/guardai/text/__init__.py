@@ -3,25 +3,34 @@
 `scan` and `mask` are stateless and need no `init`; the gate uses `Masking`, which asks a policy what is owed.
 """
 
+from guardai.model import Finding
 from guardai.text.detector import Detector, Pack, PackError
 from guardai.text.engines import configure, engine
-from guardai.text.find import mask, scan
+from guardai.text.find import scan
 from guardai.text.masking import Masking
+from guardai.text.own import Own
 from guardai.text.payload import PayloadError
+from guardai.text.recognise import Recogniser, RecogniserError
+from guardai.text.stateless import mask, mask_payload
 from guardai.text.stream import StreamMasker
 from guardai.text.tokens import StreamResolver, Tokens
 
 __all__ = [
     "Detector",
+    "Finding",
     "Masking",
+    "Own",
     "Pack",
     "PackError",
     "PayloadError",
+    "Recogniser",
+    "RecogniserError",
     "StreamMasker",
     "StreamResolver",
     "Tokens",
     "configure",
     "engine",
     "mask",
+    "mask_payload",
     "scan",
 ]

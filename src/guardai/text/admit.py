@@ -1,0 +1,132 @@
+"""Whether a pack that is not ours may be used: nothing in it blows up, and nothing in it decides too late.
+
+Ours are held to the same by the tests, so that no time goes into it here when a process starts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from guardai.text import safety
+from guardai.text.automaton import ALL, Automaton, Edge, Unclear, mask_of, parser
+from guardai.text.detector import MAX_DECISION, MAX_FORM, MAX_HEAD, Detector, Number, Pack, PackError
+
+__all__ = ["admit", "late", "reads_on"]
+
+#: How far before a value a lookbehind may see; streams keep that much, and more.
+_BEHIND: Final = 64
+#: How far before its anchor a detector's `head` is looked for.
+_HEAD: Final = 40
+_SPACE: Final = mask_of(b" \t\n\r\x0b\x0c")
+
+
+def admit(pack: Pack) -> None:
+    """Returns if every detector of a pack may be used.
+
+    Raises:
+        PackError: one may not; it names the pack, the label and the reason.
+    """
+    for kind in pack.kinds():
+        if why := _detector(kind) if isinstance(kind, Detector) else _number(kind):
+            raise PackError(f"pack {pack.name}: {kind.label}: {why}")
+
+
+def _detector(kind: Detector) -> str | None:
+    fold = kind.ignore_case
+    return (
+        _unnamed(kind.pattern)
+        or _far(kind.pattern)
+        or _told("pattern", safety.refusal(kind.pattern, length=MAX_DECISION, ignore_case=fold))
+        # It is looked for, so it may begin anywhere in what is seen.
+        or _told("head", kind.head and safety.refusal(f"(?s:.)*?(?:{kind.head})", length=_HEAD))
+        or (None if kind.spaced else late(kind.pattern, ignore_case=fold))
+    )
+
+
+def _number(kind: Number) -> str | None:
+    return (
+        _far(kind.form)
+        or _told("form", safety.refusal(kind.form, length=MAX_FORM))
+        or _told("head", kind.head and safety.refusal(kind.head, length=MAX_HEAD))
+    )
+
+
+def _told(what: str, why: str | None) -> str | None:
+    return f"{what}: {why}" if why else None
+
+
+def _unnamed(pattern: str) -> str | None:
+    """What a group without a name would be taken for: the value."""
+    made = re.compile(pattern.encode())
+    if made.groups == len(made.groupindex):
+        return None
+    return "pattern: write (?:…) for a group that only groups, and (?P<value>…) for the one that is the value"
+
+
+def _far(pattern: str) -> str | None:
+    found = parser()
+    if found is None:
+        there = "(?<=" in pattern or "(?<!" in pattern
+        return "pattern: a lookbehind cannot be judged in this interpreter" if there else None
+    behind = Automaton(found.parse(pattern.encode()), MAX_DECISION, fold=True).behind
+    if any(body.getwidth()[1] > _BEHIND for body in behind):
+        return f"pattern: a lookbehind sees {_BEHIND} bytes at most"
+    return None
+
+
+def late(pattern: str, *, ignore_case: bool = False) -> str | None:
+    """Why a pattern decides only after the word is over that its value ends in; None if it does not.
+
+    A stream lets go of a word when whitespace follows it. A pattern that reads on from there, within the value, behind
+    it or ahead, would change its mind about what has left. `spaced = true` makes streams wait for `MAX_DECISION` bytes.
+    """
+    if parser() is None:
+        return "pattern: say spaced = true: in this interpreter it cannot be told whether it reads beyond whitespace"
+    try:
+        if not any(reads_on(pattern, ignore_case=ignore_case)):
+            return None
+    except Unclear as why:
+        return f"pattern: {why}"
+    return (
+        "pattern: it reads on behind whitespace. Leave whitespace out of its classes, [^\\s,] instead of [^,], "
+        "or say spaced = true, and streams wait for it"
+    )
+
+
+def reads_on(pattern: str, *, ignore_case: bool = False) -> tuple[bool, bool]:
+    """Whether a pattern reads on behind whitespace: from its value on; and ahead, before its value.
+
+    The second need not be bad: what it reads ahead it may read again before the value.
+
+    Raises:
+        Unclear: it cannot be told.
+    """
+    found = parser()
+    if found is None:
+        raise Unclear("this interpreter has no parser for it")
+    tree = found.parse(pattern.encode(), re.IGNORECASE if ignore_case else 0)
+    seen = _Sight(tree, MAX_DECISION, fold=True)
+    first = min(seen.groups.values(), default=0)
+    on = [
+        state
+        for state, edges in enumerate(seen.edges)
+        if seen.reads[state] & _SPACE and state not in seen.ends and any(to not in seen.ends for to, _, _ in edges)
+    ]
+    return any(state > first for state in on), any(state <= first and state in seen.ahead for state in on)
+
+
+class _Sight(Automaton):
+    """An automaton in which the end of the text is something to be read: it is no end, if more text comes."""
+
+    def _at(self, place: str) -> Any:
+        if not place.startswith("AT_END"):
+            return super()._at(place)
+        if place == "AT_END":
+            raise Unclear(
+                r"$ also stands before a line feed that ends the text, which is no end if more comes: write \Z"
+            )
+        probe = self._state(ALL)
+        nothing = super()._at(place)
+        first: tuple[Edge, ...] = probe.first
+        return nothing._replace(first=first)

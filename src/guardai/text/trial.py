@@ -1,0 +1,99 @@
+"""A policy folder's own detectors, tried: each has to find its examples, under its label, and nothing that it must not.
+
+An example is somebody's data as like as not, so what is told of it is its place, never its text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from guardai.errors import GuardError
+from guardai.text import engines
+from guardai.text.detector import Detector, Number, Pack, PackError
+from guardai.text.own import Own
+from guardai.text.plain import PlainEngine
+from guardai.text.program import Program
+from guardai.text.recognise import RecogniserError
+
+__all__ = ["Fault", "tried"]
+
+#: Anchors in a KB of ordinary text beyond which they are worth a word: each costs about a microsecond, and a KB ten.
+_OFTEN: Final = 4.0
+
+
+class Fault(NamedTuple):
+    """What is wrong with a detector. With an `error` the folder is refused; a `warning` is worth a look."""
+
+    severity: Literal["error", "warning"]
+    label: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.message}" if self.label else self.message
+
+
+def tried(content: str | bytes) -> list[Fault]:
+    """Everything that is wrong with a `detectors.toml`, found with the engine that would scan, and with all other packs.
+
+    What this process scans for is afterwards as if nobody had configured it.
+    """
+    try:
+        own = Own.read(content)
+        engines.configure(
+            countries=own.pack.countries if own.pack else None,
+            packs=own.packs,
+            own=own.pack,
+        )
+        own.loaded()
+        return list(_faults(own.pack)) if own.pack else []
+    except (PackError, RecogniserError) as error:
+        return [Fault("error", "", str(error).removeprefix(f"pack {Own.FILE}: "))]
+    finally:
+        engines.configure()
+
+
+def _faults(pack: Pack) -> Iterator[Fault]:
+    try:
+        engines.engine()
+    except GuardError:
+        raise
+    except Exception as error:  # of the engine's own kind
+        yield Fault("error", "", f"the engine cannot look for this: {type(error).__name__}: {error}")
+        return
+    for kind in pack.kinds():
+        yield from _examples(kind)
+    yield from _common(pack)
+
+
+def _examples(kind: Detector | Number) -> Iterator[Fault]:
+    find = engines.scanner().find
+    for place, text in enumerate(kind.matches, 1):
+        labels = {label for _, _, label, _ in find(text.encode("utf-8", "surrogatepass"))}
+        if kind.label not in labels:
+            instead = f"; it is found as {', '.join(sorted(labels))}" if labels else ""
+            yield Fault("error", kind.label, f"matches, example {place}: it is not found{instead}")
+    for place, text in enumerate(kind.ignores, 1):
+        if any(label == kind.label for _, _, label, _ in find(text.encode("utf-8", "surrogatepass"))):
+            yield Fault("error", kind.label, f"ignores, example {place}: it is found")
+    if not kind.matches:
+        yield Fault("warning", kind.label, "it has no `matches`: nothing shows that it finds anything")
+
+
+def _common(pack: Pack) -> Iterator[Fault]:
+    """Anchors that stand in ordinary text so often that all scans become slower."""
+    program, before = Program([pack]), len(Program([]).anchors)
+    sample = (Path(__file__).parent / "sample.txt").read_bytes()
+    owners = [(kind, anchor) for kind in pack.detectors for anchor in (*kind.literals, *kind.anchors)]
+    seen = Counter(at - before for _, at, _ in PlainEngine(program).scan(sample))
+    for at, (kind, anchor) in enumerate(owners):
+        often = seen[at] * 1024 / len(sample)
+        if often > _OFTEN:
+            yield Fault(
+                "warning",
+                kind.label,
+                f"the anchor {anchor!r} stands {often:.0f} times in a KB of ordinary text, and each time the pattern is "
+                "tried; take a longer one, or say with `then` what must follow",
+            )

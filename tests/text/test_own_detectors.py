@@ -1,0 +1,432 @@
+"""Detectors that are not ours: from a policy folder's `detectors.toml` and from an installed distribution."""
+
+import importlib
+import re
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import guardai
+from guardai.text import Detector, Own, Pack, PackError, RecogniserError, StreamMasker, configure, mask, packs, scan
+from guardai.text.admit import admit, reads_on
+from guardai.text.detector import Number
+from guardai.text.trial import tried
+
+engines = importlib.import_module("guardai.text.engines")
+
+BADGE = """
+[[detector]]
+label = "pii.employee_id"
+literals = ["EMP-"]
+pattern = 'EMP-[0-9]{6}(?![0-9])'
+run = ""
+matches = ["badge EMP-004211"]
+ignores = ["EMP-42", "TEMP-004211"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _as_before():
+    yield
+    configure()
+
+
+def labels(text):
+    return [finding.label for finding in scan(text)]
+
+
+def one(**fields):
+    given = {"label": "pii.employee_id", "literals": ("EMP-",), "pattern": "EMP-[0-9]{6}", "run": ""} | fields
+    return Pack("acme", (Detector(**given),))
+
+
+# ---- the file ----
+
+
+class TestFile:
+    def test_detector_of_the_file_finds(self):
+        own = Own.read(BADGE)
+        configure(own=own.pack)
+        assert mask("badge EMP-004211, ann@b.example") == "badge [EMPLOYEE_ID], [EMAIL]"
+        configure()
+        assert mask("badge EMP-004211") == "badge EMP-004211"
+
+    def test_file_of_nothing_but_comments_says_nothing(self):
+        assert Own.read("# nothing yet\n") == Own()
+
+    def test_number_words_and_countries_of_the_file_count(self):
+        own = Own.read(
+            """
+            countries = []
+            [[number]]
+            label = "pii.member_no"
+            form = '[0-9]{7}'
+            words = ["member"]
+            needs = "word"
+            [words]
+            phone = ["zavolej"]
+            """
+        )
+        configure(own=own.pack)
+        assert labels("member 1234567") == ["pii.member_no"]
+        assert labels("order 1234567") == []
+        assert labels("zavolej 123 456 789") == ["pii.phone"]
+
+    def test_countries_of_the_file_count_until_they_are_taken_back(self):
+        own = Own.read('countries = ["nl"]')
+        configure(own=own.pack, countries=own.pack.countries)
+        assert labels("BSN 111222333") == ["pii.nl_bsn"]
+        configure()
+        assert labels("BSN 111222333") == []
+
+    def test_packs_that_are_named_are_used_and_no_others(self):
+        token = "ghp_" + "aB3dE5gH7jK9mN1pQ2sT4vW6yZ8aB3dE5gH7"
+        own = Own.read('packs = ["core"]')
+        configure(packs=own.packs, own=own.pack)
+        assert labels(f"ann@b.example {token}") == ["pii.email"]
+        configure()
+        assert labels(f"ann@b.example {token}") == ["pii.email", "secret.github_token"]
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            ("detector = 3", "write [[detector]], in two brackets"),
+            ("[[detectors]]\n", "unknown detectors"),
+            ("x = [", "pack detectors.toml: "),
+            (b"\xff", "detectors.toml"),
+            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab("', "pii.x: missing )"),
+            ('countries = ["atlantis"]', "no pack of a country 'atlantis'"),
+            ('packs = "core"', "packs is a list of names"),
+            ('recognisers = "spacy"', "recognisers is a list of names"),
+            ('[recogniser.spacy]\nmodel = "x"', "[recogniser.spacy] is not among `recognisers`"),
+            ('recogniser = "spacy"', "write a recogniser's arguments under"),
+            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(c+)+d"', "pii.x: pattern: write (?:…)"),
+            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(?:c+)+d"', "pii.x: pattern: the expression can blow up"),
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_used_is_told(self, content, told):
+        with pytest.raises(PackError, match=re.escape(told)):
+            Own.read(content)
+
+    def test_pack_that_is_not_there_is_told_and_all_stays_as_it_was(self):
+        configure(own=Own.read(BADGE).pack)
+        with pytest.raises(PackError, match="no pack 'acme'; installed: core, secrets"):
+            configure(packs=["core", "acme"])
+        assert labels("EMP-004211") == ["pii.employee_id"]
+
+
+# ---- what may be used ----
+
+
+class TestAdmission:
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"pattern": "EMP-(?:[a-z]+[0-9]*)+x"}, "pattern: the expression can blow up"),
+            ({"pattern": "EMP-[a-z]*[a-z]*[a-z]*x"}, "pattern: the expression can blow up"),
+            ({"head": "(?:[a-z]+)+"}, "head: the expression can blow up"),
+            ({"pattern": "EMP-(a|b)[0-9]{6}"}, "write (?:…) for a group that only groups"),
+            ({"pattern": "EMP-[^,]{3,9},"}, "it reads on behind whitespace"),
+            ({"pattern": "EMP-[0-9]{6}(?! x)"}, "it reads on behind whitespace"),
+            ({"pattern": "EMP-[0-9]{6}$"}, r"write \Z"),
+            ({"pattern": "EMP-" + "(?<=" + "x" * 65 + ")[0-9]"}, "a lookbehind sees 64 bytes at most"),
+        ],
+    )
+    def test_detector_that_may_not_be_used_is_told_with_pack_and_label(self, fields, told):
+        with pytest.raises(PackError, match=re.escape(told)) as caught:
+            admit(one(**fields))
+        assert str(caught.value).startswith("pack acme: pii.employee_id: ")
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"pattern": r"EMP-[0-9]{6}(?=\s|\Z)"}, {"pattern": r"EMP-\s{0,3}(?P<value>[0-9]{6})\b"}, {"pattern": r"EMP-[^\s,]{3,9},"},
+            {"pattern": "EMP-[^,]{3,9},", "spaced": True}, {"pattern": "EMP-[0-9]{6}(?! x)", "spaced": True},
+            {"head": "[a-z]{1,8}-", "pattern": "EMP-[0-9]{6}"},
+        ],
+    )  # fmt: skip
+    def test_detector_that_may_be_used_is(self, fields):
+        admit(one(**fields))
+
+    def test_number_that_can_blow_up_is_told(self):
+        with pytest.raises(PackError, match=r"pack acme: pii\.x: form: the expression can blow up"):
+            admit(Pack("acme", numbers=(Number("pii.x", "[0-9](?:[ -]?[0-9]+)+x", words=("x",)),)))
+
+    @pytest.mark.parametrize(
+        "kind",
+        {
+            (kind.pattern, kind.ignore_case): pytest.param(kind, id=f"{pack.name}-{kind.label}")
+            for pack in (packs.core(), packs.secrets(), *packs.countries("all"))
+            for kind in pack.detectors
+            if not kind.spaced
+        }.values(),
+    )
+    def test_what_ships_decides_before_a_stream_lets_go(self, kind):
+        assert not reads_on(kind.pattern, ignore_case=kind.ignore_case)[0]
+
+
+_atoms = st.sampled_from(
+    ["a", "b", "[ab]", "[^b]", r"[^\s]", ".", r"\s", " ", "-", "[a-z]", r"\w", r"\b", r"\Z", "(?=a)", "(?!b)", r"(?=\s)",
+     r"(?!\s)", r"(?=\s|\Z)", "(?<=a)", "(?! b)"]
+)  # fmt: skip
+
+
+def _compound(inner):
+    repeat = st.sampled_from(["*", "+", "?", "{2}", "{0,3}", "*?", "{3,7}", "*+"])
+    return st.one_of(
+        st.lists(inner, min_size=2, max_size=3).map("".join),
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
+        st.tuples(inner, repeat).map(lambda both: f"(?:{both[0]}){both[1]}"),
+        inner.map(lambda body: f"(?={body})"),
+        inner.map(lambda body: f"(?!{body})"),
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    st.recursive(_atoms, _compound, max_leaves=6), st.booleans(), st.sampled_from(["", "a-z"]), st.booleans(),
+    st.lists(st.tuples(st.sampled_from(["ID", "xID"]), st.text("ab \n-", max_size=6)).map("".join), max_size=6).map("".join),
+    st.lists(st.integers(1, 40), min_size=1, max_size=5),
+)  # fmt: skip
+def test_whatever_detector_is_admitted_a_stream_of_every_split_is_the_whole(
+    expression, group, run, spaced, text, steps
+):
+    pattern = f"ID(?P<value>{expression})" if group else f"ID{expression}"
+    try:
+        pack = Pack("acme", (Detector("pii.x", ("ID",), pattern, run=run, spaced=spaced, before=""),))
+        admit(pack)
+    except PackError:
+        return
+    before = engines._current
+    configure(own=pack, packs=["core"])
+    engines._current = engines.build("python")
+    try:
+        whole, stream, out, at = mask(text), StreamMasker(), "", 0
+        while at < len(text):
+            step = steps[len(out) % len(steps)]
+            out += stream.feed(text[at : at + step])
+            assert whole.startswith(out)
+            at += step
+        assert out + stream.finish() == whole
+    finally:
+        engines._current = before
+        configure()
+
+
+# ---- trial ----
+
+
+class TestTrial:
+    def test_good_detector_has_no_fault(self):
+        assert tried(BADGE) == []
+
+    def test_examples_are_told_by_place_and_never_shown(self):
+        found = [str(fault) for fault in tried(BADGE.replace("EMP-004211", "EMP-99").replace("EMP-42", "EMP-123456"))]
+        assert found == [
+            "pii.employee_id: matches, example 1: it is not found",
+            "pii.employee_id: ignores, example 1: it is found",
+        ]
+
+    def test_example_that_another_kind_takes_is_told_with_that_kind(self):
+        text = BADGE.replace("badge EMP-004211", "EMP-004211@b.example").replace("(?![0-9])", "(?![0-9@])")
+        [fault] = tried(text)
+        assert str(fault) == "pii.employee_id: matches, example 1: it is not found; it is found as pii.email"
+
+    def test_detector_without_examples_is_a_warning(self):
+        [fault] = tried(BADGE.partition("matches")[0])
+        assert (fault.severity, "no `matches`" in fault.message) == ("warning", True)
+
+    def test_anchor_that_stands_everywhere_is_a_warning_with_the_count(self):
+        text = BADGE.replace('"EMP-"', '"EMP-", "er"').replace("'EMP-", "'(?:EMP-|er)")
+        [fault] = tried(text)
+        assert fault.severity == "warning"
+        assert re.search(r"the anchor 'er' stands \d+ times in a KB of ordinary text", fault.message)
+
+    def test_missing_recogniser_is_an_error(self):
+        [fault] = tried('recognisers = ["nobodys"]')
+        assert fault.severity == "error"
+        assert "'nobodys' is not installed" in fault.message
+
+    def test_unusable_file_is_an_error(self):
+        [fault] = tried("[[detector]]\nlabel = 'pii.x'\n")
+        assert fault.severity == "error"
+
+
+# ---- with a gate ----
+
+
+class TestGate:
+    def test_detectors_of_the_policy_folder_count_until_shutdown(self, policy, home):
+        folder = policy("permit (principal, action, resource);")
+        (folder / "detectors.toml").write_text(BADGE)
+        guardai.init(home=home, policy=folder)
+        assert labels("EMP-004211") == ["pii.employee_id"]
+        guardai.shutdown()
+        assert labels("EMP-004211") == []
+
+    def test_policy_can_speak_of_a_label_that_a_detector_declares(self, policy, home, events):
+        folder = policy(
+            """
+            @id("all") permit (principal, action, resource);
+            @id("badges") @mask("token")
+            forbid (principal, action == Action::"reveal", resource == Label::"pii.employee_id");
+            """,
+            'labels = { "pii.employee_id" = "token" }',
+        )
+        (folder / "detectors.toml").write_text(BADGE)
+        guardai.init(home=home, policy=folder)
+
+        @guardai.tool
+        def note(text):
+            return f"noted {text}"
+
+        with guardai.session():
+            assert note("badge EMP-004211") == "noted badge <EMPLOYEE_ID_1>"
+        guardai.shutdown()
+        assert events(kind="call.intent")[0]["findings"] == {"pii.employee_id": 1}
+
+    def test_label_that_nothing_declares_is_refused(self, policy, home):
+        folder = policy(
+            'permit (principal, action, resource);\nforbid (principal, action, resource == Label::"pii.employee_id");'
+        )
+        with pytest.raises(guardai.BundleError, match=r"pii\.employee_id"):
+            guardai.init(home=home, policy=folder)
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            ("x = [", "detectors.toml: not TOML"),
+            (BADGE.replace("[0-9]{6}", "(?:[0-9]+)+"), r"detectors.toml: .*pii\.employee_id: pattern: the expression can blow up"),
+            (BADGE.replace('label = "pii.employee_id"', ""), "detectors.toml: a \\[\\[detector\\]\\] has no label"),
+            ('recognisers = ["nobodys"]', "detectors.toml: recogniser 'nobodys' is not installed"),
+            ('packs = ["nobodys"]', "no pack 'nobodys'"),
+        ],
+    )  # fmt: skip
+    def test_folder_whose_detectors_cannot_be_used_is_refused_before_a_home_is_made(self, policy, home, content, told):
+        folder = policy("permit (principal, action, resource);")
+        (folder / "detectors.toml").write_text(content)
+        with pytest.raises(guardai.BundleError, match=told):
+            guardai.init(home=home, policy=folder)
+        assert not home.exists()
+        assert labels("EMP-004211 ann@b.example") == ["pii.email"]
+
+    def test_failed_second_init_leaves_the_first_ones_detectors(self, policy, home, tmp_path):
+        folder = policy("permit (principal, action, resource);")
+        (folder / "detectors.toml").write_text(BADGE)
+        guardai.init(home=home, policy=folder)
+        broken = tmp_path / "broken"
+        broken.mkdir()
+        with pytest.raises(guardai.BundleError):
+            guardai.init(home=home, policy=broken)
+        assert labels("EMP-004211") == ["pii.employee_id"]
+
+    def test_detectors_are_part_of_the_digest(self, policy):
+        from guardai.policy import Bundle
+
+        folder = policy("permit (principal, action, resource);")
+        before = Bundle.load(folder).digest
+        (folder / "detectors.toml").write_text(BADGE)
+        assert Bundle.load(folder).digest != before
+
+    def test_names_that_no_policy_knows_are_refused(self, policy, home, monkeypatch):
+        class Ships:
+            name, labels = "ships", ("fleet.ship",)
+
+            def recognise(self, text):
+                return []
+
+        from guardai.text import own
+
+        monkeypatch.setattr(own, "load", lambda names, options: (Ships(),))
+        folder = policy("permit (principal, action, resource);")
+        (folder / "detectors.toml").write_text('recognisers = ["ships"]')
+        with pytest.raises(guardai.BundleError, match=r"recogniser ships finds 'fleet\.ship', which no policy knows"):
+            guardai.init(home=home, policy=folder)
+        (folder / "catalog.toml").write_text('labels = { "fleet.ship" = "redact" }')
+        guardai.init(home=home, policy=folder)
+
+    def test_starter_detectors_are_sound_once_their_comments_are_taken_away(self):
+        from guardai.policy import STARTER
+
+        text = (STARTER / "detectors.toml").read_text(encoding="utf-8")
+        assert Own.read(text) == Own()
+        written = re.sub(r"(?m)^# ?(?=\[\[|\w+ = )", "", text[text.index("# [[detector]]") :])
+        assert [kind.label for kind in Own.read(written).pack.kinds()] == ["pii.employee_id"]
+        assert tried(written) == []
+
+
+# ---- by entry point ----
+
+MODULE = """
+from guardai.text import Detector, Pack
+
+def mod97(value):
+    return int(value[5:]) % 97 == 1
+
+def pack():
+    return Pack("acme", (Detector(
+        label="pii.acme_customer", literals=("ACME-",), pattern="ACME-[0-9]{6}(?![0-9])", run="", validator=mod97,
+        matches=("customer ACME-000098",), ignores=("ACME-000099",),
+    ),))
+"""
+
+
+@pytest.fixture
+def distribution(tmp_path, monkeypatch):
+    """A distribution as pip would install it: a module, and metadata that names the entry point."""
+
+    def install(module=MODULE, value="acme_pack:pack"):
+        site = tmp_path / "site"
+        info = site / "acme_pack-1.0.dist-info"
+        info.mkdir(parents=True)
+        (site / "acme_pack.py").write_text(module)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-pack\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[guardai.detectors]\nacme = {value}\n")
+        monkeypatch.syspath_prepend(str(site))
+        engines.reset()
+        return site
+
+    yield install
+    sys.modules.pop("acme_pack", None)
+    monkeypatch.undo()
+    engines.reset()
+
+
+class TestDistribution:
+    def test_installed_pack_finds_with_its_own_validator(self, distribution):
+        distribution()
+        assert labels("ACME-000098 and ACME-000099") == ["pii.acme_customer"]
+
+    def test_its_labels_are_known_to_policies_and_decide(self, distribution, policy, home):
+        distribution()
+        folder = policy(
+            """
+            @id("all") permit (principal, action, resource);
+            @id("acme") @mask("redact")
+            forbid (principal, action == Action::"reveal", resource in Label::"pii.acme_customer");
+            """
+        )
+        guardai.init(home=home, policy=folder)
+
+        @guardai.tool
+        def note(text):
+            return text
+
+        with guardai.session():
+            assert note("ACME-000098") == "[ACME_CUSTOMER]"
+
+    def test_it_can_be_left_out(self, distribution):
+        distribution()
+        configure(packs=["core", "secrets"])
+        assert labels("ACME-000098") == []
+
+    def test_one_that_can_blow_up_is_refused_when_it_is_loaded(self, distribution):
+        distribution(MODULE.replace("[0-9]{6}(?![0-9])", "(?:[0-9]+)+x"))
+        with pytest.raises(PackError, match=r"pack acme: pii\.acme_customer: pattern: the expression can blow up"):
+            scan("anything")
+
+
+def test_error_of_a_recogniser_is_one_of_ours():
+    assert issubclass(RecogniserError, guardai.GuardError)
