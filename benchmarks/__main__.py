@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import platform
 import sys
@@ -58,6 +59,9 @@ def _table(title: str, rows: list[Row]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
+        if math.isnan(row.median):
+            lines.append(f"| {row.what} | {row.budget} | not measured | | | | |")
+            continue
         over = " **over**" if row.limit is not None and row.median > row.limit else ""
         cells = (
             f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}" for value in (row.mean, row.p99, row.cpu, row.bare)

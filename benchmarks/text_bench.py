@@ -6,13 +6,22 @@ Texts are made here, the same each time. The budgets of 100 MB/s clean and 50 MB
 from __future__ import annotations
 
 import json
+import math
 import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 
 from benchmarks.measure import Measure, Row
+from guardai.errors import ConfigError
 from guardai.text import Masking, StreamMasker, Tokens
-from guardai.text.engines import build, scanner
+from guardai.text.engines import Scanner, build, scanner
 
 TITLE = "Text"
+
+CELL = "The quick brown fox jumps over a lazy do"
 
 _WORDS = (
     "the customer asked for a refund because parcel arrived late and nobody answered while we were looking into what had "
@@ -83,6 +92,15 @@ def code(size: int) -> str:
     return (text * (size // len(text) + 1))[:size]
 
 
+#: What it is, how it is made, microseconds a KB that it may take.
+KINDS = (
+    ("prose", prose, 10.24),
+    ("source code", code, 10.24),
+    ("dense chat", dense, 20.48),
+    ("JSON rows", records, 20.48),
+)
+
+
 def chat(size: int) -> dict[str, object]:
     """A request of the chat protocol with `size` characters of messages."""
     messages: list[dict[str, object]] = [{"role": "system", "content": prose(size // 4)}]
@@ -102,44 +120,76 @@ def tool_call(size: int) -> dict[str, object]:
     }
 
 
-def rows(measure: Measure) -> list[Row]:
-    table = []
-    native, plain = scanner(), build("python")
-    for kind, make, limit in (
-        ("prose", prose, 10.24),
-        ("source code", code, 10.24),
-        ("dense chat", dense, 20.48),
-        ("JSON rows", records, 20.48),
-    ):
-        for label, size, rounds in (("1 KB", 1 << 10, 2000), ("1 MB", 1 << 20, 5)):
-            data = make(size).encode()
-            table.append(
-                measure.alone(
-                    f"{kind}, {label}, a KB",
-                    lambda data=data: native.find(data),
-                    limit=limit,
-                    rounds=rounds,
-                    per=size >> 10,
-                )
-            )
-        data = make(1 << 10).encode()
-        table.append(
-            measure.alone(
-                f"{kind}, a KB without native code", lambda data=data: plain.find(data), limit=200, rounds=200
-            )
-        )
+#: Once, more or less, what each anchor is looked for by, and nothing else: the most work that a text can make.
+HOSTILE = {
+    "1 2 3 ": "1 2 3 ",
+    "1.1.1.1.": "1.1.1.1.",
+    "a@a.": "a@a.",
+    "::": "::",
+    "://a:": "://a:",
+    "password=": "password=",
+    "eyJ": "eyJ",
+    "-----BEGIN": "-----BEGIN ",
+}
 
+
+def rows(measure: Measure) -> Iterator[Row]:
+    scanning = scanner()
+    for kind, make, limit in KINDS:
+        for label, size, rounds in (("1 KB", 1 << 10, 2000), ("1 MB", 1 << 20, 5), ("10 MB", 10 << 20, 3)):
+            if measure.smoke and size > 1 << 20:
+                continue
+            row = _found(measure, f"{kind}, {label}, a KB", scanning, make(size), limit, rounds)
+            yield row
+        yield _growth(measure, kind, scanning, make(10 << 20))
+    for unit in HOSTILE:
+        text = HOSTILE[unit] * ((1 << 16) // len(HOSTILE[unit]))
+        yield _found(measure, f"nothing but `{unit}`, 64 KB, a KB", scanning, text, None, 5)
+    for name, limit in (("re2", None), ("python", 200)):
+        try:
+            other = build(name)
+        except ConfigError:
+            yield Row(f"with {name}, which is not installed", "", *[math.nan] * 5)
+            continue
+        for kind, make, _ in KINDS:
+            for label, size, rounds in (("1 KB", 1 << 10, 200), ("1 MB", 1 << 20, 3)):
+                yield _found(measure, f"with {name}: {kind}, {label}, a KB", other, make(size), limit, rounds)
+    yield from _masked(measure)
+    yield from _streamed(measure)
+    yield measure.alone("compiling, nothing cached", build, limit=None, rounds=5, unit="ms")
+    with tempfile.TemporaryDirectory() as folder:
+        yield _loaded(measure, folder)
+
+
+def _found(measure: Measure, what: str, scanning: Scanner, text: str, limit: float | None, rounds: int) -> Row:
+    data = text.encode()
+    return measure.alone(what, lambda: scanning.find(data), limit=limit, rounds=rounds, per=max(1, len(data) >> 10))
+
+
+def _growth(measure: Measure, kind: str, scanning: Scanner, text: str) -> Row:
+    """What a KB of the whole costs, as a multiple of what it costs when the same text comes in pieces of 1 KB."""
+    data = text.encode()
+    if measure.smoke:
+        data = data[: 1 << 20]
+    pieces = [data[at : at + 1024] for at in range(0, 1 << 20, 1024)]
+
+    def scan_pieces() -> None:
+        for piece in pieces:
+            scanning.find(piece)
+
+    alone = measure.alone("", scan_pieces, limit=None, rounds=5, per=len(pieces)).median
+    whole = measure.alone("", lambda: scanning.find(data), limit=None, rounds=3, per=len(data) >> 10).median
+    times = whole / alone
+    return Row(f"{kind}, a KB of 10 MB against a KB in 1 KB", "1.2 ×", times, times, times, 0, 0, 1.2, "×")
+
+
+def _masked(measure: Measure) -> Iterator[Row]:
     masking = Masking(lambda _label: "token", tokens=Tokens())
-    clean = "The quick brown fox jumps over a lazy do"
-    table.append(measure.alone("a cell of 40 characters, clean", lambda: masking.text(clean), limit=1.5))
-    table.append(
-        measure.alone("a cell that is an e-mail address", lambda: masking.text("jane.doe@example.com"), limit=None)
-    )
+    yield measure.alone("a cell of 40 characters, clean", lambda: masking.text(CELL), limit=1.5)
+    yield measure.alone("a cell that is an e-mail address", lambda: masking.text("jane.doe@example.com"), limit=None)
 
     request = chat(4096)
-    table.append(
-        measure.alone("a chat request of 4 KB, its messages seen before", lambda: masking.payload(request), limit=100)
-    )
+    yield measure.alone("a chat request of 4 KB, its messages seen before", lambda: masking.payload(request), limit=100)
     long = prose(4096)
     count = iter(range(1 << 30))
 
@@ -147,12 +197,14 @@ def rows(measure: Measure) -> list[Row]:
         request["messages"][0]["content"] = f"{long[:1000]} {next(count)}"  # type: ignore[index]
         return masking.payload(request)
 
-    table.append(measure.alone("a chat request of 4 KB, one message new", unseen, limit=100))
+    yield measure.alone("a chat request of 4 KB, one message new", unseen, limit=100)
     arguments = tool_call(1024)
-    table.append(measure.alone("a tool call of 1 KB", lambda: masking.payload(arguments), limit=30))
+    yield measure.alone("a tool call of 1 KB", lambda: masking.payload(arguments), limit=30)
     mailed = {**tool_call(1024), "email": "jane.doe@example.com"}
-    table.append(measure.alone("a tool call of 1 KB with an e-mail address", lambda: masking.payload(mailed), limit=30))
+    yield measure.alone("a tool call of 1 KB with an e-mail address", lambda: masking.payload(mailed), limit=30)
 
+
+def _streamed(measure: Measure) -> Iterator[Row]:
     for kind, text in (("prose", prose(4000)), ("dense chat", dense(4000))):
         deltas = [text[at : at + 4] for at in range(0, len(text), 4)]
 
@@ -162,8 +214,26 @@ def rows(measure: Measure) -> list[Row]:
                 masker.feed(delta)
             masker.finish()
 
-        table.append(
-            measure.alone(f"a stream's delta of 4 characters, {kind}", stream, limit=5, rounds=50, per=len(deltas))
-        )
-    table.append(measure.alone("compiling, nothing cached", build, limit=None, rounds=5, unit="ms"))
-    return table
+        yield measure.alone(f"a stream's delta of 4 characters, {kind}", stream, limit=5, rounds=50, per=len(deltas))
+
+
+def _loaded(measure: Measure, folder: str) -> Row:
+    """In a process of its own each time, after the imports: what the first scan of a process waits for."""
+    code = f"""
+import time, guardai.text as t, guardai.text.hyper
+try:
+    import hyperscan
+except ImportError:
+    pass
+t.configure(cache_dir={folder!r})
+start = time.perf_counter()
+t.engine()
+print((time.perf_counter() - start) * 1000)
+"""
+    times = []
+    for _ in range(measure.rounds(11)):
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        times.append(float(done.stdout))
+    times = sorted(times[1:])  # the first one compiled
+    middle, mean = statistics.median(times), statistics.fmean(times)
+    return Row("compiling, loaded from the cache, in a new process", "5 ms", middle, mean, times[-1], 0, 0, 5, "ms")
