@@ -1,4 +1,4 @@
-"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `docs`."""
+"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `accuracy`, `recognisers`, `docs`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ SUPPORTED = [
 ]
 #: The majors of openai that the integration is tested against; the first runs with the whole suite.
 OPENAI = ("openai>=3,<4", "openai>=2.45,<3")
-CHECKOUT = ("-e", ".", "-e", "integrations/openai", "-e", "integrations/dbapi")
+MEMBERS = (".", *(f"integrations/{name}" for name in ("openai", "dbapi", "gliner", "presidio", "spacy")))
+CHECKOUT = tuple(part for member in MEMBERS for part in ("-e", member))
 TESTING = ("-r", "requirements/tests.txt", "-c", "requirements/pins.txt")
 
-nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "tests", "recognisers", "docs"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 # A Python that is not here is said below, by name; it is no error on a developer's machine.
@@ -96,6 +97,29 @@ def bench(session: nox.Session) -> None:
     """Every budget, paired with the bare call; writes docs/performance.md. `-- --smoke` runs each once, writes nothing."""
     session.install(*CHECKOUT, *TESTING, OPENAI[0])
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def accuracy(session: nox.Session) -> None:
+    """What is found and what is missed, beside what people use today; writes docs/accuracy.md. `-- --small` writes nothing."""
+    session.install(*CHECKOUT, *TESTING)
+    # A Python of their own: what the peers depend on is no business of ours. One that cannot be installed is named as
+    # not measured.
+    home = Path(session.create_tmp()) / "peers"
+    peers = str(home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    session.run("python", "-m", "venv", str(home), silent=True)
+    for peer in (ROOT / "requirements" / "peers.txt").read_text(encoding="utf-8").split():
+        session.run(peers, "-m", "pip", "install", "--quiet", peer, external=True, success_codes=[0, 1])
+    session.run("python", "-m", "accuracy", "--peers", peers, *session.posargs)
+
+
+@nox.session(python=PYTHONS[:1])
+def recognisers(session: nox.Session) -> None:
+    """The adapters for names, with the libraries that they adapt, which no other session has: they pin much besides."""
+    session.install(*CHECKOUT, *TESTING, "-r", "requirements/recognisers.txt")
+    # A test that finds no library is skipped, elsewhere; here that would be a failure that nobody sees.
+    session.run("python", "-c", "import presidio_analyzer, spacy")
+    session.run("python", "-m", "pytest", *(f"integrations/{name}/tests" for name in ("gliner", "presidio", "spacy")))
 
 
 @nox.session

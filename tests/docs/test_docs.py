@@ -29,6 +29,7 @@ def commands(page):
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda p: p.name)
 def test_every_command_of_a_page_works_in_the_order_of_the_page(page, tmp_path, monkeypatch):
     (tmp_path / "my_agent.py").write_text("import sqlite3\nsqlite3.connect(':memory:').execute('SELECT 1')\n")
+    shutil.copy(ROOT / "examples" / "customers.csv", tmp_path)
     home = tmp_path / "home"
     seed = "import guardai; guardai.init(); guardai.session().__enter__(); guardai.shutdown()"
     assert run([sys.executable, "-c", seed], tmp_path, GUARDAI_HOME=str(home)).returncode == 0
@@ -45,6 +46,15 @@ def test_python_of_the_quickstart_runs_as_it_stands(tmp_path):
     done = run([sys.executable, "quickstart.py"], tmp_path, GUARDAI_HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
     assert "db.destroy" in done.stdout
+
+
+def test_python_of_the_page_on_text_runs_as_it_stands(tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/text.md").read_text(encoding="utf-8"), re.M | re.S)
+    (tmp_path / "page.py").write_text("\n".join(blocks))
+    done = run([sys.executable, "page.py"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Write to [EMAIL] or call [PHONE]." in done.stdout
+    assert "Write to j***@e***.com or call *********71." in done.stdout
 
 
 def test_every_link_between_pages_leads_somewhere():
