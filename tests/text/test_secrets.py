@@ -9,13 +9,13 @@ import zlib
 
 import pytest
 from guardai.text import StreamMasker, mask, packs, scan
-from guardai.text.validators import VALIDATORS
+from guardai.text.safety import refusal
+from guardai.text.validators import VALIDATORS, checked, keys
 from guardai.text.validators.keys import entropy, ordinary, strength
 from hypothesis import given
 from hypothesis import strategies as st
 from secret_samples import SAMPLES, github, made
 
-pytestmark = pytest.mark.usefixtures("engine")
 
 FREE = [sample for sample in SAMPLES if sample.free]
 IDS = [f"{sample.label}-{at}" for at, sample in enumerate(FREE)]
@@ -416,6 +416,14 @@ def test_whatever_bytes_a_validator_gets_it_answers(value):
     for name, check in VALIDATORS.items():
         if name in packs_validators() and value:
             assert check(value) in (True, False, None)
+
+
+@pytest.mark.parametrize("module", [keys, checked], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_no_expression_of_a_validator_can_blow_up(module):
+    for name, found in vars(module).items():
+        if isinstance(found, re.Pattern):
+            fold = bool(found.flags & re.IGNORECASE)
+            assert refusal(found.pattern.decode("latin-1"), length=160, ignore_case=fold) is None, name
 
 
 def packs_validators():

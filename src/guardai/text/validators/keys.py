@@ -45,7 +45,7 @@ def strength(value: bytes) -> float:
 
 #: A blank to be filled in, wherever in a value: `YOUR_API_KEY`, `<token>`, `xxxx`, `${VAR}`, `changeme`.
 _BLANK: Final = re.compile(
-    rb"(?i)(?:\A|[^a-z])(?:your|my|the|insert|enter|put|paste|add|use|some|any|new|old|get|set|replace)[_\-. ]?(?:[a-z]{1,12}[_\-. ]?){0,2}"
+    rb"(?i)(?:\A|[^a-z])(?:your|my|the|insert|enter|put|paste|add|use|some|any|new|old|get|set|replace)(?![a-z]{13})[a-z_\-. ]{0,26}?"
     rb"(?:password|passwd|pass|pwd|secret|token|key|credentials?|value|here|id)(?![a-z])|"
     rb"change[_\-]?(?:me|it|this)|replace[_\-]?(?:me|this|with)|place[_\-]?holder|insert[_\-]|redacted|masked|hidden|removed|censored|"
     rb"example|sample(?![a-z])|dummy|(?<![a-z])(?:fake|foo|bar|baz|foobar|lorem|ipsum|todo|fixme|tbd|n/a|none|null|nil|undefined|"
@@ -129,12 +129,12 @@ def _blank(value: bytes) -> bool:
 #: Algorithms and encodings that end in a number.
 _ALGORITHM: Final = re.compile(
     rb"(?i)(?:sha|md|utf|base|rsa|aes|des|x|v|oauth|argon|bcrypt|scrypt|pbkdf|ipv|ed|hs|rs|es|latin|cp)[_\-.]?"
-    rb"[0-9]{1,4}(?:[_\-.]?[a-z]{1,8}|[_\-.][a-z0-9]{1,8})*"
+    rb"[0-9]{1,4}[a-z]{0,8}(?:[_\-.][a-z0-9]{1,8}){0,3}"
 )
 #: What sentences about passwords and tokens have, with digits in it.
 _TECHNICAL: Final = re.compile(
     rb"(?i)(?:rfc|iso|http|tls|ssl|win|python|py|level|step|section|chapter|figure|table|part|type|version|page|port|localhost|"
-    rb"line|key|token|user|id|pin|h|p|s|e|c|windows|mysql|postgres|oracle|ntlm)[_\-.]?[0-9]{1,4}(?:[_\-.][a-z0-9]{1,8})*"
+    rb"line|key|token|user|id|pin|h|p|s|e|c|windows|mysql|postgres|oracle|ntlm)[_\-.]?[0-9]{1,4}(?:[_\-.][a-z0-9]{1,8}){0,3}"
 )
 
 
