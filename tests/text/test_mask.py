@@ -82,6 +82,28 @@ def test_a_partial_mask_keeps_what_was_agreed(label, value, left):
     assert partial(label, value) == left
 
 
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("pii.ip", "4111 1111 1111 1111"),
+        ("pii.us_ssn", "jane"),
+        ("pii.email", "415-555-2671"),
+        ("pii.email", "a@b.4155552671"),
+        ("pii.phone", "Jane"),
+        ("pii.phone", "12"),
+        ("pii.card", "4111"),
+        ("pii.iban", "DE89"),
+    ],
+)
+def test_of_a_value_that_has_not_its_kind_s_form_nothing_is_left(label, value):
+    assert Masking(lambda _: "partial").value(label, value) == redact(label)
+
+
+def test_what_holds_a_secret_bears_a_secret_s_label():
+    for text in ('api_key: "aB3dE5gH7-4111111111111111-jK9mQ2"', 'api_key: "4111-1111-1111-1111-aB3dE5gH7jK9"'):
+        assert [f.label.partition(".")[0] for f in scan(text)] == ["secret"], text
+
+
 def test_masking_counts_what_it_found_and_says_what_it_masked():
     masking = Masking({"pii.email": "redact", "pii.phone": None}.get)
     assert masking.text("a@b.co and c@d.co, +14155552671") == "[EMAIL] and [EMAIL], +14155552671"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from guardai.text.detector import Number, Pack
 
 engines = importlib.import_module("guardai.text.engines")
+forms = importlib.import_module("guardai.text.forms")
 phones = importlib.import_module("guardai.text.phones")
 program = importlib.import_module("guardai.text.program")
 runs = importlib.import_module("guardai.text.runs")
@@ -141,10 +142,47 @@ def test_dates_and_parts_of_words_are_left_to_the_engine(text):
 
 @pytest.mark.parametrize("form", ["[0-9]{8}[A-Z]", r"[0-9]{6}\w", "[0-9]{7}[^0-9]"])
 def test_where_letters_belong_to_a_number_no_run_is_left_out(form):
+    made = program.Program([Pack("own", numbers=(Number("pii.member_id", form, needs="nothing"),))])
+    assert made.anchors[program.NUMBER].expression == runs.WIDE
+    assert made.hints == []
+
+
+@pytest.mark.parametrize(
+    ("form", "free"),
+    [
+        ("[0-9]{9}", (True, None)),
+        ("[0-9]{3}-?[0-9]{6}", (True, None)),
+        ("[0-9]{3}-[0-9]{6}", (False, None)),
+        (r"[0-9]{3}\.[0-9]{6}", (False, (6, ""))),
+        (r"[0-9]{2}\.[0-9]{4,8}, ?[0-9]", (False, (4, "\\x2c"))),
+        (r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}", (False, None)),
+    ],
+)
+def test_what_a_kind_needs_no_word_for_is_read_from_its_form(form, free):
+    assert forms.unannounced([Number("pii.member_id", form, needs="nothing")]) == free
+
+
+def test_what_needs_a_word_is_not_looked_for_without_one():
+    assert forms.unannounced([Number("pii.member_id", "[0-9]{9}", words=("member",), needs="word")]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "runs_seen"),
+    [
+        ('{"id": 12345678, "created": 1700000000123, "total": 1234.56}', 0),
+        ('{"mobile": 12345678}', 1),
+        ("homeTel 12345678", 1),
+        ("a hotel for 12345678", 0),
+        ("12345678 (office)", 1),
+        ("номер 12345678", 1),
+        ('"id": 4111111111111111', 1),
+    ],
+)
+def test_digits_alone_are_seen_only_with_a_word_or_as_a_card(text, runs_seen):
     pytest.importorskip("hyperscan")
-    kind = Number("pii.member_id", form, needs="nothing")
-    made = program.Program([Pack("own", numbers=(kind,))])
-    assert made.anchors[program.NUMBER].expression == runs.trigger(lettered=True)
+    scanner = hyperscan()
+    numbers = {program.NUMBER, scanner.program.named, scanner.program.followed}
+    assert sum(anchor in numbers for _, anchor, _ in scanner.engine.scan(text.encode())) == runs_seen
 
 
 @given(texts(), st.integers(0, 20))

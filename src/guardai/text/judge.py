@@ -160,18 +160,22 @@ def _strict(program: Program, data: bytes, begin: int, to: int) -> list[Raw]:
 
 
 def _joined(raws: list[Raw]) -> list[Found]:
-    """Overlapping matches as one, under the label of the best: what is valid for sure, then the longest, then by rank."""
+    """Overlapping matches as one, under the label of the best: what is valid for sure, then the longest, then by rank.
+
+    SECURITY INVARIANT: what holds a secret bears a secret's label. A policy that reveals telephone numbers does not
+    reveal a key because there is one in it.
+    """
     raws.sort()
     found: list[Found] = []
-    end, best = -1, (False, 0, 0)
+    end, best = -1, (False, False, 0, 0)
     for raw in raws:
         if raw[0] >= end:
             start, end, _, _, label, score = raw
             found.append((start, end, label, score))
-            best = (raw[2], end - start, raw[3])
+            best = (label.startswith("secret."), raw[2], end - start, raw[3])
             continue
         start, _, label, score = found[-1]
-        worth = (raw[2], raw[1] - raw[0], raw[3])
+        worth = (raw[4].startswith("secret."), raw[2], raw[1] - raw[0], raw[3])
         if worth > best:
             best, label, score = worth, raw[4], raw[5]
         end = max(end, raw[1])

@@ -72,9 +72,14 @@ def hashed(label: str, value: str, key: bytes) -> str:
 
 
 def partial(label: str, value: str) -> str:
-    """What still lets a person recognise a value that they know. Of a secret, nothing."""
+    """What still lets a person recognise a value that they know. Of a secret, nothing.
+
+    SECURITY INVARIANT: at most the characters that are agreed for the kind are left. A value that has not its kind's
+    form, in a column that somebody labelled say, is redacted: its last four characters might be all of it.
+    """
     kind = label.rpartition(".")[2]
-    if label.startswith("secret."):
+    form = _FORMS.get(kind)
+    if label.startswith("secret.") or (form is not None and form.fullmatch(value) is None):
         return redact(label)
     if kind == "email":
         local, _, domain = value.rpartition("@")
@@ -92,6 +97,18 @@ def partial(label: str, value: str) -> str:
         first = re.split(r"[.:]", value, maxsplit=1)[0]
         return f"{first}.***" if "." in value and ":" not in value else f"{first}:***"
     return f"{_first(value)}***"
+
+
+_GAP: Final = r"[\s\-./()\u00a0\u2000-\u2015\u202f]{0,3}"
+#: What a value must look like for some of it to be left.
+_FORMS: Final = {
+    "email": re.compile(r"[^@\s]{1,128}@[^@\s]{1,250}\.[^@\s.\d]{2,24}"),
+    "card": re.compile(rf"\d(?:{_GAP}\d){{11,18}}"),
+    "phone": re.compile(rf"[+(]{{0,2}}{_GAP}\d(?:{_GAP}\d){{5,17}}\)?(?: ?(?:x|ext\.?|extension) ?\d{{1,6}})?"),
+    "us_ssn": re.compile(rf"\d{{3}}{_GAP}\d{{2}}{_GAP}\d{{4}}"),
+    "iban": re.compile(rf"[A-Za-z]{{2}}(?:{_GAP}[A-Za-z0-9]){{12,32}}"),
+    "ip": re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){2,8}"),
+}
 
 
 def _first(value: str) -> str:
