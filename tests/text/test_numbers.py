@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import scan
+from guardai.text import mask, scan
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -140,3 +140,8 @@ def test_a_social_security_number_is_found_in_its_forms(text):
 )
 def test_an_address_is_found_in_other_scripts_and_disguises(address):
     assert found(f"mail {address} now") == [("pii.email", address)]
+
+
+def test_two_numbers_in_pairs_beside_one_another_are_both_found():
+    assert mask("01 23 45 67 89 01 23 45 67 89") == "[PHONE] [PHONE]"
+    assert mask("drawn: 03 11 19 28 40 44 49") == "drawn: 03 11 19 28 40 44 49"
