@@ -415,7 +415,9 @@ class TestProcesses:
                 lines.append(one.stdout.readline())
             time.sleep(0.002 * round_)
             os.kill(one.pid, signal.SIGKILL)
-            out, _ = one.communicate(timeout=60)
+            with one.stdout, one.stderr:  # `communicate` would lose what `readline` has read ahead
+                out = one.stdout.read()
+            one.wait(timeout=60)
             lines += [line for line in out.splitlines(keepends=True) if line.endswith(">\n")]
         known = self.check(lines)
         last = run(WORKER, home, 9, 40)
