@@ -96,21 +96,27 @@ def types(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Every budget, paired with the bare call; writes docs/performance.md. `-- --smoke` runs each once, writes nothing."""
     session.install(*CHECKOUT, *TESTING, OPENAI[0])
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    peers = () if "--smoke" in session.posargs else ("--peers", _peers(session))
+    session.run("python", "-m", "benchmarks", *peers, *session.posargs)
+
+
+def _peers(session: nox.Session) -> str:
+    """A Python that has the peers: what they depend on is no business of ours. One that cannot be installed is named as not
+    measured.
+    """
+    home = Path(session.create_tmp()) / "peers"
+    peers = str(home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    session.run("python", "-m", "venv", str(home), silent=True)
+    for peer in (ROOT / "requirements" / "peers.txt").read_text(encoding="utf-8").split():
+        session.run(peers, "-m", "pip", "install", "--quiet", peer, external=True, success_codes=[0, 1])
+    return peers
 
 
 @nox.session
 def accuracy(session: nox.Session) -> None:
     """What is found and what is missed, beside what people use today; writes docs/accuracy.md. `-- --small` writes nothing."""
     session.install(*CHECKOUT, *TESTING)
-    # A Python of their own: what the peers depend on is no business of ours. One that cannot be installed is named as
-    # not measured.
-    home = Path(session.create_tmp()) / "peers"
-    peers = str(home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    session.run("python", "-m", "venv", str(home), silent=True)
-    for peer in (ROOT / "requirements" / "peers.txt").read_text(encoding="utf-8").split():
-        session.run(peers, "-m", "pip", "install", "--quiet", peer, external=True, success_codes=[0, 1])
-    session.run("python", "-m", "accuracy", "--peers", peers, *session.posargs)
+    session.run("python", "-m", "accuracy", "--peers", _peers(session), *session.posargs)
 
 
 @nox.session(python=PYTHONS[:1])

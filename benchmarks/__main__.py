@@ -30,8 +30,11 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true", help="run each once, write nothing")
     parser.add_argument("--only", help="only the modules whose name contains this; writes nothing")
+    parser.add_argument(
+        "--peers", default=sys.executable, metavar="PYTHON", help="the Python that has the peers installed"
+    )
     options = parser.parse_args()
-    measure = Measure(smoke=options.smoke)
+    measure = Measure(smoke=options.smoke, peers=options.peers)
     sections: list[tuple[str, list[Row]]] = []
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["GUARDAI_HOME"] = str(Path(scratch) / "home")

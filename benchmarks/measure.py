@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,10 +40,11 @@ class Row:
 
 
 class Measure:
-    """How much is measured: everything, or (smoke) each thing once."""
+    """How much is measured: everything, or (smoke) each thing once. `peers`: the Python that has the peers installed."""
 
-    def __init__(self, *, smoke: bool) -> None:
+    def __init__(self, *, smoke: bool, peers: str = sys.executable) -> None:
         self.smoke = smoke
+        self.peers = peers
 
     def rounds(self, full: int) -> int:
         """How often to do something that is done `full` times in a real run."""

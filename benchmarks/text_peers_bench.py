@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Measure, Row
-from benchmarks.peers import PEERS, installed
+from benchmarks.peers import PEERS
 from benchmarks.text_bench import CELL, KINDS
 from guardai.text.engines import ENGINES
 
@@ -29,10 +29,13 @@ def rows(measure: Measure) -> Iterator[Row]:
         if not measure.smoke:
             texts[f"{kind}, 64 KB, a KB"] = make(1 << 16)
     task = json.dumps({"texts": texts, "seconds": 0 if measure.smoke else 1})
-    told: dict[str, dict[str, Any]] = {}
-    for peer in ("guardai", *PEERS):
-        if name := "guardai" if peer == "guardai" else installed(peer):
-            told[name] = _run(peer, task)
+    idle = json.dumps({"texts": {}, "seconds": 0})
+    compiled = _run(sys.executable, "guardai", idle)  # and kept for the next
+    told: dict[str, dict[str, Any]] = {"guardai": _run(sys.executable, "guardai", task)}
+    for peer in PEERS:
+        answer = _run(measure.peers, peer, task)
+        if answer["name"]:
+            told[answer["name"]] = answer
         else:
             yield Row(f"{peer}, which is not installed", "", *[math.nan] * 5)
     for what, text in texts.items():
@@ -47,10 +50,12 @@ def rows(measure: Measure) -> Iterator[Row]:
             )
     for name, answer in told.items():
         yield _memory(name, answer, 40 if name == "guardai" else None)
-    idle = json.dumps({"texts": {}, "seconds": 0})
+    yield _memory("guardai, compiled anew", compiled, None)
     for engine in ENGINES[1:]:
         try:
-            yield _memory(f"guardai with {engine}", _run("guardai", idle, GUARDAI_TEXT_ENGINE=engine), None)
+            yield _memory(
+                f"guardai with {engine}", _run(sys.executable, "guardai", idle, GUARDAI_TEXT_ENGINE=engine), None
+            )
         except RuntimeError:
             yield Row(f"memory: guardai with {engine}, which is not installed", "", *[math.nan] * 5)
 
@@ -60,9 +65,9 @@ def _memory(name: str, answer: dict[str, Any], limit: float | None) -> Row:
     return Row(f"memory, loaded: {name}", "40 MB" if limit else "", added, added, added, 0, 0, limit, "MB")
 
 
-def _run(peer: str, task: str, **environment: str) -> dict[str, Any]:
+def _run(python: str, peer: str, task: str, **environment: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.peers", peer],
+        [python, "-m", "benchmarks.peers", peer],
         input=task,
         capture_output=True,
         text=True,

@@ -2,7 +2,7 @@
 
 A peer is a module here with `NAME`, `DISTRIBUTION` and `load()`, which returns `find(text) -> [(start, end, kind)]` in
 characters. Each is set up as its own documentation says, without anything that would be downloaded. `requirements/peers.txt`
-installs them; what is not installed is not measured, and said so.
+names them for nox, which gives them a Python of their own; what is not installed there is not measured, and said so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One peer in a process of its own: `python -m benchmarks.peers NAME < task.json`; what it costs, as JSON.
 
 The task has `texts` (name → text) and `seconds` (how long each is repeated; it is run once in any case). The answer has
-`memory` in MB, what loading it and a first call added, and for each text the median, mean, 99th percentile and CPU time
+`name`, with its version, or none if it is not installed here; `memory` in MB, what loading it and a first call added, and for each text the median, mean, 99th percentile and CPU time
 of a call in microseconds, and how much was found.
 """
 
@@ -12,18 +12,21 @@ import json
 import statistics
 import sys
 import time
+from pathlib import Path
 
-import psutil
-
-from benchmarks.peers import load
+from benchmarks.peers import installed, load
 
 
 def main() -> int:
     task = json.load(sys.stdin)
+    name = installed(sys.argv[1])
+    if name is None:
+        json.dump({"name": None}, sys.stdout)
+        return 0
     before = _resident()
     find = load(sys.argv[1])
     find("Call +1 415 555 2671 or write to jane.doe@example.com.")
-    told = {"memory": _resident() - before, "texts": {}}
+    told = {"name": name, "memory": _resident() - before, "texts": {}}
     gc.collect()
     gc.disable()
     for name, text in task["texts"].items():
@@ -46,7 +49,12 @@ def main() -> int:
 
 
 def _resident() -> float:
-    return psutil.Process().memory_info().rss / 2**20
+    """Memory of this process in MB; 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

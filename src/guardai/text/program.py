@@ -129,10 +129,10 @@ class Program:
 
         quad = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
         self._add(Anchor(quad, 0, plain=re.compile(quad.encode())), None)
-        full = r"(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]|(?:[0-9A-Fa-f]{1,4}:){6}[0-9]{1,3}\."
-        # From the first colon on: `re` skips to it.
-        inner = rb":(?<=[0-9A-Fa-f]:)(?:(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]|(?:[0-9A-Fa-f]{1,4}:){5}[0-9]{1,3}\.)"
-        self._add(Anchor(full, 0, plain=re.compile(inner)), None)
+        # From the first colon on: engines and `re` skip to it.
+        full = r":(?:[0-9A-Fa-f]{1,4}:){5}(?:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]|[0-9]{1,3}\.)"
+        inner = full.replace(":", r":(?<=[0-9A-Fa-f]:)", 1)
+        self._add(Anchor(full, 0, plain=re.compile(inner.encode())), None)
         short = r"(?:^|[^0-9A-Za-z_])(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?::[0-9A-Fa-f]"
         self._add(Anchor(short, 0, plain=re.compile(rb"::(?:(?<![0-9A-Za-z_]::)|" + _GROUP + rb")[0-9A-Fa-f]")), None)
         end = r"(?:^|[^0-9A-Za-z_])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6}::"
