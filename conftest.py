@@ -5,6 +5,11 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: an example is slow or wrong, not late.
+settings.register_profile("guardai", deadline=None, print_blob=True)
+settings.load_profile("guardai")
 
 
 @pytest.fixture(autouse=True)

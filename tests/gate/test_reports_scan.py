@@ -731,7 +731,7 @@ class TestAnything:
         st.sampled_from(["csv", "tsv", "json", "jsonl", "parquet", "db", "txt", "env"]),
         st.sampled_from(MAGICS),
     )
-    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_file_is_too_odd(self, tmp_path, content, suffix, magic):
         path = tmp_path / f"x.{suffix}"
         path.write_bytes(magic + content)
@@ -740,7 +740,7 @@ class TestAnything:
         assert source.error == ""
 
     @given(st.text(max_size=60))
-    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_no_target_is_too_odd(self, tmp_path, target):
         scan(
             [

@@ -35,7 +35,7 @@ def build(**fields):
     return Event(id="i", key="k", log="l", prev="p", seq=1, ts=2, v=VERSION, **given)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     body=st.dictionaries(keys, plain, max_size=4),
     content=st.dictionaries(keys, plain, max_size=3),
@@ -51,7 +51,7 @@ def test_bytes_are_those_of_rfc_8785(**fields):
     assert json.loads(data)["body"] == fields["body"]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     body=st.dictionaries(st.text(max_size=8), wild, max_size=3),
     usage=st.dictionaries(keys, st.integers() | st.floats()),
@@ -171,7 +171,7 @@ def test_refused_intent_leaves_no_trace(home, open_ledger, event):
     assert len(list(events(home))) == 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(body=st.dictionaries(st.text(max_size=8), wild, max_size=3))
 def test_whatever_was_recorded_is_whole(tmp_path_factory, body):
     home = tmp_path_factory.mktemp("any")

@@ -52,7 +52,7 @@ def test_roots_are_those_of_certificate_transparency(size):
     assert tree.root().hex() == ROOTS[size]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=4))
 def test_tree_grown_in_pieces_and_read_back_has_the_plain_root(pieces):
     tiles, leaves = Tiles(), []

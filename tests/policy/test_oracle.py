@@ -265,7 +265,7 @@ def resources(r):
     return Resource("Table", f"{database}.{r.choice(TABLES)}", ("Database", database), attrs)
 
 
-@settings(max_examples=48, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=48, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([3, 12, 60]))
 def test_the_engine_answers_as_bare_cedar_does_on_the_whole_set(tmp_path_factory, seed, size):
     r = random.Random(seed)

@@ -295,7 +295,7 @@ ctes = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     items=st.lists(item, min_size=1, max_size=4),
     left=table,

@@ -135,7 +135,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     text=st.one_of(
         st.text(max_size=60), st.lists(pieces, max_size=14).map(" ".join), st.lists(pieces, max_size=10).map("".join)
@@ -149,7 +149,7 @@ def test_any_text_gets_an_answer(text, dialect):
     assert found.action.startswith("db.")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     inner=st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
     dialect=st.sampled_from(DIALECTS),

@@ -116,7 +116,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(parts=st.lists(words, min_size=1, max_size=9))
 def test_whatever_we_call_a_read_changes_nothing_on_the_engine(parts):
     sql = " ".join(parts)

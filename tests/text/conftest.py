@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 engines = importlib.import_module("guardai.text.engines")
 
@@ -17,10 +16,6 @@ engines = importlib.import_module("guardai.text.engines")
 _spec = importlib.util.spec_from_file_location("secret_samples", Path(__file__).with_name("secret_samples.py"))
 secret_samples = sys.modules["secret_samples"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(secret_samples)
-
-# Machines are shared: a test is slow or wrong, not late.
-settings.register_profile("text", deadline=None, print_blob=True)
-settings.load_profile("text")
 
 
 def _body(length, alphabet="aB3dE5gH7jK9mN1pQ2sT4vW6yZ8"):

@@ -381,7 +381,7 @@ VALUES = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     words=st.lists(VALUES, min_size=1, max_size=8),
     cuts=st.lists(st.integers(1, 9), min_size=1, max_size=40),

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import sqlparse
-
 from guardai.sql import lexicon as lx
 from guardai.sql.prescan import Refused, prescan
 
@@ -52,5 +50,7 @@ def readable(sql: str, dialect: str) -> str:
         parts.append(text)
         size += len(text) + 1
         end = stop
+    import sqlparse
+
     laid = sqlparse.format(_LIST.sub("?, …", "".join(parts)), reindent=True, keyword_case="upper")
     return "\n".join(line.rstrip() for line in laid.splitlines() if line.strip())
