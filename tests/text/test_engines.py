@@ -140,7 +140,7 @@ def test_a_scan_within_a_scan_sees_the_same():
         return saw(*hit)
 
     hits = []
-    scanner.engine._run(data, within, 0, hits, scanner.engine._scratch())
+    scanner.engine._run(data, within, 0, hits.append, scanner.engine._scratch())
     assert inner[1] == scanner.find(data)
 
 

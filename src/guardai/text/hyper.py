@@ -7,11 +7,12 @@ for one thread; a stream object does not hold its callback and crashes (none is 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guardai.text import cache
-from guardai.text.runs import foreign
+from guardai.text.runs import FOREIGN
 
 if TYPE_CHECKING:
     from guardai.text.plain import PlainEngine
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["HyperEngine"]
 
 
-def _saw(anchor: int, _start: int, to: int, _flags: int, hits: list[tuple[int, int, int]]) -> None:
-    hits.append((to, anchor, -1))
+def _saw(anchor: int, _start: int, to: int, _flags: int, append: Callable[[tuple[int, int, int]], None]) -> None:
+    append((to, anchor, -1))
 
 
 class HyperEngine:
@@ -36,18 +37,19 @@ class HyperEngine:
     def __init__(self, program: Program, folder: Path | None, spare: PlainEngine) -> None:
         import hyperscan
 
+        self._hyperscan: Any = hyperscan
         self._spare = spare
         self._error = hyperscan.error
-        self._scratch_type = hyperscan.Scratch
         self._database = _database(hyperscan, program, folder)
-        self._threads = threading.local()
-        #: What words are is known of ASCII alone.
-        self._named = program.named if program.hints else 0
         self._run = self._database.scan
+        self._threads = threading.local()
+        #: For text that is not ASCII alone; made when some comes.
+        self._foreign: Any = None
+        self._named = program.named if program.hints else 0
 
     def _scratch(self) -> Any:
         """The thread's own."""
-        scratch = self._threads.scratch = self._scratch_type(self._database)
+        scratch = self._threads.scratch = self._hyperscan.Scratch(self._database)
         return scratch
 
     def scan(self, data: bytes) -> list[tuple[int, int, int]]:
@@ -57,22 +59,38 @@ class HyperEngine:
             scratch = self._threads.scratch
         except AttributeError:
             scratch = self._scratch()
-        if self._named and not data.isascii():
-            hits += [(to, self._named, -1) for to in foreign(data)]
         try:
-            self._run(data, _saw, 0, hits, scratch)
+            self._run(data, _saw, 0, hits.append, scratch)
+            if self._named and not data.isascii():
+                self._run_foreign(data, hits)
         except self._error:
             # A scan from a signal handler within a scan finds the thread's scratch in use. The other engine sees the
             # same anchors.
             return self._spare.scan(data)
         return hits
 
+    def _run_foreign(self, data: bytes, hits: list[tuple[int, int, int]]) -> None:
+        """What words are is known of ASCII: behind any other letter, six digits may be a number.
+
+        In a database of its own this costs little; in the other one it would cost all text two microseconds a kilobyte.
+        """
+        if self._foreign is None:
+            self._foreign = _compiled(self._hyperscan, [(FOREIGN, self._named, False)])
+        try:
+            scratch = self._threads.foreign
+        except AttributeError:
+            scratch = self._threads.foreign = self._hyperscan.Scratch(self._foreign)
+        self._foreign.scan(data, _saw, 0, hits.append, scratch)
+
+
+#: (expression, id, whether capitals are as small letters)
+_Looked = tuple[str, int, bool]
+
 
 def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
-    looks = [(a.expression, i, a.ignore_case) for i, a in enumerate(program.anchors)]
+    looks: list[_Looked] = [(a.expression, i, a.ignore_case) for i, a in enumerate(program.anchors)]
     looks += [(expression, i, False) for expression, i in program.hints]
-    sources = [f"{expression}/{i}/{ignore_case:d}" for expression, i, ignore_case in looks]
-    name = cache.fingerprint(hyperscan.__version__, sources)
+    name = cache.fingerprint(hyperscan.__version__, [f"{e}/{i}/{ignore_case:d}" for e, i, ignore_case in looks])
     if folder is not None and (blob := cache.read(folder, name)):
         try:
             database = hyperscan.loadb(blob, hyperscan.HS_MODE_BLOCK)
@@ -81,14 +99,19 @@ def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
             pass
         else:
             return database
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database = _compiled(hyperscan, looks)
+    if folder is not None:
+        cache.write(folder, name, hyperscan.dumpb(database))
+    return database
+
+
+def _compiled(hyperscan: Any, looks: list[_Looked]) -> Any:
     folded = hyperscan.HS_FLAG_CASELESS
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
         expressions=[expression.encode() for expression, _, _ in looks],
         ids=[i for _, i, _ in looks],
         elements=len(looks),
         flags=[hyperscan.HS_FLAG_DOTALL | (folded if ignore_case else 0) for _, _, ignore_case in looks],
     )
-    if folder is not None:
-        cache.write(folder, name, hyperscan.dumpb(database))
     return database

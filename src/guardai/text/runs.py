@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from guardai.text.phones import SEPARATOR
 
-__all__ = ["WIDE", "Free", "Look", "begins", "digits", "foreign", "look", "starts"]
+__all__ = ["FOREIGN", "WIDE", "Free", "Look", "begins", "digits", "look", "starts"]
 
 # All of a date but its first digit, which has been read.
 _DATE: Final = (
@@ -107,6 +107,10 @@ def look(before: Iterable[bytes], after: Iterable[bytes], *, lettered: bool, fre
 
 #: How far before a number a word may begin: words count within 48 bytes, from a plus and brackets on.
 _REACH: Final = 53
+
+
+#: Six digits behind a letter that is not ASCII, and belongs to a word of which an expression over bytes knows nothing.
+FOREIGN: Final = rf"[\x80-\xff](?:.{{0,{_REACH}}}[^0-9A-Za-z_])?[0-9]{{6}}"
 
 
 def _named(word: str) -> str:
@@ -222,20 +226,3 @@ def digits(data: bytes, low: int, to: int) -> tuple[int, int]:
 
 #: Digits that `starts` reads at once, and what it looks at behind them.
 _LONGEST: Final = 26
-_SIX: Final = re.compile(rb"[0-9]{6}[0-9]*+")
-
-
-def foreign(data: bytes) -> list[int]:
-    """Where six digits or more end that have a letter before them which is not ASCII: a word, for all that is known."""
-    return [
-        found.end()
-        for block in range(0, len(data), _BLOCK)
-        if not data[max(0, block - _AROUND) : block + _BLOCK].isascii()
-        for found in _SIX.finditer(data, block, block + _BLOCK + 6)
-        if not data[max(0, found.start() - _AROUND) : found.start()].isascii()
-    ]
-
-
-#: How much is asked at once whether it is ASCII, and how far before a number something else may stand.
-_BLOCK: Final = 512
-_AROUND: Final = _REACH + 3
