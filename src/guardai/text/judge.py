@@ -12,6 +12,7 @@ right, and see nothing beyond a gap's ends. So a text whose findings were replac
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from guardai.text import kinds, numbers, phones
@@ -154,12 +155,19 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
 
 def _strict(program: Program, data: bytes, begin: int, to: int) -> list[Raw]:
     """The numbers of a run that need no context."""
-    spans = (
-        numbers.strict(data, *match.span())
-        for match in program.starts.finditer(data, begin, to)
-        if match.end() - match.start() in _STRICT
-    )
-    return [(s[0], s[1], s[2] == "pii.card", _NUMBER_RANK, s[2], s[3]) for s in spans if s is not None]
+    found: list[Raw] = []
+    at = begin
+    while (shape := numbers.strictly(data, at, to)) is not None:
+        at = shape.start()
+        match = program.starts.match(data, at, to)
+        if match is not None and match.end() - at in _STRICT and (span := numbers.strict(data, at, match.end())):
+            found.append((span[0], span[1], span[2] == "pii.card", _NUMBER_RANK, span[2], span[3]))
+        rest = _group(data, at, to)
+        at = rest.end() if rest else to
+    return found
+
+
+_group: Final = re.compile(rb"[0-9]+").match
 
 
 def _joined(raws: list[Raw]) -> list[Found]:
