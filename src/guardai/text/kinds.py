@@ -176,6 +176,7 @@ def run_start(data: bytes, at: int) -> int:
 
 
 _IBAN: Final = re.compile(rb"[A-Za-z]{2}[0-9]{2}(?:(?:[ \-.]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]){0,2}[A-Za-z0-9]){11,30}")
+_IBAN_LETTERS: Final = frozenset(c for c in range(256) if bytes((c,)).isalnum())
 _IBAN_NOISE: Final = bytes(c for c in range(256) if not bytes((c,)).isalnum())
 
 
@@ -187,13 +188,18 @@ def iban_at(data: bytes, start: int) -> Bounds | None:
     shape = _IBAN.match(data, start, start + 90)
     if shape is None:
         return None
-    plain, end = 0, start
-    while end < shape.end() and plain < length:
-        plain += data[end] not in _IBAN_NOISE
-        end += 1
-    if plain < length or data[end : end + 1].isalnum():
+    value = shape[0]
+    letters = value.translate(None, _IBAN_NOISE)[:length]
+    if len(letters) < length:
         return None
-    return (start, end) if validators.iban(data[start:end].translate(None, _IBAN_NOISE).upper()) else None
+    end = length
+    if not value[:length].isalnum():
+        plain = end = 0
+        while plain < length:
+            plain += value[end] in _IBAN_LETTERS
+            end += 1
+    end += start
+    return (start, end) if not data[end : end + 1].isalnum() and validators.iban(letters.upper()) else None
 
 
 # Lines of base64 in any wrapping, the line feeds possibly escaped as in JSON; the headers of an encrypted key; and a
