@@ -18,9 +18,9 @@ from pathlib import Path
 from benchmarks.measure import Measure, Row
 from guardai.errors import ConfigError
 from guardai.text import Masking, StreamMasker, Tokens
-from guardai.text.engines import Scanner, build, scanner
-from guardai.text.hyper import HyperEngine
-from guardai.text.plain import PlainEngine
+from guardai.text.scanner import Scanner, build, scanner
+from guardai.text.engines.hyper import HyperEngine
+from guardai.text.engines.plain import PlainEngine
 
 TITLE = "Text"
 

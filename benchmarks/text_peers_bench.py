@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.measure import Measure, Row
 from benchmarks.peers import PEERS
 from benchmarks.text_bench import CELL, KINDS
-from guardai.text.engines import ENGINES
+from guardai.text.scanner import ENGINES
 
 TITLE = "Text, beside what people use today"
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from guardai.text import packs
-from guardai.text.reference import Entry, entries
+from guardai.text.detectors.reference import Entry, entries
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "labels.md"

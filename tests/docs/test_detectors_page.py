@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from guardai.text import Detector, Own, Pack, PackError, configure, scan
-from guardai.text.admit import admit
+from guardai.text.detectors.admit import admit
 
 PAGE = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
 GUARDAI = [sys.executable, "-c", "from guardai.cli import main; main()"]
@@ -66,8 +66,8 @@ def test_distribution_of_the_page_finds(tmp_path, monkeypatch):
         "[guardai.detectors]\n" + re.search(r'^acme = "(.+)"', entry, re.M)[0].replace('"', "")
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    engines = importlib.import_module("guardai.text.engines")
-    engines.reset()
+    scanning = importlib.import_module("guardai.text.scanner")
+    scanning.reset()
     try:
         assert [finding.label for finding in scan("ACME-00123470 and ACME-00123471")] == ["pii.acme_contract"]
         [detector] = sys.modules["acme_detectors"].pack().detectors
@@ -76,7 +76,7 @@ def test_distribution_of_the_page_finds(tmp_path, monkeypatch):
     finally:
         sys.modules.pop("acme_detectors", None)
         monkeypatch.undo()
-        engines.reset()
+        scanning.reset()
 
 
 def test_recogniser_of_the_page_is_read():

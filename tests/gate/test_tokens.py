@@ -282,7 +282,7 @@ class TestRows:
     def test_number_that_looks_real_is_not_found_and_masked_once_more(self, begin, home, policy, tmp_path):
         import sqlite3
 
-        from guardai.text.fpe import preserved
+        from guardai.text.masks.fpe import preserved
 
         card = "4111 1111 1111 1111"
         begin()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 # Found by the tests beside it: they are modules of no package.
 _spec = importlib.util.spec_from_file_location("secret_samples", Path(__file__).with_name("secret_samples.py"))
@@ -203,20 +203,20 @@ _built = {}
 
 def _engine(name):
     if name not in _built:
-        _built[name] = engines.build(name)
+        _built[name] = scanning.build(name)
     return _built[name]
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES)
+@pytest.fixture(scope="module", params=scanning.ENGINES)
 def engine(request):
     """Everything in the test runs on this engine."""
     name = request.param
     if name in _MODULES:
         pytest.importorskip(_MODULES[name])
-    before = engines._current
-    engines._current = _engine(name)
+    before = scanning._current
+    scanning._current = _engine(name)
     yield _built[name]
-    engines._current = before
+    scanning._current = before
 
 
 @pytest.fixture(scope="session")

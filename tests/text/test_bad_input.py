@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from guardai.text import Masking, PayloadError, StreamMasker, mask, scan
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 HOSTILE = {
     "at": "@",
@@ -192,8 +192,8 @@ class Broken(Exception):
 def test_an_error_while_the_engine_reports_is_not_swallowed(monkeypatch):
     """As an interrupt or a lack of memory would be: what was not reported would pass unmasked."""
     pytest.importorskip("hyperscan")
-    hyper = importlib.import_module("guardai.text.hyper")
-    scanner = engines.build("hyperscan")
+    hyper = importlib.import_module("guardai.text.engines.hyper")
+    scanner = scanning.build("hyperscan")
     data = b"mail a@b.co and c@d.co"
     expected = scanner.find(data)
 

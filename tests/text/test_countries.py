@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardai.text import packs
-from guardai.text.forms import Kinds
-from guardai.text.judge import judge
-from guardai.text.plain import PlainEngine
-from guardai.text.program import Program
+from guardai.text.judging.forms import Kinds
+from guardai.text.judging.judge import judge
+from guardai.text.engines.plain import PlainEngine
+from guardai.text.judging.program import Program
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 ALL = packs.countries("all")
 ENTRIES = [(pack, kind) for pack in ALL for kind in pack.kinds()]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text.dates import days, moved, rewritten
+from guardai.text.masks.dates import days, moved, rewritten
 
 DATES = st.dates(dt.date(1970, 1, 1), dt.date(2067, 12, 31))
 BY = st.integers(-365, 365).filter(bool)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from guardai.errors import ConfigError
 from guardai.text import PackError
 
-engines = importlib.import_module("guardai.text.engines")
-cache = importlib.import_module("guardai.text.cache")
-program = importlib.import_module("guardai.text.program")
+scanning = importlib.import_module("guardai.text.scanner")
+cache = importlib.import_module("guardai.text.engines.cache")
+program = importlib.import_module("guardai.text.judging.program")
 
 GLUE = ["", " ", "\n", "@", ":", "/", "-", ".", "é", "电话", "phone ", "1", "x", "\x00", "A1b2" * 30]
 
@@ -42,7 +42,7 @@ def test_every_engine_finds_the_same_in_digits_and_dots(native, plain, text):
 @given(data=st.data())
 def test_every_engine_finds_the_same_where_windows_meet(native, plain, examples, data):
     """An engine that looks through windows has their edges around multiples of their size."""
-    window = importlib.import_module("guardai.text.re2")._WINDOW
+    window = importlib.import_module("guardai.text.engines.re2")._WINDOW
     text = ""
     for edge in (window, 2 * window):
         _, value, before = data.draw(st.sampled_from(examples))
@@ -63,7 +63,7 @@ def test_every_engine_finds_the_same_in_source_code(native, plain):
 
 
 def test_the_order_of_hits_does_not_matter(engine, examples):
-    judge = importlib.import_module("guardai.text.judge").judge
+    judge = importlib.import_module("guardai.text.judging.judge").judge
     pick = random.Random(3)
     for _ in range(100):
         data = " ".join(before + value for _, value, before in pick.sample(examples, 5)).encode()
@@ -81,14 +81,14 @@ def in_a_process(code, **environment):
 
 def test_importing_compiles_nothing_and_starts_nothing():
     out, err = in_a_process(
-        "import sys, threading, guardai.text, guardai.text.engines as e\n"
-        "m = sys.modules['guardai.text.engines']\n"
+        "import sys, threading, guardai.text, guardai.text.scanner as e\n"
+        "m = sys.modules['guardai.text.scanner']\n"
         "print(m._current, 'hyperscan' in sys.modules, threading.active_count())"
     )
     assert (out, err) == ("None False 1", "")
 
 
-@pytest.mark.parametrize("name", engines.ENGINES)
+@pytest.mark.parametrize("name", scanning.ENGINES)
 def test_the_environment_chooses_the_engine(name):
     if name != "python":
         pytest.importorskip(name)
@@ -98,38 +98,38 @@ def test_the_environment_chooses_the_engine(name):
 
 def test_an_unknown_engine_is_a_config_error():
     with pytest.raises(ConfigError, match="hyperscan, re2, python"):
-        engines.build("re3")
+        scanning.build("re3")
 
 
 def test_without_hyperscan_the_next_engine_scans(monkeypatch):
     pytest.importorskip("re2")
     monkeypatch.setitem(sys.modules, "hyperscan", None)
-    assert engines.build().engine.name == "re2"
+    assert scanning.build().engine.name == "re2"
     with pytest.raises(ConfigError, match="hyperscan cannot be imported"):
-        engines.build("hyperscan")
+        scanning.build("hyperscan")
 
 
 def test_without_native_code_python_scans(monkeypatch):
     monkeypatch.setitem(sys.modules, "hyperscan", None)
     monkeypatch.setitem(sys.modules, "re2", None)
-    assert engines.build().engine.name == "python"
+    assert scanning.build().engine.name == "python"
     with pytest.raises(ConfigError, match="google-re2 cannot be imported"):
-        engines.build("re2")
+        scanning.build("re2")
 
 
 @pytest.mark.parametrize("megabytes", [1 / 16, 1 / 8])
 def test_packs_that_do_not_fit_into_the_memory_of_re2_are_refused(monkeypatch, megabytes):
-    re2 = importlib.import_module("guardai.text.re2")
+    re2 = importlib.import_module("guardai.text.engines.re2")
     pytest.importorskip("re2")
     monkeypatch.setattr(re2, "_MEMORY", int(megabytes * 2**20))
     with pytest.raises(PackError, match="google-re2"):
-        engines.build("re2")
+        scanning.build("re2")
 
 
 def test_a_scan_within_a_scan_sees_the_same():
-    hyper = pytest.importorskip("guardai.text.hyper")
+    hyper = pytest.importorskip("guardai.text.engines.hyper")
     pytest.importorskip("hyperscan")
-    scanner = engines.build("hyperscan")
+    scanner = scanning.build("hyperscan")
     data, inner = b"mail a@b.co and c@d.co", []
     saw = hyper._saw
 
@@ -160,20 +160,20 @@ def compiles(monkeypatch):
 
     monkeypatch.setattr(hyperscan, "Database", Database)
     yield counted
-    engines.configure()
-    engines.reset()
+    scanning.configure()
+    scanning.reset()
 
 
 def test_what_one_process_compiled_the_next_one_loads(tmp_path, compiles):
-    engines.configure(cache_dir=tmp_path / "cache")
-    assert engines.build("hyperscan").find(b"a@b.co") == engines.build("hyperscan").find(b"a@b.co") != []
+    scanning.configure(cache_dir=tmp_path / "cache")
+    assert scanning.build("hyperscan").find(b"a@b.co") == scanning.build("hyperscan").find(b"a@b.co") != []
     assert len(compiles) == 1
     assert [p.suffix for p in (tmp_path / "cache").iterdir()] == [".hsdb"]
 
 
 def test_no_cache_is_kept_unless_it_is_asked_for(tmp_path, compiles):
-    engines.build("hyperscan")
-    engines.build("hyperscan")
+    scanning.build("hyperscan")
+    scanning.build("hyperscan")
     assert len(compiles) == 2
 
 
@@ -188,29 +188,29 @@ def test_no_cache_is_kept_unless_it_is_asked_for(tmp_path, compiles):
     ],
 )
 def test_a_spoilt_cache_is_compiled_anew(tmp_path, compiles, spoil):
-    engines.configure(cache_dir=tmp_path)
-    engines.build("hyperscan")
+    scanning.configure(cache_dir=tmp_path)
+    scanning.build("hyperscan")
     (file,) = tmp_path.glob("*.hsdb")
     good = file.read_bytes()
     file.write_bytes(spoil(good))
-    assert engines.build("hyperscan").find(b"a@b.co")
+    assert scanning.build("hyperscan").find(b"a@b.co")
     assert len(compiles) == 2
     assert file.read_bytes()[:18] == good[:18]
 
 
 def test_a_database_that_others_could_write_is_not_trusted(tmp_path, compiles):
-    engines.configure(cache_dir=tmp_path)
-    engines.build("hyperscan")
+    scanning.configure(cache_dir=tmp_path)
+    scanning.build("hyperscan")
     (file,) = tmp_path.glob("*.hsdb")
     file.chmod(file.stat().st_mode | stat.S_IWOTH)
-    engines.build("hyperscan")
+    scanning.build("hyperscan")
     assert len(compiles) == 2
 
 
 def test_an_unwritable_cache_is_no_error(tmp_path, compiles):
     (tmp_path / "file").write_text("")
-    engines.configure(cache_dir=tmp_path / "file" / "cache")
-    assert engines.build("hyperscan").find(b"a@b.co")
+    scanning.configure(cache_dir=tmp_path / "file" / "cache")
+    assert scanning.build("hyperscan").find(b"a@b.co")
 
 
 def test_a_database_is_named_by_version_and_anchors():

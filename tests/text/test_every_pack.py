@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardai.text import StreamMasker, mask, packs
-from guardai.text.plain import PlainEngine
-from guardai.text.program import Program
+from guardai.text.engines.plain import PlainEngine
+from guardai.text.judging.program import Program
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 _spec = importlib.util.spec_from_file_location("secret_samples", Path(__file__).with_name("secret_samples.py"))
 samples = importlib.util.module_from_spec(_spec)
@@ -55,19 +55,19 @@ BETWEEN = [
 APART = [" ", "\n", ", ", " the fox ran ", "; ", '", "', " order ", " phone ", "\x00"]
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES)
+@pytest.fixture(scope="module", params=scanning.ENGINES)
 def engine(request):
     """Everything here runs on this engine, with the packs of all countries."""
     if request.param != "python":
         pytest.importorskip(request.param)
-    before = engines._current
+    before = scanning._current
     packs.choose("all")
     try:
-        engines._current = engines.build(request.param)
+        scanning._current = scanning.build(request.param)
     finally:
         packs.choose(None)
-    yield engines._current
-    engines._current = before
+    yield scanning._current
+    scanning._current = before
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def alone():
     def scanner(name):
         if name not in made:
             program = Program([packs.core(), packs.secrets(), *(pack for pack in COUNTRIES if pack.name == name)])
-            made[name] = engines.Scanner(program, PlainEngine(program))
+            made[name] = scanning.Scanner(program, PlainEngine(program))
         return made[name]
 
     return scanner
@@ -133,4 +133,4 @@ def test_masking_what_was_masked_changes_nothing(engine, data):
 def test_every_engine_finds_the_same(engine, data):
     parts = data.draw(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=6))
     utf8 = "".join(part + data.draw(st.sampled_from(BETWEEN)) for part in parts).encode("utf-8", "surrogatepass")
-    assert engine.find(utf8) == engines.Scanner(engine.program, PlainEngine(engine.program)).find(utf8)
+    assert engine.find(utf8) == scanning.Scanner(engine.program, PlainEngine(engine.program)).find(utf8)

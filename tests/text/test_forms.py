@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardai.text import StreamMasker, detector, mask, packs, scan
-from guardai.text.program import Program
+from guardai.text import StreamMasker, mask, packs, scan
+from guardai.text.detectors import detector
+from guardai.text.judging.program import Program
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 
 def odd(value):
@@ -56,19 +57,19 @@ PACK = detector.Pack(
 )
 
 
-@pytest.fixture(scope="module", params=engines.ENGINES, autouse=True)
+@pytest.fixture(scope="module", params=scanning.ENGINES, autouse=True)
 def engine(request):
     """Everything here runs on this engine, with a pack that uses all there is."""
     if request.param != "python":
         pytest.importorskip(request.param)
-    before, installed = engines._current, packs.installed
+    before, installed = scanning._current, packs.installed
     packs.installed = lambda: (packs.core(), packs.secrets(), PACK)
     try:
-        engines._current = engines.build(request.param)
+        scanning._current = scanning.build(request.param)
     finally:
         packs.installed = installed
-    yield engines._current
-    engines._current = before
+    yield scanning._current
+    scanning._current = before
 
 
 def labels(text, **given):
@@ -188,9 +189,9 @@ def test_what_a_pack_asks_for_survives_every_split(data):
 
 @given(st.text(alphabet="ABCab 0123456789-/.+(hired)é\n", max_size=150))
 def test_every_engine_finds_the_same_in_letters_and_digits(engine, text):
-    plain = importlib.import_module("guardai.text.plain").PlainEngine(engine.program)
+    plain = importlib.import_module("guardai.text.engines.plain").PlainEngine(engine.program)
     utf8 = text.encode()
-    assert engine.find(utf8) == engines.Scanner(engine.program, plain).find(utf8)
+    assert engine.find(utf8) == scanning.Scanner(engine.program, plain).find(utf8)
 
 
 def test_nothing_is_held_for_long_where_no_more_can_come():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text.fpe import FF1, preserved
+from guardai.text.masks.fpe import FF1, preserved
 
 KEY = b"k" * 32
 

@@ -10,8 +10,8 @@ from guardai.model import Label
 from guardai.model.labels import LABELS, OTHERS
 from guardai.policy import vocabulary
 from guardai.text import packs
-from guardai.text.detector import Detector, Pack, PackError
-from guardai.text.reference import CODE, entries
+from guardai.text.detectors.detector import Detector, Pack, PackError
+from guardai.text.detectors.reference import CODE, entries
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = (packs.core(), packs.secrets(), *packs.countries("all"))

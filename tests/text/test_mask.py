@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardai.text import Masking, Tokens, mask, scan
-from guardai.text.render import hashed, partial, redact
+from guardai.text.masks.render import hashed, partial, redact
 
 pytestmark = pytest.mark.usefixtures("engine")
 

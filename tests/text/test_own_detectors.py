@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 import guardai
 from guardai.text import Detector, Own, Pack, PackError, RecogniserError, StreamMasker, configure, mask, packs, scan
-from guardai.text.admit import admit, reads_on
-from guardai.text.detector import Number
+from guardai.text.detectors.admit import admit, reads_on
+from guardai.text.detectors.detector import Number
 from guardai.text.trial import tried
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 BADGE = """
 [[detector]]
@@ -199,9 +199,9 @@ def test_whatever_detector_is_admitted_a_stream_of_every_split_is_the_whole(
         admit(pack)
     except PackError:
         return
-    before = engines._current
+    before = scanning._current
     configure(own=pack, packs=["core"])
-    engines._current = engines.build("python")
+    scanning._current = scanning.build("python")
     try:
         whole, stream, out, at = mask(text), StreamMasker(), "", 0
         while at < len(text):
@@ -211,7 +211,7 @@ def test_whatever_detector_is_admitted_a_stream_of_every_split_is_the_whole(
             at += step
         assert out + stream.finish() == whole
     finally:
-        engines._current = before
+        scanning._current = before
         configure()
 
 
@@ -385,13 +385,13 @@ def distribution(tmp_path, monkeypatch):
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-pack\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[guardai.detectors]\nacme = {value}\n")
         monkeypatch.syspath_prepend(str(site))
-        engines.reset()
+        scanning.reset()
         return site
 
     yield install
     sys.modules.pop("acme_pack", None)
     monkeypatch.undo()
-    engines.reset()
+    scanning.reset()
 
 
 class TestDistribution:

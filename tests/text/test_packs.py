@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from guardai.text import Detector, Pack, PackError, packs
-from guardai.text.detector import load
+from guardai.text.detectors.detector import load
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 
 def entry(name, made, value="elsewhere:pack"):
@@ -40,7 +40,7 @@ BADGE = Detector(label="acme.badge", literals=("BDG-",), pattern=r"BDG-[0-9]{6}"
 )
 def test_a_pack_of_somebody_else_is_found_by_its_entry_point(installed, made):
     installed(entry("acme", made))
-    found = engines.build("python").find(b"badge BDG-123456, XBDG-123456")
+    found = scanning.build("python").find(b"badge BDG-123456, XBDG-123456")
     assert [(start, end, label) for start, end, label, _ in found] == [(6, 16, "acme.badge")]
 
 
@@ -61,7 +61,7 @@ def test_our_own_entry_points_are_not_loaded_twice(installed):
 def test_a_pack_that_cannot_be_loaded_is_an_error_not_a_gap(installed, made):
     installed(entry("acme", made))
     with pytest.raises(PackError, match="acme"):
-        engines.build("python")
+        scanning.build("python")
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_a_validator_may_be_a_function(installed):
         label="acme.odd", literals=("N:",), pattern="N:(?P<value>[0-9]{3})", validator=lambda v: int(v) % 2 == 1, run=""
     )
     installed(entry("acme", Pack("acme", (odd,))))
-    found = engines.build("python").find(b"N:123 N:124")
+    found = scanning.build("python").find(b"N:123 N:124")
     assert [(start, end) for start, end, *_ in found] == [(2, 5)]
 
 
 def test_a_pack_brings_words_of_its_own(installed):
     installed(entry("acme", Pack("acme", words={"phone": ("belmenaar",)}, places={"phone": ("thuis",)})))
-    scanner = engines.build("python")
+    scanner = scanning.build("python")
     assert [f[2] for f in scanner.find(b"belmenaar 5551234567 ok 555 1234567 thuis")] == ["pii.phone", "pii.phone"]
 
 

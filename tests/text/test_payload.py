@@ -225,7 +225,7 @@ def test_a_long_message_is_scanned_once(monkeypatch):
 
 
 def test_what_is_remembered_is_bounded_and_holds_no_text():
-    from guardai.text.engines import build
+    from guardai.text.scanner import build
 
     scanner = build("python")
     for at in range(2100):

@@ -22,7 +22,7 @@ from guardai.text import (
     scan,
 )
 
-engines = importlib.import_module("guardai.text.engines")
+scanning = importlib.import_module("guardai.text.scanner")
 
 
 def choose(**given):
@@ -257,8 +257,8 @@ _SCANNERS = []
 def test_stream_of_every_split_is_the_whole(text, data):
     if not _SCANNERS:
         configure(recognisers=[Capitals()])
-        _SCANNERS.append(engines.build())
-    before, engines._current = engines._current, _SCANNERS[0]
+        _SCANNERS.append(scanning.build())
+    before, scanning._current = scanning._current, _SCANNERS[0]
     try:
         whole, stream, out, at = mask(text), StreamMasker(), [], 0
         while at < len(text):
@@ -268,7 +268,7 @@ def test_stream_of_every_split_is_the_whole(text, data):
             at += step
         assert "".join([*out, stream.finish()]) == whole
     finally:
-        engines._current = before
+        scanning._current = before
 
 
 def test_stream_holds_to_the_end_of_the_line_and_no_longer(capitals):

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from guardai.text.detector import Number, Pack
+from guardai.text.detectors.detector import Number, Pack
 
-engines = importlib.import_module("guardai.text.engines")
-forms = importlib.import_module("guardai.text.forms")
-phones = importlib.import_module("guardai.text.phones")
-program = importlib.import_module("guardai.text.program")
-runs = importlib.import_module("guardai.text.runs")
+scanning = importlib.import_module("guardai.text.scanner")
+forms = importlib.import_module("guardai.text.judging.forms")
+phones = importlib.import_module("guardai.text.judging.phones")
+program = importlib.import_module("guardai.text.judging.program")
+runs = importlib.import_module("guardai.text.judging.runs")
 
 GROUPS = ["20", "19", "2024", "1987", "02", "15", "1", "10", "2", "123", "4111", "1111", "123456", "078", "05", "1120"]
 GROUPS += ["912", "78", "1234", "555", "7", "12345", "4111111111111111"]
@@ -114,7 +114,7 @@ _made = []
 
 def hyperscan():
     if not _made:
-        _made.append(engines.build("hyperscan"))
+        _made.append(scanning.build("hyperscan"))
     return _made[0]
 
 

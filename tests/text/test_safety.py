@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import automaton, detector, packs, safety
+from guardai.text import packs
+from guardai.text.detectors import automaton
+from guardai.text.detectors import detector
+from guardai.text.detectors import safety
 
 SIGHT = 250
 

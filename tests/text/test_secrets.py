@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 from guardai.text import StreamMasker, mask, packs, scan
-from guardai.text.safety import refusal
+from guardai.text.detectors.safety import refusal
 from guardai.text.validators import VALIDATORS, checked, keys
 from guardai.text.validators.keys import entropy, ordinary, strength
 from hypothesis import given

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from guardai.errors import ConfigError
 from guardai.model import MASKS
 from guardai.text import StreamMasker, mask, mask_payload, scan
-from guardai.text.render import replacer
+from guardai.text.masks.styles import replacer
 
 pytestmark = pytest.mark.usefixtures("engine")
 

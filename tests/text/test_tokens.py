@@ -145,7 +145,7 @@ def test_a_table_in_memory_is_kept_as_long_as_it_is():
 
 @given(st.sampled_from(["pii.email", "pii.card", "pii.nl_bsn", "pii.ip", "dataset.x"]), st.text(max_size=20))
 def test_the_form_in_which_values_are_compared_is_its_own(label, value):
-    from guardai.text.render import normal
+    from guardai.text.masks.render import normal
 
     assert normal(label, normal(label, value)) == normal(label, value)
 

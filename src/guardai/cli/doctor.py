@@ -85,7 +85,7 @@ def _detectors() -> dict[str, list[str]]:
     """What scans look for: which packs, whose countries, what the policy folder adds."""
     from guardai.gate import require
     from guardai.text import packs
-    from guardai.text.engines import used
+    from guardai.text.scanner import used
 
     runtime = require()
     own = runtime.detectors.pack

@@ -4,16 +4,16 @@
 """
 
 from guardai.model import Finding
-from guardai.text.detector import Detector, Pack, PackError
-from guardai.text.engines import configure, engine
+from guardai.text.detectors.detector import Detector, Pack, PackError
 from guardai.text.find import scan
 from guardai.text.masking import Masking
+from guardai.text.masks.tokens import StreamResolver, Tokens
 from guardai.text.own import Own
 from guardai.text.payload import PayloadError
 from guardai.text.recognise import Recogniser, RecogniserError
+from guardai.text.scanner import configure, engine
 from guardai.text.stateless import mask, mask_payload
 from guardai.text.stream import StreamMasker
-from guardai.text.tokens import StreamResolver, Tokens
 
 __all__ = [
     "Detector",

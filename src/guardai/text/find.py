@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from guardai.model import Finding
-from guardai.text.engines import scanner
-from guardai.text.judge import Found
+from guardai.text.judging.judge import Found
+from guardai.text.scanner import scanner
 
 __all__ = ["characters", "scan"]
 

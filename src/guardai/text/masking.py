@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from guardai.model import Mask
-from guardai.text import render
-from guardai.text.cells import typed
 from guardai.text.documents import bracketed, parsed
-from guardai.text.engines import scanner
-from guardai.text.judge import Found
+from guardai.text.judging.judge import Found
+from guardai.text.masks import render
+from guardai.text.masks.cells import typed
+from guardai.text.masks.tokens import StreamResolver, Tokens
 from guardai.text.payload import PROTOCOL, REMOVED, Leaf, PayloadError, Tree
+from guardai.text.scanner import scanner
 from guardai.text.stream import StreamMasker
-from guardai.text.tokens import StreamResolver, Tokens
 
 __all__ = ["Masking"]
 

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from guardai.text import packs
-from guardai.text.admit import admit
-from guardai.text.detector import Pack, PackError, decoded, parsed
+from guardai.text.detectors.admit import admit
+from guardai.text.detectors.detector import Pack, PackError, decoded, parsed
 from guardai.text.recognise import Recogniser, load
 
 __all__ = ["Own"]

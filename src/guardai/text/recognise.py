@@ -28,7 +28,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from guardai.errors import GuardError
 from guardai.model import Finding, Label
-from guardai.text.judge import Found
+from guardai.text.judging.judge import Found
 
 __all__ = ["GROUP", "PIECE", "Recogniser", "RecogniserError", "Recognisers", "load"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from guardai.text import render
-from guardai.text.engines import scanner
 from guardai.text.masking import Masking
-from guardai.text.tokens import Tokens
+from guardai.text.masks import styles
+from guardai.text.masks.tokens import Tokens
+from guardai.text.scanner import scanner
 
 __all__ = ["mask", "mask_payload"]
 
@@ -21,12 +21,12 @@ def mask(text: str, *, style: str | None = None) -> str:
     Args:
         text: any string; lone surrogates and NUL included.
         style: another mask: `drop`, `null`, `hash`, `shift`, `fpe`, `partial`, `token` (docs/masking.md says what each
-            makes). Keys and tables are those of `render.replacer`: of this process, of this call.
+            makes). Keys and tables are those of `styles.replacer`: of this process, of this call.
 
     Raises:
         ConfigError: there is no such mask.
     """
-    replace = render.replacer(style)
+    replace = styles.replacer(style)
     data = text.encode("utf-8", "surrogatepass")
     found = scanner().find(data)
     if not found:
@@ -57,6 +57,6 @@ def mask_payload(payload: Any, *, style: str | None = None) -> Any:
         PayloadError: something cannot be looked into: an object (a dataclass, a model: give its dictionary), bytes that are
             no text, a container that holds itself, too deep a nesting.
     """
-    how = render.known(style)
+    how = styles.known(style)
     tokens = Tokens() if how == "token" else None
-    return Masking(lambda _: how, tokens=tokens, key=render.process_key()).payload(payload)
+    return Masking(lambda _: how, tokens=tokens, key=styles.process_key()).payload(payload)

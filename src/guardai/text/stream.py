@@ -24,12 +24,12 @@ import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from guardai.text import render
-from guardai.text.detector import MAX_DECISION
-from guardai.text.engines import Scanner, scanner
-from guardai.text.judge import Found
-from guardai.text.numbers import MARGIN, POSSIBLE, REACH
-from guardai.text.words import LOOK
+from guardai.text.detectors.detector import MAX_DECISION
+from guardai.text.judging.judge import Found
+from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
+from guardai.text.judging.words import LOOK
+from guardai.text.masks import render, styles
+from guardai.text.scanner import Scanner, scanner
 
 __all__ = ["WORD", "StreamMasker"]
 
@@ -59,13 +59,13 @@ class StreamMasker:
     It is stateless and replaces as `mask` does. One stream, one object; not for several threads.
 
     Args:
-        style: another mask than `redact` (see `render.replacer`).
+        style: another mask than `redact` (see `styles.replacer`).
     """
 
     __slots__ = ("_data", "_done", "_low", "_next", "_replace", "_resolver", "_scanner", "_wall")
 
     def __init__(self, style: str | None = None) -> None:
-        self._replace: Callable[[str, str], str | None] | None = None if style is None else render.replacer(style)
+        self._replace: Callable[[str, str], str | None] | None = None if style is None else styles.replacer(style)
         self._resolver: _Resolver | None = None
         self._scanner: Scanner | None = None
         self._data = b""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from guardai.errors import GuardError
-from guardai.text import engines
-from guardai.text.detector import Detector, Number, Pack, PackError
+from guardai.text import scanner
+from guardai.text.detectors.detector import Detector, Number, Pack, PackError
+from guardai.text.engines.plain import PlainEngine
+from guardai.text.judging.program import Program
 from guardai.text.own import Own
-from guardai.text.plain import PlainEngine
-from guardai.text.program import Program
 from guardai.text.recognise import RecogniserError
 
 __all__ = ["Fault", "tried"]
@@ -42,7 +42,7 @@ def tried(content: str | bytes) -> list[Fault]:
     """
     try:
         own = Own.read(content)
-        engines.configure(
+        scanner.configure(
             countries=own.pack.countries if own.pack else None,
             packs=own.packs,
             own=own.pack,
@@ -52,12 +52,12 @@ def tried(content: str | bytes) -> list[Fault]:
     except (PackError, RecogniserError) as error:
         return [Fault("error", "", str(error).removeprefix(f"pack {Own.FILE}: "))]
     finally:
-        engines.configure()
+        scanner.configure()
 
 
 def _faults(pack: Pack) -> Iterator[Fault]:
     try:
-        engines.engine()
+        scanner.engine()
     except GuardError:
         raise
     except Exception as error:  # of the engine's own kind
@@ -69,7 +69,7 @@ def _faults(pack: Pack) -> Iterator[Fault]:
 
 
 def _examples(kind: Detector | Number) -> Iterator[Fault]:
-    find = engines.scanner().find
+    find = scanner.scanner().find
     for place, text in enumerate(kind.matches, 1):
         labels = {label for _, _, label, _ in find(text.encode("utf-8", "surrogatepass"))}
         if kind.label not in labels:

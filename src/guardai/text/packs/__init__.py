@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from guardai.text.admit import admit
-from guardai.text.detector import Pack, PackError, load, ours
+from guardai.text.detectors.admit import admit
+from guardai.text.detectors.detector import Pack, PackError, load, ours
 from guardai.text.packs import assigned
 
 __all__ = ["available", "choose", "chosen", "core", "countries", "installed", "others", "secrets"]

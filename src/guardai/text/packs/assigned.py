@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from guardai.text.detector import Detector, PackError
+from guardai.text.detectors.detector import Detector, PackError
 from guardai.text.validators import VALIDATORS, Validator
 
 __all__ = ["generic", "named"]

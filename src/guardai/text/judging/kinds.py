@@ -10,7 +10,8 @@ import re
 from itertools import product
 from typing import Final
 
-from guardai.text import ppk, validators
+from guardai.text import validators
+from guardai.text.judging import ppk
 
 __all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start"]
 

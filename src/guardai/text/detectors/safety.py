@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from guardai.text.automaton import ALL, Automaton, Unclear, mask_of, parser
+from guardai.text.detectors.automaton import ALL, Automaton, Unclear, mask_of, parser
 
 __all__ = ["MAX_STEPS", "Cost", "cost", "refusal"]
 

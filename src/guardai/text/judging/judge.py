@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from guardai.text import kinds, numbers, phones
-from guardai.text.detector import MAX_DECISION, MAX_FORM
-from guardai.text.program import IP4, NUMBER, PEM, Program, Raw
-from guardai.text.runs import begins, digits
-from guardai.text.words import PLACES
+from guardai.text.detectors.detector import MAX_DECISION, MAX_FORM
+from guardai.text.judging import kinds, numbers, phones
+from guardai.text.judging.program import IP4, NUMBER, PEM, Program, Raw
+from guardai.text.judging.runs import begins, digits
+from guardai.text.judging.words import PLACES
 
 __all__ = ["Found", "judge"]
 

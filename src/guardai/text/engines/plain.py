@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardai.text.literals import Literals
-from guardai.text.program import NUMBER, Program
+from guardai.text.engines.literals import Literals
+from guardai.text.judging.program import NUMBER, Program
 
 __all__ = ["PlainEngine"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from guardai.text.words import Words
+from guardai.text.judging.words import Words
 
 __all__ = ["SEPARATOR", "phone", "plain"]
 

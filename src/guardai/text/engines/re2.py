@@ -11,13 +11,13 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from guardai.text.detector import PackError
-from guardai.text.program import NUMBER
-from guardai.text.runs import WIDE
+from guardai.text.detectors.detector import PackError
+from guardai.text.judging.program import NUMBER
+from guardai.text.judging.runs import WIDE
 
 if TYPE_CHECKING:
-    from guardai.text.plain import PlainEngine
-    from guardai.text.program import Program
+    from guardai.text.engines.plain import PlainEngine
+    from guardai.text.judging.program import Program
 
 __all__ = ["Re2Engine"]
 

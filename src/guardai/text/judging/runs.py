@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from guardai.text.phones import SEPARATOR
+from guardai.text.judging.phones import SEPARATOR
 
 __all__ = ["FOREIGN", "WIDE", "Free", "Look", "begins", "digits", "look", "starts"]
 

@@ -7,18 +7,15 @@ letters, and what is left of a partial value has its gaps marked by `*`, which n
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from guardai.errors import ConfigError
-from guardai.model import MASKS, Mask
-from guardai.text import dates, fpe
+from guardai.model import Mask
+from guardai.text.masks import dates, fpe
 
-__all__ = ["hashed", "known", "name", "normal", "partial", "process_key", "redact", "rendered", "replacer"]
+__all__ = ["hashed", "name", "normal", "partial", "redact", "rendered"]
 
 #: Hexadecimal digits as letters: digits next to each other could be taken for a number.
 _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
@@ -145,47 +142,3 @@ def rendered(mask: Mask, label: str, value: str, key: bytes, scope: str) -> str:
         if made is None and label.rpartition(".")[2] == "card":
             return partial(label, value)
     return redact(label) if made is None else made
-
-
-def known(style: str | None) -> Mask:
-    """The mask of that name; `redact` for None.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if style is None:
-        return "redact"
-    if style not in MASKS:
-        raise ConfigError(f"there is no mask {style!r}; choose one of {', '.join(MASKS)}")
-    return style
-
-
-@cache
-def process_key() -> bytes:
-    """32 random bytes: the key of masks that nobody gave one, equal for as long as the process lives."""
-    return os.urandom(32)
-
-
-def replacer(style: str | None) -> Callable[[str, str], str]:
-    """What masks without a session: a function of label and value.
-
-    `hash`, `shift` and `fpe` are keyed by random bytes of this process, so that what they make can be compared within one
-    run of a program, not across two. Each function for `token` has a table of its own, which nobody can read: the same
-    value is the same token in all that it masks.
-
-    Args:
-        style: a mask (`guardai.model.MASKS`); None is `redact`.
-
-    Raises:
-        ConfigError: there is no such mask; the message names those that there are.
-    """
-    mask = known(style)
-    if mask == "token":
-        from guardai.text.tokens import Tokens  # it compares values as this module says
-
-        return Tokens().token
-    if mask == "redact":
-        return lambda label, _: redact(label)
-    if mask == "partial":
-        return partial
-    return lambda label, value: rendered(mask, label, value, process_key(), "")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from guardai.text.detector import Pack, PackError
+from guardai.text.detectors.detector import Pack, PackError
 
 __all__ = ["CODE", "Entry", "entries"]
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from guardai.text.automaton import ALL, Automaton, Unclear, mask_of, parser
-from guardai.text.detector import MAX_FORM, MAX_HEAD, Needs, Number, called
+from guardai.text.detectors.automaton import ALL, Automaton, Unclear, mask_of, parser
+from guardai.text.detectors.detector import MAX_FORM, MAX_HEAD, Needs, Number, called
+from guardai.text.judging.words import Words
 from guardai.text.validators import Validator
-from guardai.text.words import Words
 
 __all__ = ["Fit", "Kind", "Kinds", "compiled", "fitting", "gate", "lettered", "unannounced"]
 

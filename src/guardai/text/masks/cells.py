@@ -7,7 +7,7 @@ import decimal
 from typing import Any
 
 from guardai.model import Mask
-from guardai.text import dates, fpe
+from guardai.text.masks import dates, fpe
 
 __all__ = ["typed"]
 

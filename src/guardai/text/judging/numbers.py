@@ -12,10 +12,10 @@ import re
 from typing import Final, NamedTuple
 
 from guardai.text import validators
-from guardai.text.detector import MAX_FORM, MAX_HEAD
-from guardai.text.forms import Kinds, fitting
-from guardai.text.phones import SEPARATOR, phone
-from guardai.text.words import PLACES, Words
+from guardai.text.detectors.detector import MAX_FORM, MAX_HEAD
+from guardai.text.judging.forms import Kinds, fitting
+from guardai.text.judging.phones import SEPARATOR, phone
+from guardai.text.judging.words import PLACES, Words
 
 __all__ = [
     "MARGIN",

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
-from guardai.text import forms, kinds, runs
-from guardai.text.detector import MAX_DECISION, Detector, Pack, called, width
+from guardai.text.detectors.detector import MAX_DECISION, Detector, Pack, called, width
+from guardai.text.judging import forms, kinds, runs
+from guardai.text.judging.words import Words, placed
 from guardai.text.validators import CARDS_ALONE, IBAN_LENGTHS
-from guardai.text.words import Words, placed
 
 __all__ = ["IP4", "IP6", "NUMBER", "PEM", "Anchor", "Program", "Raw"]
 

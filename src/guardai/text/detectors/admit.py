@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from guardai.text import safety
-from guardai.text.automaton import ALL, Automaton, Edge, Unclear, mask_of, parser
-from guardai.text.detector import MAX_DECISION, MAX_FORM, MAX_HEAD, Detector, Number, Pack, PackError
+from guardai.text.detectors import safety
+from guardai.text.detectors.automaton import ALL, Automaton, Edge, Unclear, mask_of, parser
+from guardai.text.detectors.detector import MAX_DECISION, MAX_FORM, MAX_HEAD, Detector, Number, Pack, PackError
 
 __all__ = ["admit", "late", "reads_on"]
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guardai.text import cache
-from guardai.text.runs import FOREIGN
+from guardai.text.engines import cache
+from guardai.text.judging.runs import FOREIGN
 
 if TYPE_CHECKING:
-    from guardai.text.plain import PlainEngine
-    from guardai.text.program import Program
+    from guardai.text.engines.plain import PlainEngine
+    from guardai.text.judging.program import Program
 
 __all__ = ["HyperEngine"]
 

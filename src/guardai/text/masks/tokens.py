@@ -25,7 +25,7 @@ from typing import Final
 
 from guardai.errors import GuardError
 from guardai.model import Drawer, Kept
-from guardai.text.render import normal, redact
+from guardai.text.masks.render import normal, redact
 
 __all__ = ["StreamResolver", "Tokens"]
 

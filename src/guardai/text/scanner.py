@@ -17,12 +17,12 @@ from typing import Final, Protocol
 
 from guardai.errors import ConfigError
 from guardai.text import packs as available
-from guardai.text.detector import Pack, PackError
-from guardai.text.hyper import HyperEngine
-from guardai.text.judge import Found, judge
-from guardai.text.plain import PlainEngine
-from guardai.text.program import Program
-from guardai.text.re2 import Re2Engine
+from guardai.text.detectors.detector import Pack, PackError
+from guardai.text.engines.hyper import HyperEngine
+from guardai.text.engines.plain import PlainEngine
+from guardai.text.engines.re2 import Re2Engine
+from guardai.text.judging.judge import Found, judge
+from guardai.text.judging.program import Program
 from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
 

@@ -1,0 +1,1 @@
+"""What a detector is, and which are admitted."""

@@ -1,0 +1,1 @@
+"""What looks for anchors: hyperscan, google-re2, or Python alone."""

@@ -1,0 +1,1 @@
+"""What was seen is judged: anchors, shapes, numbers, the words around them."""
