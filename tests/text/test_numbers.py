@@ -145,3 +145,29 @@ def test_an_address_is_found_in_other_scripts_and_disguises(address):
 def test_two_numbers_in_pairs_beside_one_another_are_both_found():
     assert mask("01 23 45 67 89 01 23 45 67 89") == "[PHONE] [PHONE]"
     assert mask("drawn: 03 11 19 28 40 44 49") == "drawn: 03 11 19 28 40 44 49"
+
+
+def test_a_table_of_fours_holds_no_card_and_a_table_of_pairs_no_phone():
+    for text in (
+        "5ADB 62FD 639C 6798 7369 7768 7796 7E44 7FF3",
+        "2593 2502\n 2524 2561 2562 2556 2555 2563\n 2551 2557",
+        "81 81 01 01 01 01 01\n 10 10 10",
+        "0065 0302 0304 ; [.2007.0021.0002]",
+    ):
+        assert mask(text) == text
+    cards = [
+        "4111 1111 1111 1111",
+        "5555 5555 5555 4444",
+        "4012 8888 8888 1881",
+        "6011 1111 1111 1117",
+        "3530 1113 3330 0000",
+    ]
+    for between in (" ", "\n", "  "):
+        assert mask(between.join(cards)) == between.join(["[CARD]"] * 5)
+    assert mask("id 1042 4111 1111 1111 1111 0527") == "id 1042 [CARD] 0527"
+    assert mask("tel. 12 34 01 23 45 67 89") == "tel. [PHONE]"
+
+
+def test_a_bracket_behind_digits_makes_no_groups_of_them():
+    assert mask("call(read, 1048576)") == "call(read, 1048576)"
+    assert mask("call 555-1234)") == "call [PHONE])"

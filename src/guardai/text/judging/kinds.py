@@ -209,7 +209,7 @@ _LINE: Final = rb"(?:[\s>|]|\\[nrt\\])*+"
 _PEM: Final = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
     rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120})*"
-    rb"(?:" + _LINE + rb"[A-Za-z0-9+/=]{16,}+)*"
+    rb"(?:" + _LINE + rb"[A-Za-z0-9+/=]{16,}+)+"
     rb"(?:"
     + _LINE
     + rb"=?[A-Za-z0-9+/=]{1,15}(?="

@@ -88,14 +88,32 @@ def _card(data: bytes, start: int, end: int, wall: int, limit: int) -> _Ends | N
     for form in _GROUPED:
         shape = form.match(data, start, min(limit, start + 40))
         if shape and (card := _issued(data, shape[0].translate(None, _NOISE), shape.end(), limit, alone=False)):
+            mark, three = data[start + 4 : start + 5], card.end - start == 14
             # The last three of four groups are no number of their own.
-            if card.end - start == 14 and start - 5 >= wall and data[start - 1] == data[start + 4]:
-                return None if data[start - 5 : start - 1].isdigit() else _Ends(card.end, alone=True)
+            if (
+                three
+                and start - 5 >= wall
+                and data[start - 1 : start] == mark
+                and data[start - 5 : start - 1].isdigit()
+            ):
+                return None
             # Where the range says little, a further group says that it is something longer: a parcel's number.
             after = data[card.end : min(limit, card.end + 2)]
-            longer = not card.alone and after[:1] == data[start + 4 : start + 5] and after[1:].isdigit()
-            return None if longer else _Ends(card.end, alone=True)
+            longer = not card.alone and after[:1] == mark and after[1:].isdigit()
+            return None if longer else _Ends(card.end, alone=not _in_table(data, start, card.end, wall, limit))
     return None
+
+
+def _in_table(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
+    """Whether `start:end` stands among fours of hexadecimal digits, two or more on either side: a dump, a character set."""
+    return (
+        _FOURS_BEFORE.search(data[max(wall, start - 12) : start]) is not None
+        and _FOURS_AFTER.match(data, end, limit) is not None
+    )
+
+
+_FOURS_BEFORE: Final = re.compile(rb"(?:[0-9A-Fa-f]{4}\s{1,2}){2}\Z")
+_FOURS_AFTER: Final = re.compile(rb"(?:\s{1,2}[0-9A-Fa-f]{4}){2}(?![0-9A-Za-z_])")
 
 
 def _issued(data: bytes, digits: bytes, end: int, limit: int, *, alone: bool) -> _Ends | None:

@@ -28,9 +28,10 @@ _JOIN: Final = rb"(?:[ \-/()]|\.(?=[0-9])|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]){0,3}
 _END: Final = rb"(?![0-9A-Za-z_])(?![.,:/%][0-9])"
 #: Behind a plus: a country's code, then groups.
 _ABROAD: Final = re.compile(rb"[1-9][0-9]{0,3}(?:" + _JOIN + rb"[0-9]+){0,8}")
-#: Behind 00 the country's code must be one, and stand apart: 0049 30 12345678.
+#: Behind 00 the country's code must be one, and stand apart: 0049 30 12345678. By fours that all begin with 0 they are
+#: characters of Unicode.
 _LONG: Final = re.compile(
-    rb"00(?:2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|7|8[1246]|9[0-58]|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[58]|9[679])[0-9])"
+    rb"00(?![0-9]{2}(?: 0[0-9]{3})+(?![0-9]))(?:2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|7|8[1246]|9[0-58]|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[58]|9[679])[0-9])"
     rb"(?:" + _D + rb"(?:\(0\)" + _D + rb"?)?[0-9]{1,8}){2,7}"
 )
 #: Forms that are phone numbers wherever they stand.
@@ -52,6 +53,8 @@ _SHAPES: Final = re.compile(
     rb"|[1-9][1-9]\) ?9?[0-9]{4}[ \-][0-9]{4}"
     rb"|(?:8[ \-]?\(?)?[3-9][0-9]{2}\)?[ \-]?[0-9]{3}-[0-9]{2}-[0-9]{2})" + _END
 )
+#: Pairs go on: a dump, a row of a table.
+_PAIRS_BEFORE: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}\s{1,2}){2}\Z")
 _LOCAL: Final = re.compile(rb"[0-9]{1,12}(?:" + _JOIN + rb"[0-9]{1,12}){0,6}\)?")
 _TAIL: Final = re.compile(
     rb"(?:,? ?(?:(?i:x|extn?\.?|extension|poste|durchwahl|dw|ramal|anexo|int\.)|\xd0\xb4\xd0\xbe\xd0\xb1\.?|#) ?[0-9]{1,6}(?![0-9A-Za-z]))?"
@@ -138,7 +141,12 @@ def phone(
     if before in b"$\xa3" or (before in b".-/:,=" and data[max(wall, first - 2) : first - 1].isdigit()):
         return None
 
-    if end - start < 6 and before != 0x23 and (shape := _SHAPES.match(data, start, stop)):
+    if (
+        end - start < 6
+        and before != 0x23
+        and (shape := _SHAPES.match(data, start, stop))
+        and not _PAIRS_BEFORE.search(data[max(wall, start - 8) : start])
+    ):
         close = shape.end()
         if near is None:
             near = words.before(data, wall, first)
@@ -159,9 +167,8 @@ def phone(
     if near is None:
         near = words.before(data, wall, first)
     after = words.after(data, close)
-    called = "call" in near and len(data[start:close].translate(None, _NOISE)) >= (
-        _GROUPED if close > end else _DIALLED
-    )
+    grouped = close - (data[close - 1] == 0x29) > end
+    called = "call" in near and len(data[start:close].translate(None, _NOISE)) >= (_GROUPED if grouped else _DIALLED)
     if "other" in after or not ("phone" in near or called or "phone" in after):
         return None
     if before == 0x2D and close == end and data[max(wall, first - 2) : first - 1].isalpha():
