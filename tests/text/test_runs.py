@@ -52,6 +52,14 @@ BEHIND += [
     "dura 12",
     "@b.co",
     ", fax",
+    " and 2",
+    ", anexo 12",
+    " int. 4",
+    " extn. 3",
+    ", ramal 7",
+    " kg",
+    " USD",
+    ", did",
     ". B",
 ]
 

@@ -162,8 +162,10 @@ def _strict(program: Program, data: bytes, begin: int, to: int) -> list[Raw]:
         match = program.starts.match(data, at, to)
         if match is not None and match.end() - at in _STRICT and (span := numbers.strict(data, at, match.end())):
             found.append((span[0], span[1], span[2] == "pii.card", _NUMBER_RANK, span[2], span[3]))
-        rest = _group(data, at, to)
-        at = rest.end() if rest else to
+            at = span[1]
+        else:
+            rest = _group(data, at, to)
+            at = rest.end() if rest else to
     return found
 
 

@@ -187,7 +187,7 @@ def phone(
 _PLAIN: Final = re.compile(
     rb"[1-9](?![0-9]?-[0-3]?[0-9]-(?:19|20)?[0-9]{2}(?![.\-/]?[0-9]))[0-9]{0,2}(?![ \-][0-9]{4}[ \-][0-9]{4}[ \-])"
     rb"(?:[ \-](?![0-9]{2}-[0-9]{4}(?![0-9]))[0-9]{2,9}){1,5}+"
-    rb"(?=[\"'`;\n\r\t<>|\]}]|[.:!?](?:[ \n\r\t]|\Z)|(?:, ?| )[BCFHJLNOQSTVWYZbcfghjlnoqstuvwyz]|,[\"'\n]|\Z)"
+    rb"(?=[\"'`;\n\r\t<>|\]}]|[.:!?](?:[ \n\r\t]|\Z)|(?:, ?| )(?!(?i:x|ane|d[uw]|e[xu]|int|p[ox]|ram|k[gm]|gb|m[bs]|us))[A-Za-z]|,[\"'\n]|\Z)"
 )
 _NOT_BEFORE_PLUS: Final = _ALNUM | frozenset(b"(")
 
