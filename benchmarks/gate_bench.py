@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,15 @@ TEXT = (
     "The quarterly report compares the turnover of the northern stores with that of the previous year. "
     "Sales of garden furniture rose, those of lamps fell; the reasons are given in the appendix. "
 )
+
+
+STATEMENTS = """
+import guardai
+guardai.init(integrations=["dbapi"])
+with guardai.session(agent="bench"):
+    for n in range(200):
+        sqlite3.connect(":memory:").execute(f"SELECT {n}, 'alice' || '@example.com'").fetchall()
+"""
 
 
 def rows(measure: Measure) -> Iterator[Row]:
@@ -102,7 +110,7 @@ def rows(measure: Measure) -> Iterator[Row]:
         guardai.shutdown()
     yield _process(measure, "import guardai", "pass", "import guardai", 60)
     yield _process(measure, "import guardai.auto, after the first run", "pass", "import guardai.auto", 200)
-    yield _memory(measure)
+    yield measure.memory("memory of a process that has governed 200 statements", STATEMENTS, limit=60)
 
 
 def _process(measure: Measure, what: str, bare: str, covered: str, limit: float) -> Row:
@@ -113,35 +121,3 @@ def _process(measure: Measure, what: str, bare: str, covered: str, limit: float)
         subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
     return measure.paired(what, lambda: run(bare), lambda: run(covered), limit=limit, rounds=15, unit="ms")
-
-
-def _memory(measure: Measure) -> Row:
-    code = """
-import os, sys, sqlite3
-def rss():
-    return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) / 1024
-import json, ssl, asyncio, concurrent.futures
-before = rss()
-import guardai
-guardai.init(integrations=["dbapi"])
-with guardai.session(agent="bench"):
-    for n in range(200):
-        sqlite3.connect(":memory:").execute(f"SELECT {n}, 'alice' || '@example.com'").fetchall()
-print(rss() - before)
-"""
-    figures = []
-    for _ in range(measure.rounds(5)):
-        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        figures.append(float(done.stdout))
-    middle = statistics.median(figures)
-    return Row(
-        "memory of a process that has governed 200 statements",
-        "60 MB",
-        middle,
-        statistics.fmean(figures),
-        max(figures),
-        0,
-        0,
-        60,
-        "MB",
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -108,3 +109,20 @@ class Measure:
     def alone(self, what: str, call: Callable[[], object], *, limit: float | None, **rest: object) -> Row:
         """A call that has no bare counterpart, against an empty one."""
         return self.paired(what, lambda: None, call, limit=limit, **rest)  # type: ignore[arg-type]
+
+    def memory(self, what: str, code: str, *, limit: float) -> Row:
+        """What a process holds more after `code` than before it, in MB: the standard library that every server has is there."""
+        program = f"""
+import asyncio, concurrent.futures, json, os, sqlite3, ssl, sys
+def resident():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1]) / 1024
+before = resident()
+{code}
+print(resident() - before)
+"""
+        figures = [
+            float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
+            for _ in range(self.rounds(5))
+        ]
+        middle, mean = statistics.median(figures), statistics.fmean(figures)
+        return Row(what, f"{limit:g} MB", middle, mean, max(figures), 0, 0, limit, "MB")

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.measure import Measure, Row
 from guardai.errors import ConfigError
-from guardai.text import Masking, StreamMasker, Tokens
+from guardai.text import Masking, StreamMasker, Tokens, configure
 from guardai.text.scanner import Scanner, build, scanner
 from guardai.text.engines.hyper import HyperEngine
 from guardai.text.engines.plain import PlainEngine
@@ -136,6 +137,14 @@ HOSTILE = {
 }
 
 
+SCANS = """
+import guardai.text as text
+text.configure(cache_dir={0!r})
+for n in range(200):
+    text.mask(f"write to jane{{n}}@example.com or call +1 415 555 {{2000 + n}}; Иван платит картой 4111 1111 1111 1111 " * 10)
+"""
+
+
 def rows(measure: Measure) -> Iterator[Row]:
     scanning = scanner()
     for kind, make, limit in KINDS:
@@ -162,8 +171,20 @@ def rows(measure: Measure) -> Iterator[Row]:
     yield from _compiled(measure)
 
 
+@contextmanager
+def _nowhere() -> Iterator[str]:
+    """A folder that cannot be made, so that nothing is cached in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "file").touch()
+        yield str(Path(folder) / "file" / "cache")
+
+
 def _compiled(measure: Measure) -> Iterator[Row]:
-    yield measure.alone("everything from the packs on, nothing cached", build, limit=None, rounds=5, unit="ms")
+    with _nowhere() as nowhere:
+        configure(cache_dir=nowhere)
+        yield measure.alone("everything from the packs on, nothing cached", build, limit=None, rounds=5, unit="ms")
+        configure()
+        yield measure.memory("memory of a process that scans, and has compiled it", SCANS.format(nowhere), limit=40)
     program = scanner().program
     spare = PlainEngine(program)
     with tempfile.TemporaryDirectory() as folder:
@@ -180,6 +201,9 @@ def _compiled(measure: Measure) -> Iterator[Row]:
             unit="ms",
         )
         yield _first(measure, folder)
+        yield measure.memory(
+            "memory of a process that scans, its database from the cache", SCANS.format(folder), limit=40
+        )
 
 
 def _found(measure: Measure, what: str, scanning: Scanner, text: str, limit: float | None, rounds: int) -> Row:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from guardai.errors import ConfigError
+from guardai.settings import home
 from guardai.text import packs as available
 from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.engines.hyper import HyperEngine
@@ -136,7 +137,8 @@ def configure(
     Scans from here on follow it; the first compiles. `init` says it for a policy folder's `detectors.toml`.
 
     Args:
-        cache_dir: where compiled databases are kept from one process to the next. None: nowhere.
+        cache_dir: where compiled databases are kept from one process to the next. None: under guardai's home
+            (`GUARDAI_HOME`, or the user's data folder), in `cache`.
         countries: the countries whose ids are looked for, besides those of `GUARDAI_TEXT_COUNTRIES`; or `all`.
         packs: the names of the packs that are used; None for all that are installed.
         own: a pack besides those that are installed.
@@ -219,7 +221,7 @@ def build(wanted: str = "") -> Scanner:
     for name in (wanted,) if wanted else ENGINES:
         try:
             if name == "hyperscan":
-                return Scanner(program, HyperEngine(program, _folder, plain), choice.names)
+                return Scanner(program, HyperEngine(program, _folder or home() / "cache", plain), choice.names)
             if name == "re2":
                 return Scanner(program, Re2Engine(program, plain), choice.names)
         except ImportError:

@@ -34,7 +34,7 @@ class HyperEngine:
 
     name = "hyperscan"
 
-    def __init__(self, program: Program, folder: Path | None, spare: PlainEngine) -> None:
+    def __init__(self, program: Program, folder: Path, spare: PlainEngine) -> None:
         import hyperscan
 
         self._hyperscan: Any = hyperscan
@@ -87,11 +87,11 @@ class HyperEngine:
 _Looked = tuple[str, int, bool]
 
 
-def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
+def _database(hyperscan: Any, program: Program, folder: Path) -> Any:
     looks: list[_Looked] = [(a.expression, i, a.ignore_case) for i, a in enumerate(program.anchors)]
     looks += [(expression, i, False) for expression, i in program.hints]
     name = cache.fingerprint(hyperscan.__version__, [f"{e}/{i}/{ignore_case:d}" for e, i, ignore_case in looks])
-    if folder is not None and (blob := cache.read(folder, name)):
+    if blob := cache.read(folder, name):
         try:
             database = hyperscan.loadb(blob, hyperscan.HS_MODE_BLOCK)
             hyperscan.Scratch(database)
@@ -100,8 +100,7 @@ def _database(hyperscan: Any, program: Program, folder: Path | None) -> Any:
         else:
             return database
     database = _compiled(hyperscan, looks)
-    if folder is not None:
-        cache.write(folder, name, hyperscan.dumpb(database))
+    cache.write(folder, name, hyperscan.dumpb(database))
     return database
 
 
