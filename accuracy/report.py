@@ -196,7 +196,7 @@ def _alarms(measured: Sequence[Measured]) -> str:
     sizes = tuple(f"{alarms.size / 1e6:.2f} MB" for alarms in (first.code, first.prose) if alarms)
     return _section(
         "False alarms",
-        f"{sizes[0]} of source code (CPython's library and installed packages, without tests) and {sizes[1]} of prose (docstrings, packages' "
+        f"{sizes[0]} of source code (CPython's library and installed packages, without tests and without python-stdnum, which holds valid numbers of all kinds) and {sizes[1]} of prose (docstrings, packages' "
         "descriptions). E-mail addresses, addresses of machines, URLs and dates do stand there, so they are no false alarms and are counted "
         "apart; everything else is one.",
         measured,

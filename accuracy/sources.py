@@ -1,7 +1,7 @@
 """Source code and prose in which nothing should be found: what is installed with Python.
 
 Both are real. The code is CPython's library and the installed packages, without their tests, whose purpose is to hold
-addresses; the prose is the library's docstrings and what packages say of themselves. An e-mail address or the address of
+addresses, and without python-stdnum, whose docstrings hold a valid number of each kind that it checks; the prose is the library's docstrings and what packages say of themselves. An e-mail address or the address of
 a machine that stands there is no false alarm, and is counted on its own, for every tool alike.
 """
 
@@ -33,12 +33,15 @@ def prose(limit: int) -> list[str]:
 
 def _modules() -> list[Path]:
     roots = (Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("purelib")))
-    found = {p for root in roots for p in root.rglob("*.py") if not _of_tests(p.relative_to(root)) and p.is_file()}
+    found = {p for root in roots for p in root.rglob("*.py") if not _omitted(p.relative_to(root)) and p.is_file()}
     return sorted(found, key=lambda p: hashlib.sha256(p.name.encode()).digest())
 
 
-def _of_tests(path: Path) -> bool:
-    return any(part.startswith(("test", "_test", "idle_test", "__pycache__", "site-packages")) for part in path.parts)
+_OMITTED = ("test", "_test", "idle_test", "__pycache__", "site-packages", "stdnum")
+
+
+def _omitted(path: Path) -> bool:
+    return any(part.startswith(_OMITTED) for part in path.parts)
 
 
 def _written() -> Iterator[tuple[Path, str]]:
