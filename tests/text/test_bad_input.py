@@ -282,3 +282,10 @@ def test_a_child_forked_while_other_threads_scan_scans_too(engine):
         check=False,
     )
     assert (done.stdout.strip(), done.stderr) == ("0", "")
+
+
+def test_a_line_that_could_be_read_as_many_headers_of_a_key_is_read_once():
+    text = "-----BEGIN PRIVATE KEY-----" + "abc: " * 2000 + "!"  # it took a minute for 22
+    assert mask(text) == text
+    stream = StreamMasker()
+    assert "".join(stream.feed(text[at : at + 7]) for at in range(0, len(text), 7)) + stream.finish() == text

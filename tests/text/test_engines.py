@@ -217,3 +217,11 @@ def test_an_unwritable_cache_is_no_error(tmp_path, compiles):
 def test_a_database_is_named_by_version_and_anchors():
     assert cache.fingerprint("1", ["a"]) == cache.fingerprint("1", ["a"])
     assert len({cache.fingerprint(v, s) for v in ("1", "2") for s in (["a"], ["b"], ["a", "b"])}) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["phonephone 418594251889825289475api-6984177401 x", 'ó592153x{"phone": "api-01018012342', "Ч456789phoneL No: MH-1420110062821"],
+)
+def test_no_engine_cuts_a_number_within_its_digits(native, plain, text):
+    assert native.find(text.encode()) == plain.find(text.encode())

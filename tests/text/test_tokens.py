@@ -172,3 +172,39 @@ def test_a_token_that_cannot_be_kept_is_not_issued():
 def test_masking_that_cannot_keep_a_token_masks_nothing_halfway():
     with pytest.raises(GuardError, match="full"):
         Masking(lambda _: "token", tokens=Tokens(Failing())).payload({"a": "a@b.co", "b": ["c@d.co"]})
+
+
+def test_a_lookalike_is_reserved_wherever_it_is_read():
+    def masking(tokens):
+        return Masking(lambda _: "token", tokens=tokens)
+
+    def streamed(text, tokens):
+        stream = masking(tokens).stream()
+        return "".join(map(stream.feed, text)) + stream.finish()
+
+    for read in (
+        lambda tokens: masking(tokens).text("to <EMAIL_2>"),
+        lambda tokens: masking(tokens).payload("to <EMAIL_2>"),
+        lambda tokens: masking(tokens).payload(["to <EMAIL_2>"]),
+        lambda tokens: masking(tokens).payload('{"x": "\\u003cEMAIL_2\\u003e"}'),
+        lambda tokens: masking(tokens).rows([("to <EMAIL_2>",)]),
+        lambda tokens: streamed("to <EMAIL_2>", tokens),
+    ):
+        tokens = Tokens()
+        read(tokens)
+        masking(tokens).payload(["a@b.co", "victim@corp.com"])
+        assert tokens.resolve("to <EMAIL_2>", lambda _: True) == "to <EMAIL_2>"
+
+
+def test_a_lookalike_behind_escapes_is_reserved_before_a_document_before_it_is_masked():
+    tokens = Tokens()
+    made = Masking(lambda _: "token", tokens=tokens).payload(
+        ['{"m":"jane\\u0040example.com"}', '{"x":"\\u003cEMAIL_1\\u003e"}']
+    )
+    assert made == ['{"m": "<EMAIL_2>"}', '{"x":"\\u003cEMAIL_1\\u003e"}']
+
+
+def test_a_name_of_several_words_is_resolved_in_markdown_and_one_of_many_letters_at_all():
+    tokens = Tokens()
+    assert tokens.resolve(tokens.token("pii.us_ssn", "078-05-1120").replace("_", "\\_"), lambda _: True) == "078-05-1120"
+    assert tokens.resolve(tokens.token("custom." + "a" * 40, "v"), lambda _: True) == "v"

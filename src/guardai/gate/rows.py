@@ -93,7 +93,7 @@ class Rows:
         if not ticket.inspecting:
             return rows
         try:
-            passed = self._columns(rows) if self._masked else self._masking.rows(rows)
+            passed = self._columns(rows) if self._masked else self._masking.rows(rows, self._about[2])
         except Exception as exc:
             if ticket.enforcing:
                 ticket.withhold(exc)
@@ -137,7 +137,7 @@ class Rows:
                     masked = None
                 cells[position] = masked
             made.append(tuple(cells))
-        scanned = masking.rows(made)
+        scanned = masking.rows(made, self._about[2])
         if not later:
             return scanned
         # What looks real was not scanned: it would be found, and masked twice.

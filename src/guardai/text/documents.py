@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+import re
+from typing import Any, Final
 
-__all__ = ["bracketed", "parsed"]
+__all__ = ["BEGINS", "bracketed", "in_string", "parsed"]
 
 
 def bracketed(text: str) -> bool:
     """Whether it looks like a JSON object or array, which is cheaper to ask than whether it is one."""
     head, tail = text[:1], text[-1:]
-    if head not in ("{", "[", " ", "\n", "\t"):
+    if head not in BEGINS:
         return False
     stripped = text.strip() if head.isspace() or tail.isspace() else text
-    return (stripped[:1], stripped[-1:]) in (("{", "}"), ("[", "]"))
+    return (stripped[:1], stripped[-1:]) in _BRACKETS
+
+
+#: With what a document, or the space before it, begins.
+BEGINS: Final = frozenset("{[ \n\t\r")
+_BRACKETS: Final = frozenset((("{", "}"), ("[", "]")))
 
 
 def parsed(text: str) -> Any:
@@ -38,3 +44,12 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise ValueError("a number is larger than any that could be written")
     return number
+
+
+def in_string(data: bytes, at: int) -> bool:
+    """Whether `at` stands within a string of a JSON document."""
+    return len(_QUOTE.findall(data, 0, at)) % 2 == 1
+
+
+#: A quote that no backslash escapes.
+_QUOTE: Final = re.compile(rb'(?:[^"\\]|\\.)*+"', re.DOTALL)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from guardai.model import Mask
-from guardai.text.documents import bracketed, parsed
+from guardai.text.documents import BEGINS, bracketed, in_string, parsed
 from guardai.text.judging.judge import Found
 from guardai.text.masks import render
 from guardai.text.masks.cells import typed
@@ -22,13 +24,19 @@ __all__ = ["Masking"]
 _SHORTEST: Final = 6
 #: From this length on, what was found in a text is remembered by the text's digest: messages are sent again every turn.
 _LONG: Final = 512
-_REMEMBERED: Final = 2048
-#: What separates the leaves of a payload in one scan: no detector of ours matches across it, no word is seen beyond it.
-_GAP: Final = "\x00"
+#: What separates the leaves of a payload in one scan. A line ends before it, as a text ends; no detector of ours matches
+#: across it, and no word is seen beyond it.
+_GAP: Final = "\n\x00\n"
 _NUMBERS: Final = frozenset((int, float, bool, type(None)))
 #: Masks that leave nothing, and those for which the type of a value matters.
 _EMPTY: Final = frozenset(("drop", "null"))
 _TYPED: Final = frozenset(("drop", "null", "shift", "fpe"))
+#: How the bracket of what looks like a token may be escaped.
+_ESCAPED: Final = "\\u003"
+
+
+def _nobody(_label: str) -> bool:
+    return False
 
 
 class Masking:
@@ -73,7 +81,7 @@ class Masking:
         self._many = tokens is not None and tokens.shared
         current = scanner()
         self._see, self._see_long = current.find, current.find_long
-        self._see_patterns, self._names = current.find_patterns, current.names
+        self._see_patterns, self._names, self._announces = current.find_patterns, current.names, current.announces
         #: A name may be shorter than anything that a pattern finds.
         self._shortest = _SHORTEST if current.names is None else 1
 
@@ -152,16 +160,16 @@ class Masking:
 
     def text(self, text: str) -> str:
         """The text with what is owed; the same object if nothing is."""
-        if self._resolve is not None and "<" in text:
-            text = self._tokens.resolve(text, self._resolve)  # type: ignore[union-attr]
+        if self._tokens is not None and ("<" in text or _ESCAPED in text):
+            self._tokens.reserve(text)
+            if self._resolve is not None:
+                text = self._tokens.resolve(text, self._resolve)
         if len(text) < self._shortest:
             return text
         data = text.encode("utf-8", "surrogatepass")
         found = self._see(data) if len(data) < _LONG else self._see_long(data)
         if not found:
             return text
-        if self._tokens is not None and "<" in text:
-            self._tokens.reserve(text)
         return self._replaced(text, data, found)
 
     def _replaced(self, text: str, data: bytes, found: Sequence[Found], *, instead: Mask | None = None) -> str:
@@ -197,8 +205,8 @@ class Masking:
             quoted: the text is JSON: what is put back is written as in a JSON string.
         """
         resolver: StreamResolver | None = None
-        if self._resolve is not None and self._tokens is not None:
-            resolver = self._tokens.resolver(self._resolve, quoted=quoted)
+        if self._tokens is not None:
+            resolver = self._tokens.resolver(self._resolve or _nobody, quoted=quoted)
         return StreamMasker.using(self.replace, resolver)
 
     # ---- payloads ----
@@ -220,20 +228,25 @@ class Masking:
         """
         if type(payload) is str:
             return self._leaf_text(payload)
-        tree = Tree(payload, foreign=self._foreign)
+        return self._tree(Tree(payload, foreign=self._foreign))
+
+    def _tree(self, tree: Tree) -> Any:
         texts: list[tuple[Leaf, str]] = []
         for leaf in tree.leaves:
             value = leaf[2] if type(leaf[2]) is str else self._as_text(leaf[2])
-            if value is None or len(value) < self._shortest or value in PROTOCOL:
+            if (
+                not value
+                or value in PROTOCOL
+                or (len(value) < self._shortest and not (leaf[3] and self._announces(leaf[3])))
+            ):
                 continue
-            if self._tokens is not None and "<" in value:
+            if self._tokens is not None and ("<" in value or _ESCAPED in value):
                 self._tokens.reserve(value)  # of all leaves before any token is issued for one of them
             texts.append((leaf, value))
         pieces: list[str] = []
         placed: list[tuple[Leaf, str, int]] = []
         for leaf, value in texts:
-            inside = "\\" in value or self._names is not None or (self._resolve is not None and "<" in value)
-            if inside and self._document(tree, leaf, value):
+            if value[0] in BEGINS and bracketed(value) and self._document(tree, leaf, value):
                 continue
             text = value
             if self._resolve is not None and "<" in value:
@@ -241,48 +254,92 @@ class Masking:
                 if text != value:
                     self._put(tree, leaf, text)
             name = leaf[3]
+            before = f"{name}: " if name and name not in PROTOCOL and self._announces(name) else ""
             if len(text) >= _LONG:
-                data = text.encode("utf-8", "surrogatepass")
-                self._change(tree, leaf, text, data, self._see_long(data))
-            elif name and name not in PROTOCOL:
-                pieces.append(f"{name}: {text}")
-                placed.append((leaf, text, len(name) + 2))
+                self._long(tree, leaf, text, before)
             else:
-                pieces.append(text)
-                placed.append((leaf, text, 0))
+                pieces.append(before + text)
+                placed.append((leaf, text, len(before)))
         if pieces:
             self._joined(tree, pieces, placed)
         return tree.payload()
 
-    def rows(self, rows: list[Any]) -> list[Any]:
+    def _long(self, tree: Tree, leaf: Leaf, text: str, before: str) -> None:
+        """A text that is remembered by its digest, and by its name's."""
+        data = text.encode("utf-8", "surrogatepass")
+        if not before:
+            self._change(tree, leaf, text, data, self._see_long(data))
+            return
+        head = before.encode("utf-8", "surrogatepass")
+        size = len(head)
+        found = [
+            (max(start - size, 0), end - size, label, score)
+            for start, end, label, score in self._see_long(head + data)
+            if end > size
+        ]
+        self._change(tree, leaf, text, data, found)
+
+    def rows(self, rows: list[Any], columns: Sequence[str] = ()) -> list[Any]:
         """Rows of cells with what is owed; the same object if nothing is. As `payload`, faster where nothing is found.
 
         Numbers are no text: a column of them is masked by its label, or not at all.
 
+        Args:
+            rows: tuples, as drivers give them.
+            columns: what the columns are called. A name is context for its cells, as a key is.
+
         Raises:
             PayloadError: a cell cannot be looked into.
         """
-        if self._names is not None:  # each cell is a text of its own
-            return self.payload(rows)  # type: ignore[no-any-return]
-        try:
-            joined = _GAP.join([cell for row in rows for cell in row if cell.__class__ not in _NUMBERS])
-        except TypeError:  # a cell or a row of another type
-            return self.payload(rows)  # type: ignore[no-any-return]
-        if "\\" in joined or "<" in joined or self._see_long(joined.encode("utf-8", "surrogatepass")):
-            return self.payload(rows)  # type: ignore[no-any-return]
-        return rows
+        if not rows:
+            return rows
+        if self._names is None:  # to a recogniser each cell is a text of its own
+            try:
+                before = [
+                    f"{name}: " if self._announces(name) and any(row[at].__class__ is str for row in rows) else ""
+                    for at, name in enumerate(columns)
+                ]
+                if any(before):
+                    cells = [
+                        name + cell
+                        for row in rows
+                        for name, cell in zip(before, row, strict=True)
+                        if cell.__class__ not in _NUMBERS
+                    ]
+                else:
+                    cells = [cell for row in rows for cell in row if cell.__class__ not in _NUMBERS]
+                joined = _GAP.join(cells)
+            except (IndexError, TypeError, ValueError):  # a cell or a row of another type or length
+                joined = "<"
+            # An escape, a token, a document: those are looked into.
+            inside = "\\" in joined or "<" in joined or "{" in joined or "[" in joined
+            if not inside and not self._see_long(joined.encode("utf-8", "surrogatepass")):
+                return rows
+        return self._tree(Tree(rows, foreign=self._foreign, columns=columns))  # type: ignore[no-any-return]
 
     def _as_text(self, value: Any) -> str | None:
         """A leaf of another type as text; None for bytes that are none, where those may pass."""
         if isinstance(value, str):
             return str.__str__(value)
         if isinstance(value, bytes | bytearray | memoryview):
-            try:
+            with suppress(UnicodeDecodeError):
                 return bytes(value).decode()
-            except UnicodeDecodeError:
-                if self._foreign == "pass":
-                    return None
-                raise PayloadError("the payload holds bytes that are not text") from None
+            # Not within the handler: the error there holds the bytes, and would be the context of this one.
+            if self._foreign == "pass":
+                return None
+            raise PayloadError("the payload holds bytes that are not text")
+        if isinstance(value, list | tuple):
+            return ", ".join(map(str, value))
+        if isinstance(value, int):
+            return int.__str__(value)
+        if isinstance(value, float | decimal.Decimal):
+            return (
+                f"{value:.0f}"
+                if value == int(value)
+                else f"{value:f}"
+                if isinstance(value, decimal.Decimal)
+                else repr(float(value))
+            )
         return str(value)
 
     def _joined(self, tree: Tree, pieces: list[str], placed: list[tuple[Leaf, str, int]]) -> None:
@@ -315,21 +372,24 @@ class Masking:
                 changes.append((leaf, text, data[start:end], inside))
             if upcoming == len(found) and self._names is None:
                 break
-            at = end + 1
+            at = end + len(_GAP)
         if self._many:
             self.ready(
                 (label, found_in[first:last].decode("utf-8", "surrogatepass"))
-                for _, text, found_in, inside in changes
-                if not bracketed(text)
+                for _, _, found_in, inside in changes
                 for first, last, label, _ in inside
             )
         for leaf, text, found_in, inside in changes:
             self._change(tree, leaf, text, found_in, inside)
 
     def _change(self, tree: Tree, leaf: Leaf, text: str, data: bytes, found: Sequence[Found]) -> None:
-        if not found or self._document(tree, leaf, text):
+        if not found:
             return
         start, end, label, _ = found[0]
+        if isinstance(leaf[2], list | tuple):
+            if (place := self.replace(label, text)) is not None:
+                tree.put(leaf, place or None)
+            return
         if leaf[4]:  # two keys must not become the same nothing, nor a key a value
             made = self._replaced(text, data, found, instead="redact")
         elif start == 0 and end == len(data) and self._whole(tree, leaf, label):
@@ -346,11 +406,11 @@ class Masking:
         if mask is None or mask not in _TYPED:
             return False
         if mask in _EMPTY:
-            if leaf[3] in PROTOCOL:
+            if leaf[1] in PROTOCOL or leaf[3] in PROTOCOL:
                 return False
             if mask == "drop" and tree.removable(leaf):
                 made = REMOVED
-        elif not isinstance(leaf[2], int) or (made := typed(mask, label, leaf[2], self._key, self._scope)) is None:
+        elif isinstance(leaf[2], str) or (made := typed(mask, label, leaf[2], self._key, self._scope)) is None:
             return False
         self._count(label, mask)
         tree.put(leaf, made)
@@ -367,6 +427,21 @@ class Masking:
         made = self.payload(document)
         if made is not document:
             self._put(tree, leaf, json.dumps(made, ensure_ascii=False))
+            return True
+        # INVARIANT: what is found in the text is not let through because it is not found in its parts.
+        data = text.encode("utf-8", "surrogatepass")
+        parts: list[str] = []
+        done = 0
+        # Names were looked for in the parts.
+        for start, end, label, _ in self._see_long(data) if self._names is None else self._see_patterns(data):
+            replaced = self.replace(label, data[start:end].decode("utf-8", "surrogatepass"))
+            if replaced is not None:
+                parts.append(data[done:start].decode("utf-8", "surrogatepass"))
+                written = json.dumps(replaced, ensure_ascii=False)
+                parts.append(written[1:-1] if in_string(data, start) else written)
+                done = end
+        if parts:
+            self._put(tree, leaf, "".join(parts) + data[done:].decode("utf-8", "surrogatepass"))
         return True
 
     @staticmethod

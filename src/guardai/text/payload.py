@@ -12,9 +12,10 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import math
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from guardai.errors import GuardError
@@ -56,40 +57,50 @@ _PASSING: Final = (
     fractions.Fraction,
     uuid.UUID,
 )
-_PLAIN: Final = frozenset((int, float, bool, type(None)))
 
 
 class PayloadError(GuardError, ValueError):
     """A payload cannot be looked through, so it cannot be masked. The message tells where, never what."""
 
 
-#: (container's place in the tree, key or index there, the leaf, key that names it or "", whether it is the key itself)
+#: (container's place in the tree, key or index there, the leaf, what names it or "", whether it is the key itself)
 Leaf = tuple[int, Any, Any, str, bool]
+
+#: What a list of contacts, of settings or of headers calls its values, and beside it what they are values of.
+_VALUE: Final = frozenset(("value", "Value", "val"))
+_NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
+#: A number of fewer digits needs a name to be anything.
+_LONG_NUMBER: Final = 10**11
 
 
 class Tree:
     """A payload, its containers and its leaves.
 
+    A leaf is named by its key, and by the key before that: `{"phone": {"work": …}}`. A key of the protocols says nothing, so
+    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it.
+
     Args:
         payload: dict, list, tuple, set, str, bytes that are UTF-8, numbers, dates, None; in one another.
         foreign: what to do with an object of any other kind: refuse it, or let it pass as it is.
+        columns: the payload is a list of rows with these columns: their names name the cells, and only text is a leaf.
 
     Raises:
         PayloadError: too deep, too large, or holding what cannot be looked into.
     """
 
-    __slots__ = ("_changes", "_nodes", "_parents", "leaves")
+    __slots__ = ("_changes", "_columns", "_nodes", "_parents", "leaves")
 
-    def __init__(self, payload: Any, *, foreign: str = "refuse") -> None:
+    def __init__(self, payload: Any, *, foreign: str = "refuse", columns: Sequence[str] | None = None) -> None:
         # A root container makes the payload itself a child like any other.
         self._nodes: list[Any] = [[payload]]
         self._parents: list[tuple[int, Any, int]] = [(-1, None, 0)]
         self._changes: dict[int, dict[Any, Any]] = {}
+        self._columns = columns
         self.leaves: list[Leaf] = []
         self._visit(foreign)
 
     def _visit(self, foreign: str) -> None:
-        nodes, parents, leaves = self._nodes, self._parents, self.leaves
+        nodes, parents, leaves, columns = self._nodes, self._parents, self.leaves, self._columns
         doubtful = _DOUBTFUL
         # In the order of the payload, so that the first address is <EMAIL_1>.
         queue: deque[tuple[int, str]] = deque([(0, "")])
@@ -101,42 +112,57 @@ class Tree:
                 self._doubt(place, depth)
                 doubtful = min(2 * len(nodes), MAX_NODES)
             mapping = isinstance(node, dict)
+            names: Sequence[str] = ()
+            if columns is not None:
+                names = columns if depth == 3 else ()
+            elif isinstance(node, tuple):
+                names = getattr(node, "_fields", ())
             for key, value in node.items() if mapping else enumerate(node):
-                name = named
+                name, passed = named, named
                 if mapping:
-                    name = key if isinstance(key, str) else ""
-                    # Letters and underscores are a name; whatever else stands as a key may be content.
-                    if not (name and len(name) <= 32 and name.replace("_", "").isalpha()) and not isinstance(
-                        key, _PASSING
-                    ):
-                        leaves.append((place, key, key, "", True))
+                    if key.__class__ is str and key in PROTOCOL and key not in _VALUE:
+                        name = passed = named if named and named not in PROTOCOL else key
+                    else:
+                        name, passed = _name(node, key, named)
+                        if _content(key):
+                            leaves.append((place, key, key, "", True))
+                elif names:
+                    name = names[key] if key < len(names) else named
                 kind = type(value)
                 if kind is str:
                     leaves.append((place, key, value, name, False))
                 elif kind is dict or kind is list or kind is tuple:
                     if value:
+                        if name and kind is not dict and columns is None and _pair(value):
+                            leaves.append((place, key, value, name, False))
+                            continue
                         parents.append((place, key, depth))
                         nodes.append(value)
-                        queue.append((len(nodes) - 1, name))
-                elif kind is int:
-                    # A number with a name may be a phone's; one without, in a row, is a number.
-                    if name and 99_999 < abs(value) < 10**20:
+                        queue.append((len(nodes) - 1, passed))
+                elif kind is int or kind is float:
+                    # A number with a name may be a phone's; one without is a card's, or a number.
+                    if columns is None and _number(value, named=name if mapping or kind is int else ""):
                         leaves.append((place, key, value, name, False))
-                elif kind not in _PLAIN:
+                elif kind is not bool and value is not None:
                     self._other((place, key, name, depth), value, queue, foreign)
 
     def _other(self, at: tuple[int, Any, str, int], value: Any, queue: deque[tuple[int, str]], foreign: str) -> None:
         """A leaf or container of a rarer type."""
         place, key, name, depth = at
-        if isinstance(value, enum.Enum):
-            if isinstance(value.value, str):
-                self.leaves.append((place, key, value.value, name, False))
-        elif isinstance(value, str | bytes | bytearray | memoryview):
+        if isinstance(value, enum.Enum) and not isinstance(value, str | int):
+            value = value.value
+        if isinstance(value, str | bytes | bytearray | memoryview):
             self.leaves.append((place, key, value, name, False))
         elif isinstance(value, dict | list | tuple | set | frozenset):
             self._parents.append((place, key, depth))
             self._nodes.append(value)
             queue.append((len(self._nodes) - 1, name))
+        elif isinstance(value, int | float | decimal.Decimal):
+            if self._columns is None and _number(value, named=name):
+                self.leaves.append((place, key, value, name, False))
+        elif isinstance(value, dt.date):
+            if self._columns is None and name:
+                self.leaves.append((place, key, value, name, False))
         elif not isinstance(value, _PASSING) and foreign != "pass":
             raise PayloadError(
                 f"the payload holds an object of type {type(value).__name__}, which cannot be looked into; "
@@ -184,15 +210,65 @@ class Tree:
         raise AssertionError("the root is rebuilt last")
 
 
+def _name(node: dict[Any, Any], key: Any, named: str) -> tuple[str, str]:
+    """What names the value under `key`, and what of it names what is in that."""
+    own = key if isinstance(key, str) else ""
+    if own in _VALUE and (beside := _beside(node)):
+        return beside, beside
+    if not own or own in PROTOCOL:
+        kept = named if named and named not in PROTOCOL else own
+        return kept, kept
+    return (own if not named or named in PROTOCOL else f"{named} {own}"), own
+
+
+def _beside(node: dict[Any, Any]) -> str:
+    for naming in _NAMING:
+        said = node.get(naming)
+        if type(said) is str and 0 < len(said) <= 64:
+            return said
+    return ""
+
+
+def _content(key: Any) -> bool:
+    """Whether a key may be more than a name, which is letters and underscores."""
+    if isinstance(key, str):
+        return not (key and len(key) <= 32 and key.replace("_", "").isalpha())
+    if isinstance(key, int):
+        return abs(key) >= _LONG_NUMBER
+    return not isinstance(key, _PASSING)
+
+
+def _number(value: Any, *, named: str) -> bool:
+    """Whether a number may be more than one: digits of something, or degrees."""
+    if not isinstance(value, int) and not math.isfinite(value):
+        return False
+    size = abs(value)
+    if not named:
+        return not isinstance(value, float) and bool(_LONG_NUMBER <= size < 10**19)
+    return bool(99_999 < size < 10**20 if value == int(value) else size <= 180)
+
+
+def _pair(value: Any) -> bool:
+    """Whether these are two or three numbers with a fraction, as places on earth are given."""
+    return 2 <= len(value) <= 3 and all(type(one) is float and abs(one) <= 180 for one in value[:2])
+
+
 def _rebuilt(node: Any, noted: dict[Any, Any]) -> Any:
     """A container with some of what is in it replaced; of the same class, if that can be made anew."""
     made: Any
     if isinstance(node, dict):
-        made = {
-            noted.get((key, True), key): new
-            for key, value in node.items()
-            if (new := noted.get((key, False), value)) is not REMOVED
-        }
+        made = {}
+        for key, value in node.items():
+            new = noted.get((key, False), value)
+            if new is REMOVED:
+                continue
+            renamed = kept = noted.get((key, True), key)
+            count = 1
+            # Two keys must not become one, nor one the other.
+            while renamed is not key and (renamed in made or renamed in node):
+                count += 1
+                renamed = f"{kept} {count}"
+            made[renamed] = new
     else:
         made = [new for at, value in enumerate(node) if (new := noted.get((at, False), value)) is not REMOVED]
         for kind in (tuple, set, frozenset):

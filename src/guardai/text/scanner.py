@@ -22,6 +22,7 @@ from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.engines.hyper import HyperEngine
 from guardai.text.engines.plain import PlainEngine
 from guardai.text.engines.re2 import Re2Engine
+from guardai.text.escapes import View, view
 from guardai.text.judging.judge import Found, judge
 from guardai.text.judging.program import Program
 from guardai.text.recognise import Recogniser, Recognisers
@@ -30,7 +31,7 @@ from guardai.text.recognise import load as load_recognisers
 __all__ = ["ENGINES", "Scanner", "configure", "engine", "reset", "scanner", "used"]
 
 ENGINES: Final = ("hyperscan", "re2", "python")
-#: Texts whose findings are remembered, at most 6 KB each: 64 findings.
+#: Texts whose findings are remembered, at most 6 KB each: 64 findings; and names of columns.
 _REMEMBERED: Final = 2048
 _VARIABLE: Final = "GUARDAI_TEXT_ENGINE"
 _MODULES: Final = {"hyperscan": "hyperscan", "re2": "google-re2"}
@@ -57,6 +58,7 @@ class Scanner:
         self.names = names or None
         self._see = engine.scan
         self._known: OrderedDict[bytes, tuple[Found, ...]] = OrderedDict()
+        self._columns: dict[str, bool] = {}
 
     def find(self, data: bytes) -> list[Found]:
         """The findings in a text given as UTF-8 (lone surrogates passed), in bytes.
@@ -64,12 +66,16 @@ class Scanner:
         Raises:
             RecogniserError: a recogniser failed.
         """
+        if b"\\" in data or self.names is not None:
+            found = self.find_patterns(data)
+            return found if self.names is None else self.names.add(data, found)
         hits = self._see(data)
-        found = judge(self.program, data, hits)[0] if hits else []
-        return found if self.names is None else self.names.add(data, found)
+        return judge(self.program, data, hits)[0] if hits else []
 
     def find_patterns(self, data: bytes) -> list[Found]:
         """`find` without names: several texts may stand in `data`, and no name is read across two."""
+        if b"\\" in data and (seen := view(data)) is not None:
+            return self._viewed(seen, 0, 0)[0]
         hits = self._see(data)
         return judge(self.program, data, hits)[0] if hits else []
 
@@ -89,13 +95,34 @@ class Scanner:
                 self._known[key] = known
         return known
 
+    def announces(self, name: str) -> bool:
+        """Whether what stands under a column, key or field of that name may be found, or not be, because of it."""
+        known = self._columns.get(name)
+        if known is None:
+            data = f"{name}: ".encode("utf-8", "surrogatepass")
+            known = bool(self._see(data)) or self.program.words.announces(data)
+            if len(self._columns) < _REMEMBERED:
+                self._columns[name] = known
+        return known
+
     def find_from(self, data: bytes, low: int, wall: int) -> tuple[list[Found], int]:
         """The findings that begin at `low` or later, and from where on a key block is still open (see `judge`).
 
         Without names: `names.add` adds them, of pieces that are complete (see `stream.py`).
         """
+        if b"\\" in data and (seen := view(data)) is not None:
+            found, still_open = self._viewed(seen, seen.seen(low), seen.seen(wall))
+            return found, len(data) if still_open == len(seen.data) else seen.place(still_open)
         hits = self._see(data)
         return judge(self.program, data, hits, low, wall) if hits else ([], len(data))
+
+    def _viewed(self, seen: View, low: int, wall: int) -> tuple[list[Found], int]:
+        """What stands behind escapes, and by its place in the text; the second figure is one of the view."""
+        hits = self._see(seen.data)
+        if not hits:
+            return [], len(seen.data)
+        found, still_open = judge(self.program, seen.data, hits, low, wall)
+        return [(seen.place(start), seen.end(end), label, score) for start, end, label, score in found], still_open
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,16 @@ _KEEP: Final = 320
 #: From this much held back on, it is looked at again only when a quarter has been added: linear for any text.
 _PATIENT: Final = 1024
 
+#: How much more of a word that is longer than `WORD` must come before it is looked at again.
+_STEP: Final = 32
+_SPACE: Final = re.compile(rb"\s")
+
 assert WORD > MAX_DECISION
 assert _KEEP > MAX_DECISION + LOOK
+
+#: An escape is not longer, and what half of one looks like.
+_ESCAPED: Final = 14
+_INSIDE: Final = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 _possible = POSSIBLE.search
 
@@ -138,7 +146,7 @@ class StreamMasker:
     def _advance(self, raw: bytes) -> str:
         data = self._data = self._data + raw
         size, low = len(data), self._low
-        if size < self._next:
+        if size < self._next and (size - low > _PATIENT or not _SPACE.search(raw)):
             return ""
         current = self._scanner
         if current is None:
@@ -178,7 +186,8 @@ class StreamMasker:
             self._wall = max(0, self._wall - cut)
             hold -= cut
         self._low = hold
-        self._next = 0
+        # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
+        self._next = len(self._data) + _STEP if size - run >= WORD else 0
         return out
 
     def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
@@ -235,4 +244,10 @@ def _settled(data: bytes, size: int, low: int, run: int) -> int:
         hold -= len(near.rsplit(None, 1)[-1])
     while low < hold < size and data[hold] & 0xC0 == 0x80:
         hold -= 1
+    if (
+        low < hold < size
+        and b"\\" in data[max(low, hold - _ESCAPED) : hold]
+        and (cut := _INSIDE.search(data, max(low, hold - _ESCAPED), hold))
+    ):
+        hold = cut.start()  # half an escape is none
     return hold

@@ -204,11 +204,12 @@ def iban_at(data: bytes, start: int) -> Bounds | None:
 
 
 # Lines of base64 in any wrapping, the line feeds possibly escaped as in JSON; the headers of an encrypted key; and a
-# short last line only where the block, or the text, ends behind it.
+# short last line only where the block, or the text, ends behind it. Headers are read once: two of them can share a line in
+# as many ways as there are colons on it.
 _LINE: Final = rb"(?:[\s>|]|\\[nrt\\])*+"
 _PEM: Final = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]{1,12} ){0,4}PRIVATE KEY(?: BLOCK)?-----"
-    rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120})*"
+    rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120}+)*+"
     rb"(?:" + _LINE + rb"[A-Za-z0-9+/=]{16,}+)+"
     rb"(?:"
     + _LINE
@@ -216,13 +217,13 @@ _PEM: Final = re.compile(
     + _LINE
     + rb"(?:=[A-Za-z0-9+/]{4}"
     + _LINE
-    + rb")?(?:-----END|\Z)))*"
+    + rb")?(?:-----END|[\x00]|\Z)))*"
     rb"(?:" + _LINE + rb"-----END [A-Z0-9 ]{3,48}-----)?"
 )
 # More than the block may become, never less; a second BEGIN line ends it.
 _PEM_PARTIAL: Final = re.compile(
     rb"-----BEGIN[A-Z0-9 ]{0,64}-{0,5}\Z|-----BEGIN [A-Z0-9 ]{0,48}PRIVATE KEY(?: BLOCK)?-----"
-    rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120})*"
+    rb"(?:" + _LINE + rb"[A-Za-z\-]{3,24}: [^\n\\\x00]{0,120}+)*+"
     rb"(?:[\s>|\\A-Za-z0-9+/=:,]|(?<!-)-(?!-))*+(?:-{1,5}[A-Z0-9 ]{0,56}-{0,5})?\Z"
 )
 #: P, with which PuTTY's keys begin.

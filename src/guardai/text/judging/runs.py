@@ -221,7 +221,11 @@ def digits(data: bytes, low: int, to: int) -> tuple[int, int]:
     """Where the last digits before `to` begin, with full stops between them, and where they end at the latest."""
     base = max(low, to - _BACK)
     near = data[base:to].rstrip(_OTHERS)
-    return base + len(near.rstrip(b"0123456789.")), base + len(near) + _LONGEST
+    end = base + len(near) + _LONGEST
+    # Not within digits: what is cut there would be another number than it is.
+    if data[end - 1 : end].isdigit():
+        end += len(data[end : end + _LONGEST]) - len(data[end : end + _LONGEST].lstrip(b"0123456789"))
+    return base + len(near.rstrip(b"0123456789.")), end
 
 
 #: Digits that `starts` reads at once, and what it looks at behind them.

@@ -117,6 +117,11 @@ class Words:
             before |= {max((*earlier, last), key=len) for earlier, kinds in phrases if kinds != _OTHER}
         return before | set(_PHONE_ENDS), {word for word, kinds in self._after.items() if kinds != _OTHER}
 
+    def announces(self, data: bytes) -> bool:
+        """Whether what follows `data` may be of some kind because of it, or of none."""
+        end = len(data)
+        return any(self.before(data, 0, end, own) for own in ("", *self._own))
+
     def before(self, data: bytes, wall: int, start: int, own: str = "") -> Kinds:
         """The kinds that the nearest word between `wall` and `start` announces; none, and () is the answer.
 

@@ -19,19 +19,21 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
 from guardai.errors import GuardError
 from guardai.model import Drawer, Kept
+from guardai.text.escapes import plainly
 from guardai.text.masks.render import normal, redact
 
 __all__ = ["StreamResolver", "Tokens"]
 
 # As models write it back: other case, inner spaces, the underscore escaped as in Markdown.
-_TOKEN: Final = re.compile(r"<[ \t]{0,4}([A-Za-z][A-Za-z0-9_]{0,31})\\?_([0-9]{1,9})[ \t]{0,4}>")
-_LOOKALIKE: Final = re.compile(r"<(!*)(?=[ \t]{0,4}[A-Za-z][A-Za-z0-9_]{0,31}\\?_[0-9]{1,9}[ \t]{0,4}>)")
+_SPELT: Final = r"[ \t]{0,4}([A-Za-z](?:[A-Za-z0-9]|\\?_){0,40}?)\\?_([0-9]{1,9})[ \t]{0,4}>"
+_TOKEN: Final = re.compile(f"<{_SPELT}")
+_LOOKALIKE: Final = re.compile(f"<(!*)(?={_SPELT})")
 #: From a '<' to its '>'; longer is no token.
 _HOLD: Final = 64
 #: The first number that is never issued. A look-alike may use the numbers up: then values are redacted.
@@ -143,8 +145,7 @@ class Tokens:
         Raises:
             GuardError: the vault cannot keep that.
         """
-        for match in _TOKEN.finditer(text):
-            name, number = match[1].upper(), int(match[2])
+        for name, number in _spelt(plainly(text)):
             # One that was issued is most likely our own, coming back in the history of a conversation.
             if self._next.get(name, 1) <= number < _END:
                 with self._lock:
@@ -174,7 +175,7 @@ class Tokens:
             return text
 
         def value(match: re.Match[str]) -> str:
-            known = self._values.get(f"<{match[1].upper()}_{int(match[2])}>")
+            known = self._values.get("<{}_{}>".format(*_read(match)))
             if known is None or not permitted(known[0]):
                 return match[0]
             return json.dumps(known[1], ensure_ascii=False)[1:-1] if quoted else known[1]
@@ -183,7 +184,7 @@ class Tokens:
 
     def _fetch(self, drawer: Drawer, text: str) -> None:
         """Reads from the vault what the tokens of a text stand for that another process, or an earlier one, has issued."""
-        asked = {(match[1].upper(), int(match[2])) for match in _TOKEN.finditer(text)}
+        asked = set(_spelt(text))
         unknown = [token for token in asked if token[1] < _END and f"<{token[0]}_{token[1]}>" not in self._values]
         if not unknown:
             return
@@ -240,13 +241,22 @@ class Tokens:
         self._lock = threading.RLock()
 
 
+def _read(match: re.Match[str]) -> tuple[str, int]:
+    """A token's name and number, however it is spelt."""
+    return match[1].replace("\\", "").upper(), int(match[2])
+
+
+def _spelt(text: str) -> Iterator[tuple[str, int]]:
+    return map(_read, _TOKEN.finditer(text))
+
+
 @lru_cache(maxsize=512)
 def _name(label: str) -> str:
     return "SECRET" if label.startswith("secret.") else label.rpartition(".")[2].upper()
 
 
 class StreamResolver:
-    """Re-identifies a stream, with the result that `Tokens.resolve` has on the whole.
+    """Re-identifies a stream, with the result that `Tokens.resolve` has on the whole; what looks like a token is reserved.
 
     It holds back from an unclosed `<` on, at most 64 characters. One stream, one object.
     """
@@ -268,9 +278,15 @@ class StreamResolver:
             text = text[:opened]
         else:
             self._held = ""
-        return self._tokens.resolve(text, self._permitted, quoted=self._quoted) if text else ""
+        return self._passed(text)
 
     def finish(self) -> str:
         """The text has ended: returns the rest."""
         text, self._held = self._held, ""
-        return self._tokens.resolve(text, self._permitted, quoted=self._quoted) if text else ""
+        return self._passed(text)
+
+    def _passed(self, text: str) -> str:
+        if "<" not in text:
+            return text
+        self._tokens.reserve(text)
+        return self._tokens.resolve(text, self._permitted, quoted=self._quoted)
