@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import random
+import re
 
 import pytest
 from guardai.model import Finding
@@ -214,3 +215,36 @@ def test_names_in_a_payload_and_in_its_json_are_taken_apart_alike():
         "people": [{"birthDate": "[DOB]", "lat": "[GEO]"}],
         "body": '{"user.ssn": "[US_SSN]"}',
     }
+
+
+ROWS = [
+    "phones: 2125550187, 3105550144, 6465550111, 6465550112, 6465550113, 6465550114 and 6465550115",
+    '"phones":["2125550187","3105550144"]',
+    "Tel: 030901820, 040123456",
+    "mobile 2125550187 or 3105550144",
+    "phones:\n  - 2125550187\n  - 3105550144\n",
+    "SSNs: 536221234, 441228765",
+]
+
+
+@pytest.mark.parametrize("text", ROWS)
+def test_what_a_word_announces_in_a_row_is_found_to_its_end(text):
+    masked = mask(text)
+    assert not re.search("[0-9]", masked)
+    for size in (1, 3, 17):
+        stream = StreamMasker()
+        assert "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.finish() == masked
+
+
+def test_a_row_ends_where_something_else_is_written():
+    assert mask("phones: 2125550187, 31055501449") == "phones: [PHONE], 31055501449"
+    assert mask("phone 2125550187, 3105550144 items") == "phone [PHONE], 3105550144 items"
+
+
+def test_a_value_that_is_too_long_ends_with_a_character():
+    for count in range(70, 132):
+        for letter in ("é", "话", "🎉"):
+            text = "machine h.example.com login app password Qz#7" + "o" * count + letter * 20
+            assert mask(text).startswith("machine h.example.com login app password [SECRET:NETRC_PASSWORD]")
+            stream = StreamMasker()
+            assert "".join(map(stream.feed, text)) + stream.finish() == mask(text)

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
-from guardai.text.judging.judge import Found
+from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.words import LOOK
 from guardai.text.masks import render, styles
@@ -70,7 +70,7 @@ class StreamMasker:
         style: another mask than `redact` (see `styles.replacer`).
     """
 
-    __slots__ = ("_data", "_done", "_low", "_next", "_replace", "_resolver", "_scanner", "_wall")
+    __slots__ = ("_data", "_done", "_last", "_low", "_next", "_replace", "_resolver", "_scanner")
 
     def __init__(self, style: str | None = None) -> None:
         self._replace: Callable[[str, str], str | None] | None = None if style is None else styles.replacer(style)
@@ -78,7 +78,7 @@ class StreamMasker:
         self._scanner: Scanner | None = None
         self._data = b""
         self._low = 0
-        self._wall = 0
+        self._last = NONE
         self._next = 0
         self._done = ""
 
@@ -130,7 +130,7 @@ class StreamMasker:
                 self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
             data, low = self._data, self._low
             current = self._scanner or scanner()
-            found, _ = current.find_from(data, low, self._wall)
+            found, _ = current.find_from(data, low, self._last)
             if current.names is not None:
                 found = current.names.add(data, found, low)
             rest = self._emit(data, low, len(data), found)
@@ -158,7 +158,7 @@ class StreamMasker:
         hold = _settled(data, size, low, run)
         if hold <= low:
             return ""
-        found, still_open = current.find_from(data, low, self._wall)
+        found, still_open = current.find_from(data, low, self._last)
         if still_open < run:
             hold = _settled(data, size, low, still_open)
         if names is not None:
@@ -177,13 +177,14 @@ class StreamMasker:
         sure = found[:certain]
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
         if sure:
-            self._wall = sure[-1][1]
+            self._last = sure[-1]
         cut = hold - _KEEP
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
                 cut -= 1
             self._data = data[cut:]
-            self._wall = max(0, self._wall - cut)
+            start, end, label, score = self._last
+            self._last = (start - cut, end - cut, label, score) if start >= cut else (0, max(0, end - cut), "", 0.0)
             hold -= cut
         self._low = hold
         # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.

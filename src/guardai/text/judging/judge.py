@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from guardai.text import validators
 from guardai.text.detectors.detector import MAX_DECISION, MAX_FORM
 from guardai.text.judging import kinds, numbers, phones
 from guardai.text.judging.program import IP4, NUMBER, PEM, Program, Raw
 from guardai.text.judging.runs import begins, digits
 from guardai.text.judging.words import PLACES
 
-__all__ = ["Found", "judge"]
+__all__ = ["LISTED", "NONE", "Found", "judge"]
 
 #: A strict number outranks all but what has a checksum of its own.
 _NUMBER_RANK: Final = 4
@@ -43,10 +44,12 @@ _REACH: Final = 18
 
 #: A finding in bytes: (start, end, label, score).
 Found = tuple[int, int, str, float]
+#: No finding yet.
+NONE: Final[Found] = (0, 0, "", 0.0)
 
 
 def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
-    program: Program, data: bytes, hits: list[tuple[int, int, int]], low: int = 0, wall: int = 0
+    program: Program, data: bytes, hits: list[tuple[int, int, int]], low: int = 0, earlier: Found = NONE
 ) -> tuple[list[Found], int]:
     """Reads what an engine saw.
 
@@ -55,7 +58,7 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
         data: the text.
         hits: what was seen, in any order; more than once is the same as once.
         low: what begins before is not reported: it was, earlier.
-        wall: where the last finding before `low` ends.
+        earlier: the last finding before `low`.
 
     Returns:
         The findings, sorted, not overlapping; and from where on more text may change what is found, because a key block
@@ -141,15 +144,17 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
                     later.append((start, kind, at))
                 tried[kind] = at
     found = _joined(raws) if raws else []
+    if found and not data.isascii():
+        found = [_whole(data, one) for one in found]
     if found and found[0][0] < low:
         # Not to be: what begins before `low` was reported with it. If it was not, at least the rest is.
         found[0] = (low, *found[0][1:])
     if machines:
-        found = _in_gaps(program, data, found, _ordered(program, data, later), low, wall)
-    elif later:
+        found = _in_gaps(program, data, found, _ordered(program, data, later), low, earlier)
+    elif later or earlier[2] in LISTED:
         if unsorted:
             later.sort()
-        found = _in_gaps(program, data, found, later, low, wall)
+        found = _in_gaps(program, data, found, later, low, earlier)
     return found, still_open
 
 
@@ -196,6 +201,16 @@ def _joined(raws: list[Raw]) -> list[Found]:
     return found
 
 
+def _whole(data: bytes, one: Found) -> Found:
+    """With all bytes of the characters at its ends: expressions count bytes, and may stop within one."""
+    start, end, label, score = one
+    while 0 < start < len(data) and data[start] & 0xC0 == 0x80:
+        start -= 1
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    return start, end, label, score
+
+
 def _ordered(program: Program, data: bytes, later: list[_Later]) -> list[_Later]:
     """Runs as the places where a number can begin in them, in the order of the text with those of addresses, each once."""
     places = {place for place in later if place[1] < _RUN}
@@ -206,12 +221,16 @@ def _ordered(program: Program, data: bytes, later: list[_Later]) -> list[_Later]
 
 
 def _in_gaps(
-    program: Program, data: bytes, found: list[Found], later: list[_Later], low: int, wall: int
+    program: Program, data: bytes, found: list[Found], later: list[_Later], low: int, earlier: Found
 ) -> list[Found]:
     result: list[Found] = []
+    wall = earlier[1]
     search, words, own, fits = program.starts.search, program.words, program.kinds, program.fits
     size, count, upcoming = len(data), len(found), 0
     limit = found[0][0] if found else size
+    if earlier[2] in LISTED:
+        result += _others(program, data, earlier, limit)
+        wall = result[-1][1] if result else wall
     for begin, kind, at in later:
         start, end, sought = begin, at, kind >= _RUN
         while True:
@@ -223,7 +242,8 @@ def _in_gaps(
             if sought:
                 if kind == _PLUS and start == begin and wall < begin - 1 and at + 3 <= limit:
                     result.append((begin - 1, at, "pii.phone", 0.9))
-                    wall = at
+                    result += _others(program, data, result[-1], limit)
+                    wall = result[-1][1]
                     break
                 start = max(start, wall)
                 match = search(data, start, at) if at - start > _SHORTEST else None
@@ -244,9 +264,48 @@ def _in_gaps(
                 made = numbers.contextual(data, start, end, wall, limit, words, some)
             if made is not None:
                 result.append(made if made[0] >= low else (low, *made[1:]))
-                wall = made[1]
+                if made[2] in LISTED:
+                    result += _others(program, data, made, limit)
+                wall = result[-1][1]
             if kind < _RUN:
                 break
             start, sought = max(wall, end), True
     result.extend(found[upcoming:])
     return result
+
+
+#: Kinds of which several may stand in a row behind one word: `phones: 2125550187, 3105550144`.
+LISTED: Final = frozenset(("pii.phone", "pii.us_ssn"))
+#: Between two of a row. A comma alone separates the columns of a table.
+_BETWEEN: Final = re.compile(
+    rb"(?:[ \t]{0,2}[,;|/][ \t]{1,2}|[\"'][ \t]{0,2},\s{0,24}[\"']|[ \t](?:and|or|und|oder|et|ou|y|o|e|en|of|och|i|\xd0\xb8|&)[ \t]"
+    rb"|[\"']?\r?\n[ \t]{0,24}[\-*][ \t]{1,3}[\"']?)(?=[0-9(+])"
+)
+_FORM: Final = bytes(0x30 if chr(c).isdigit() and c < 0x80 else c for c in range(256))
+
+
+def _others(program: Program, data: bytes, one: Found, limit: int) -> list[Found]:
+    """What follows `one` in a row with it, written as it is, up to `limit`.
+
+    It asks for no word, and for no engine to have seen it: a row may be longer than either looks.
+    """
+    start, end, label, score = one
+    form, found = data[start:end].translate(_FORM), list[Found]()
+    size = len(form)
+    while (between := _BETWEEN.match(data, end, limit)) is not None:
+        start, end = between.end(), between.end() + size
+        value = data[start:end]
+        if (
+            end > limit
+            or value.translate(_FORM) != form
+            or data[end : end + 1].isalnum()
+            or "other" in program.words.after(data, end)
+        ):
+            break
+        if label == "pii.us_ssn" and not validators.ssn(value.translate(None, _NO_DIGIT)):
+            break
+        found.append((start, end, label, score))
+    return found
+
+
+_NO_DIGIT: Final = bytes(c for c in range(256) if c not in b"0123456789")
