@@ -221,7 +221,11 @@ def test_a_database_is_named_by_version_and_anchors():
 
 @pytest.mark.parametrize(
     "text",
-    ["phonephone 418594251889825289475api-6984177401 x", 'ó592153x{"phone": "api-01018012342', "Ч456789phoneL No: MH-1420110062821"],
+    [
+        "phonephone 418594251889825289475api-6984177401 x",
+        'ó592153x{"phone": "api-01018012342',
+        "Ч456789phoneL No: MH-1420110062821",
+    ],
 )
 def test_no_engine_cuts_a_number_within_its_digits(native, plain, text):
     assert native.find(text.encode()) == plain.find(text.encode())

@@ -262,7 +262,20 @@ def test_a_detector_that_reads_across_leaves_hides_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "following", ["print(open(f).read())", "(see below)", '56789"', "-12345", "Chapter7", "==", "x" * 40, "'quoted'", "\\n", "}", "another leaf"]
+    "following",
+    [
+        "print(open(f).read())",
+        "(see below)",
+        '56789"',
+        "-12345",
+        "Chapter7",
+        "==",
+        "x" * 40,
+        "'quoted'",
+        "\\n",
+        "}",
+        "another leaf",
+    ],
 )
 def test_the_leaf_behind_it_changes_nothing_about_a_leaf(examples, following):
     texts = [before + value for _, value, before in examples]
@@ -322,7 +335,13 @@ def test_whatever_type_a_value_has_and_whatever_names_it_it_is_found(payload):
 
 
 def test_numbers_that_are_only_numbers_stay():
-    payload = {"price": 52.52, "ts": 1700000000.123, "ids": [123456789012345678], "at": datetime.date(2024, 1, 1), "n": [0.1, 0.2]}
+    payload = {
+        "price": 52.52,
+        "ts": 1700000000.123,
+        "ids": [123456789012345678],
+        "at": datetime.date(2024, 1, 1),
+        "n": [0.1, 0.2],
+    }
     assert mask_payload(payload) is payload
 
 
@@ -350,7 +369,11 @@ def test_an_escape_hides_nothing_where_no_document_can_be_read(text):
 
 
 def test_what_is_found_in_a_document_s_text_does_not_pass_because_its_parts_are_harmless():
-    for text in ('{"lat": 52.5200, "x": "lng", "y": 13.405}', '["gps", 52.520008, 13.404954]', '{"password":"hunter2X99! (old one)"}'):
+    for text in (
+        '{"lat": 52.5200, "x": "lng", "y": 13.405}',
+        '["gps", 52.520008, 13.404954]',
+        '{"password":"hunter2X99! (old one)"}',
+    ):
         assert json.loads(mask_payload(text)) != json.loads(text)
 
 

@@ -233,7 +233,9 @@ def test_what_a_word_announces_in_a_row_is_found_to_its_end(text):
     assert not re.search("[0-9]", masked)
     for size in (1, 3, 17):
         stream = StreamMasker()
-        assert "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.finish() == masked
+        assert (
+            "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.finish() == masked
+        )
 
 
 def test_a_row_ends_where_something_else_is_written():

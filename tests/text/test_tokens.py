@@ -206,5 +206,7 @@ def test_a_lookalike_behind_escapes_is_reserved_before_a_document_before_it_is_m
 
 def test_a_name_of_several_words_is_resolved_in_markdown_and_one_of_many_letters_at_all():
     tokens = Tokens()
-    assert tokens.resolve(tokens.token("pii.us_ssn", "078-05-1120").replace("_", "\\_"), lambda _: True) == "078-05-1120"
+    assert (
+        tokens.resolve(tokens.token("pii.us_ssn", "078-05-1120").replace("_", "\\_"), lambda _: True) == "078-05-1120"
+    )
     assert tokens.resolve(tokens.token("custom." + "a" * 40, "v"), lambda _: True) == "v"

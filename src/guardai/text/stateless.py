@@ -21,7 +21,7 @@ def mask(text: str, *, style: str | None = None) -> str:
     Args:
         text: any string; lone surrogates and NUL included.
         style: another mask: `drop`, `null`, `hash`, `shift`, `fpe`, `partial`, `token` (docs/masking.md says what each
-            makes). Keys and tables are those of `styles.replacer`: of this process, of this call.
+            makes). Its key, if it has one, is of this process, its table of this call.
 
     Raises:
         ConfigError: there is no such mask.
@@ -41,14 +41,14 @@ def mask(text: str, *, style: str | None = None) -> str:
     return "".join(parts)
 
 
-def mask_payload(payload: Any, *, style: str | None = None) -> Any:
+def mask_payload(obj: Any, *, style: str | None = None) -> Any:
     """The payload with what is found in it masked: messages, arguments, results, rows, JSON inside of their strings.
 
     Nothing is changed in place. Types are kept, the key that a value stands under is its context, and what holds nothing
     sensitive is the same object as before.
 
     Args:
-        payload: dict, list, tuple, set (and what derives from them), str, bytes that are UTF-8, numbers, dates, None; in one
+        obj: dict, list, tuple, set (and what derives from them), str, bytes that are UTF-8, numbers, dates, None; in one
             another, at most 900 deep.
         style: as for `mask`.
 
@@ -59,4 +59,4 @@ def mask_payload(payload: Any, *, style: str | None = None) -> Any:
     """
     how = styles.known(style)
     tokens = Tokens() if how == "token" else None
-    return Masking(lambda _: how, tokens=tokens, key=styles.process_key()).payload(payload)
+    return Masking(lambda _: how, tokens=tokens, key=styles.process_key()).payload(obj)

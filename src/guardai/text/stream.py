@@ -67,7 +67,7 @@ class StreamMasker:
     It is stateless and replaces as `mask` does. One stream, one object; not for several threads.
 
     Args:
-        style: another mask than `redact` (see `styles.replacer`).
+        style: another mask than `redact`, as for `mask`.
     """
 
     __slots__ = ("_data", "_done", "_last", "_low", "_next", "_replace", "_resolver", "_scanner")
