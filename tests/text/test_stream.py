@@ -170,7 +170,7 @@ def test_a_failing_detector_lets_nothing_out(monkeypatch):
     class Broken:
         program, names = masker._scanner.program, None
 
-        def find_from(self, *_):
+        def find_shown(self, *_):
             raise RuntimeError("broken")
 
     masker._scanner = Broken()
@@ -213,3 +213,27 @@ def test_a_stream_has_the_styles_that_a_text_has(style):
         assert through([text[at : at + size] for at in range(0, len(text), size)], StreamMasker(style)) == mask(
             text, style=style
         )
+
+
+ESCAPES = ["\\u0020", "\\n", "\\/", "\\u00e9", "\\\\u0040", "\\", "\\u00", "\\\\\\", "\\u003c"]
+
+
+def escaped(text, places):
+    """The text with some of its characters escaped as JSON may."""
+    return "".join(f"\\u{ord(c):04x}" if at in places and ord(c) < 0x10000 else c for at, c in enumerate(text))
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_escapes_change_nothing_about_streams(examples, engine, plain, data):
+    text = ""
+    for _, value, before in data.draw(st.lists(st.sampled_from(examples), min_size=1, max_size=4)):
+        text += escaped(before + value, data.draw(st.sets(st.integers(0, 60), max_size=8)))
+        text += data.draw(st.sampled_from(["", " ", ", ", *ESCAPES]))
+    size = data.draw(st.sampled_from([1, 2, 3, 5, 13, 64, 257]))
+    masker = StreamMasker()
+    assert "".join(masker.feed(text[at : at + size]) for at in range(0, len(text), size)) + masker.finish() == mask(
+        text
+    )
+    utf8 = text.encode("utf-8", "surrogatepass")
+    assert engine.find(utf8) == plain.find(utf8)

@@ -59,6 +59,10 @@ class View:
         piece = bisect_right(self._seen, at - 1) - 1
         return self._places[piece + 1] if piece & 1 else self._places[piece] + at - self._seen[piece]
 
+    def told(self, one: tuple[int, int, str, float]) -> tuple[int, int, str, float]:
+        """What was found in the view, by its place in the text."""
+        return self.place(one[0]), self.end(one[1]), one[2], one[3]
+
 
 def view(data: bytes) -> View | None:
     """The text without its escapes; None if it has none."""

@@ -22,7 +22,7 @@ from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.engines.hyper import HyperEngine
 from guardai.text.engines.plain import PlainEngine
 from guardai.text.engines.re2 import Re2Engine
-from guardai.text.escapes import View, view
+from guardai.text.escapes import view
 from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
 from guardai.text.recognise import Recogniser, Recognisers
@@ -75,9 +75,8 @@ class Scanner:
     def find_patterns(self, data: bytes) -> list[Found]:
         """`find` without names: several texts may stand in `data`, and no name is read across two."""
         if b"\\" in data and (seen := view(data)) is not None:
-            return self._viewed(seen)[0]
-        hits = self._see(data)
-        return judge(self.program, data, hits)[0] if hits else []
+            return [seen.told(one) for one in self.find_shown(seen.data)[0]]
+        return self.find_shown(data)[0]
 
     def find_long(self, data: bytes) -> tuple[Found, ...]:
         """`find`, remembered: the messages of a conversation are sent again every turn.
@@ -105,25 +104,20 @@ class Scanner:
                 self._columns[name] = known
         return known
 
-    def find_from(self, data: bytes, low: int, earlier: Found) -> tuple[list[Found], int]:
-        """The findings that begin at `low` or later, `earlier` being the one before, and from where on one is open (see `judge`).
+    def find_from(self, data: bytes, low: int, earlier: Found) -> list[Found]:
+        """The findings that begin at `low` or later, `earlier` being the one before.
 
         Without names: `names.add` adds them, of pieces that are complete (see `stream.py`).
         """
         if b"\\" in data and (seen := view(data)) is not None:
-            before = (seen.seen(earlier[0]), seen.seen(earlier[1]), *earlier[2:])
-            found, still_open = self._viewed(seen, seen.seen(low), before)
-            return found, len(data) if still_open == len(seen.data) else seen.place(still_open)
+            before = (seen.seen(earlier[0]), seen.seen(earlier[1]), earlier[2], earlier[3])
+            return [seen.told(one) for one in self.find_shown(seen.data, seen.seen(low), before)[0]]
+        return self.find_shown(data, low, earlier)[0]
+
+    def find_shown(self, data: bytes, low: int = 0, earlier: Found = NONE) -> tuple[list[Found], int]:
+        """The same of a text without escapes, and from where on more text may change it (see `judge`)."""
         hits = self._see(data)
         return judge(self.program, data, hits, low, earlier) if hits or earlier[2] in LISTED else ([], len(data))
-
-    def _viewed(self, seen: View, low: int = 0, earlier: Found = NONE) -> tuple[list[Found], int]:
-        """What stands behind escapes, and by its place in the text; the second figure is one of the view."""
-        hits = self._see(seen.data)
-        if not hits and earlier[2] not in LISTED:
-            return [], len(seen.data)
-        found, still_open = judge(self.program, seen.data, hits, low, earlier)
-        return [(seen.place(start), seen.end(end), label, score) for start, end, label, score in found], still_open
 
 
 @dataclass(frozen=True)

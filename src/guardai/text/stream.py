@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
+from guardai.text.escapes import view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.words import LOOK
@@ -49,6 +50,8 @@ _SPACE: Final = re.compile(rb"\s")
 assert WORD > MAX_DECISION
 assert _KEEP > MAX_DECISION + LOOK
 
+#: How much longer a character is that is escaped.
+_ESCAPE: Final = 6
 #: An escape is not longer, and what half of one looks like.
 _ESCAPED: Final = 14
 _INSIDE: Final = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3})?\Z")
@@ -130,7 +133,7 @@ class StreamMasker:
                 self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
             data, low = self._data, self._low
             current = self._scanner or scanner()
-            found, _ = current.find_from(data, low, self._last)
+            found = current.find_from(data, low, self._last)
             if current.names is not None:
                 found = current.names.add(data, found, low)
             rest = self._emit(data, low, len(data), found)
@@ -146,6 +149,11 @@ class StreamMasker:
     def _advance(self, raw: bytes) -> str:
         data = self._data = self._data + raw
         size, low = len(data), self._low
+        if b"\\" in data[-_ESCAPED:] and (half := _INSIDE.search(data, max(low, size - _ESCAPED))):
+            # Half an escape is none: what it is of has not come.
+            data, size = data[: half.start()], half.start()
+            if size <= low:
+                return ""
         if size < self._next and (size - low > _PATIENT or not _SPACE.search(raw)):
             return ""
         current = self._scanner
@@ -154,13 +162,9 @@ class StreamMasker:
         names = current.names
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
-        run = _finished(data, size, headed=current.program.headed)
-        hold = _settled(data, size, low, run)
+        found, hold, endless = _certain(current, data, low, self._last)
         if hold <= low:
             return ""
-        found, still_open = current.find_from(data, low, self._last)
-        if still_open < run:
-            hold = _settled(data, size, low, still_open)
         if names is not None:
             hold = names.boundary(data, low, hold, found)
         certain = 0
@@ -178,17 +182,17 @@ class StreamMasker:
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
         if sure:
             self._last = sure[-1]
-        cut = hold - _KEEP
+        cut = hold - (_KEEP if b"\\" not in data else _KEEP * _ESCAPE)
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
                 cut -= 1
-            self._data = data[cut:]
+            self._data = self._data[cut:]
             start, end, label, score = self._last
             self._last = (start - cut, end - cut, label, score) if start >= cut else (0, max(0, end - cut), "", 0.0)
             hold -= cut
         self._low = hold
         # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
-        self._next = len(self._data) + _STEP if size - run >= WORD else 0
+        self._next = len(self._data) + _STEP if endless else 0
         return out
 
     def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
@@ -207,6 +211,29 @@ class StreamMasker:
             low = end
         parts.append(data[low:high].decode("utf-8", "surrogatepass"))
         return "".join(parts)
+
+
+def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list[Found], int, bool]:
+    """What is found from `low` on, up to where that is certain, and whether the last word goes on beyond all bounds.
+
+    Where there are escapes, all is judged in the text as its reader will see it.
+    """
+    seen = view(data) if b"\\" in data else None
+    shown, at = (data, low) if seen is None else (seen.data, seen.seen(low))
+    size = len(shown)
+    run = _finished(shown, size, headed=current.program.headed)
+    hold = _settled(shown, size, at, run)
+    if hold <= at:
+        return [], low, False
+    if seen is None:
+        found, still_open = current.find_shown(data, low, last)
+    else:
+        found, still_open = current.find_shown(shown, at, (seen.seen(last[0]), seen.seen(last[1]), last[2], last[3]))
+    if still_open < run:
+        hold = _settled(shown, size, at, still_open)
+    if seen is not None:
+        found, hold = [seen.told(one) for one in found], seen.place(max(hold, 0))
+    return found, hold, size - run >= WORD
 
 
 def _finished(data: bytes, size: int, *, headed: bool) -> int:
@@ -245,10 +272,4 @@ def _settled(data: bytes, size: int, low: int, run: int) -> int:
         hold -= len(near.rsplit(None, 1)[-1])
     while low < hold < size and data[hold] & 0xC0 == 0x80:
         hold -= 1
-    if (
-        low < hold < size
-        and b"\\" in data[max(low, hold - _ESCAPED) : hold]
-        and (cut := _INSIDE.search(data, max(low, hold - _ESCAPED), hold))
-    ):
-        hold = cut.start()  # half an escape is none
     return hold
