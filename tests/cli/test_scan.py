@@ -75,7 +75,8 @@ class TestReport:
         assert done.code == 0
         assert "pii.email" in done.out
         assert "50 of 50 values" in done.out
-        assert "--write" in done.out
+        assert "--write --policy FOLDER" in done.out
+        assert "guardai init" in done.out
         assert "example.com" not in done.out + done.err
 
     def test_programs_are_told_shares_counts_and_reasons(self, guardai, shop):
@@ -109,6 +110,11 @@ class TestReport:
         assert "catalog" in done.out
         assert "--write" not in done.out
 
+    def test_with_a_policy_folder_nobody_is_told_to_make_one(self, guardai, shop, folder):
+        done = guardai("scan", shop)
+        assert "the same again with --write" in done.out
+        assert "guardai init" not in done.out
+
     def test_policy_folders_own_detectors_are_used(self, guardai, tmp_path, folder):
         (folder.parent / "detectors.toml").write_text(
             "[[detector]]\nlabel = 'pii.employee_id'\nliterals = ['EMP-']\npattern = 'EMP-[0-9]{6}(?![0-9])'\nrun = ''\n"
@@ -137,7 +143,7 @@ class TestExitCodes:
         assert guardai("scan", shop).code == 0
 
     @pytest.mark.parametrize(
-        ("label", "code"), [("pii", 1), ("pii.email", 1), ("pii.phone", 1), ("secret", 0), ("pii.emai", 0)]
+        ("label", "code"), [("pii", 1), ("pii.email", 1), ("pii.phone", 1), ("secret", 0), ("pii.iban", 0)]
     )
     def test_fail_on_is_met_by_a_label_and_by_what_covers_it(self, guardai, shop, label, code):
         done = guardai("scan", shop, "--fail-on", label, "--json")
@@ -160,6 +166,120 @@ class TestExitCodes:
         done = guardai("scan", "data", "--fail-on", "secret")
         assert done.code == 2
         assert "nobody can tell" in done.err
+
+    @pytest.mark.parametrize(
+        ("label", "meant"),
+        [
+            ("pii.emial", "is it pii.email?"), ("PII", "is it pii?"), ("pii.*", "is it pii?"), ("Secret", "is it secret?"),
+            ("secret.githb_token", "is it secret.github_token?"), ("", "all are of pii, secret"), ("trust.untrusted", "no such"),
+        ],
+    )  # fmt: skip
+    def test_label_that_is_none_is_refused_before_anything_is_read(self, guardai, shop, label, meant):
+        done = guardai("scan", shop, "--fail-on", "secret", "--fail-on", label)
+        assert done.code == 2
+        assert meant in done.err
+        assert done.out == ""
+
+    @pytest.mark.parametrize("label", ["pii.de_steuer_id", "pii.person"])
+    def test_label_that_nothing_looks_for_is_refused(self, guardai, shop, label):
+        done = guardai("scan", shop, "--fail-on", label)
+        assert done.code == 2
+        assert "nothing here looks for that" in done.err
+
+    @pytest.mark.parametrize(
+        "label", ["pii.de_steuer_id", "secret.password", "pii.name", "internal", "internal.badge", "acme"]
+    )
+    def test_labels_of_columns_countries_and_the_policy_folder_are_known(self, guardai, shop, folder, label):
+        (folder.parent / "detectors.toml").write_text(
+            "countries = ['de']\n[[detector]]\nlabel = 'internal.badge'\nliterals = ['EMP-']\n"
+            "pattern = 'EMP-[0-9]{6}(?![0-9])'\nrun = ''\nmatches = ['badge EMP-004211']\nignores = ['EMP-42']\n"
+        )
+        folder.write_text("[labels]\n'acme.plan' = 'redact'\n")
+        assert guardai("scan", shop, "--fail-on", label).code == int(label == "pii.name")
+
+    def test_secret_in_any_row_of_a_file_is_found(self, guardai, tmp_path):
+        rows = [f"{n},{TOKEN if n == 31_234 else 'fine'}\n" for n in range(60_000)]
+        (tmp_path / "big.csv").write_text("id,note\n" + "".join(rows))
+        done = guardai("scan", "big.csv", "--fail-on", "secret")
+        assert done.code == 1
+        assert "big.csv:31236  secret.github_token" in done.out
+        assert "60,000 rows of 1 table" in done.out
+        assert guardai("scan", "big.csv", "--fail-on", "pii").code == 0
+
+    def test_file_that_is_too_large_to_be_read_whole_cannot_be_told(self, guardai, tmp_path):
+        (tmp_path / "big.csv").write_text("id,note\n" + "".join(f"{n},nothing to tell\n" for n in range(60_000)))
+        done = guardai("scan", "big.csv", "--fail-on", "secret", "--max-size", "1")
+        assert done.code == 2
+        assert "only a sample" in done.err
+        assert "--max-size" in done.err
+
+    def test_sampled_table_cannot_be_told_unless_a_sample_is_enough(self, guardai, tmp_path):
+        connection = sqlite3.connect(tmp_path / "big.db")
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, note TEXT)")
+        connection.executemany("INSERT INTO t VALUES (?, 'fine')", ((n,) for n in range(5000)))
+        connection.commit()
+        connection.close()
+        done = guardai("scan", "big.db", "--fail-on", "secret")
+        assert done.code == 2
+        assert "rows of a larger table" in done.out
+        assert "--sample-is-enough" in done.err
+        assert guardai("scan", "big.db", "--fail-on", "secret", "--sample-is-enough").code == 0
+        assert guardai("scan", "big.db", "--fail-on", "secret", "--sample", "5000").code == 0
+        assert guardai("scan", "big.db").code == 0
+
+    def test_found_in_a_sample_outweighs_that_it_is_one(self, guardai, tmp_path):
+        connection = sqlite3.connect(tmp_path / "big.db")
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, note TEXT)")
+        connection.executemany("INSERT INTO t VALUES (?, ?)", ((n, TOKEN) for n in range(5000)))
+        connection.commit()
+        connection.close()
+        for more in ([], ["--sample-is-enough"]):
+            assert guardai("scan", "big.db", "--fail-on", "secret", *more).code == 1
+
+    def test_people_and_programs_are_told_that_there_are_more_rows(self, guardai, tmp_path):
+        (tmp_path / "big.csv").write_text("id,note\n" + "".join(f"{n},fine\n" for n in range(2000)))
+        (tmp_path / "small.csv").write_text(f"id,note\n1,{'x ' * 4000}\n")
+        assert "1,000 rows of a larger table" in guardai("scan", "big.csv").out
+        done = guardai("scan", ".")
+        assert "1,001 rows of 2 tables, 1 of them larger than that; of 1 long cell only the beginning" in done.out
+        data = guardai("scan", "big.csv", "small.csv", "--json").data
+        assert [
+            {key: target["tables"][0][key] for key in ("rows_sampled", "larger", "cells_cut")} for target in data["targets"]
+        ] == [
+            {"rows_sampled": 1000, "larger": True, "cells_cut": 0}, {"rows_sampled": 1, "larger": False, "cells_cut": 1},
+        ]  # fmt: skip
+        assert data["sampled"]
+
+    def test_what_nobody_expected_cannot_be_told_and_the_rest_is_read(self, guardai, tmp_path, monkeypatch):
+        from guardai.gate.reports.sources.delimited import Delimited
+
+        def failing(*_):
+            raise KeyError(TOKEN)
+
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "a.csv").write_text("id,note\n1,x\n2,y\n")
+        (tmp_path / "data" / "b.txt").write_text("user1@example.com")
+        monkeypatch.setattr(Delimited, "sample", failing)
+        done = guardai("scan", "data")
+        assert done.code == 2
+        assert "a.csv: cannot be read: KeyError, which nobody expected" in done.out
+        assert "b.txt:1  pii.email" in done.out
+        assert TOKEN not in done.out + done.err
+
+    def test_with_fail_on_a_policy_folder_that_cannot_be_used_is_not_something_found(self, guardai, shop, folder):
+        folder.write_text("[columns\n")
+        assert guardai("scan", shop, "--fail-on", "secret").code == 2
+
+    @pytest.mark.parametrize(
+        "content",
+        ["countries = 'zz'", "countries = ['de, zz']", "packs = ['cor']", "recognisers = ['nobody']", "odd = 1"],
+    )
+    def test_detectors_that_cannot_be_used_are_told_with_their_file(self, guardai, shop, folder, content):
+        file = folder.parent / "detectors.toml"
+        file.write_text(content)
+        done = guardai("scan", shop, "--policy", folder.parent)
+        assert done.code == 2
+        assert str(file) in done.err
 
     @pytest.mark.parametrize(
         "arguments",

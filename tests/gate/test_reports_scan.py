@@ -240,6 +240,7 @@ class TestServers:
         assert held(tables["customers"])["score"] is None
         assert labels(tables["v"]) == {"a": "pii.email"}
         assert held(tables["nobody"])["email"].kind == "empty"
+        assert not (tables["customers"].larger or tables["nobody"].larger)
         return tables
 
     def test_postgresql(self, postgres):
@@ -272,6 +273,7 @@ class TestServers:
         assert [c.skipped for c in odd.columns if c.name == "b"] == ["binary"]
         assert labels(tables["parts"]) == {"email": "pii.email"}
         assert "part1" not in tables
+        assert [name for name, table in tables.items() if table.larger] == ["parts"]
         assert labels(tables["m"]) == {"email": "pii.email"}
         assert tables["era"].error == ""
 
@@ -293,6 +295,7 @@ class TestServers:
             cursor.execute("CREATE TABLE keyless AS SELECT email FROM customers")
         connection.close()
         tables = self.check(mariadb)
+        assert {table.name: table.larger for table in one(mariadb, rows=299).tables}["customers"]
         odd = tables["o`dd; DROP TABLE customers; -- %s"]
         assert labels(odd) == {"a`b %s": "pii.email", "j": "pii.email"}
         assert {c.name: c.type for c in odd.columns}["e"] == "enum"
@@ -392,7 +395,7 @@ class TestServers:
             ("pyarrow", str(tmp_path / "x.parquet")),
         ):  # fmt: skip
             monkeypatch.setitem(sys.modules, module, None)
-            assert f"pip install '{module}" in one(target).error.replace("install pyarrow", "install 'pyarrow")
+            assert f"pip install '{module}" in one(target).error
 
 
 class TestDuckDB:
@@ -619,6 +622,30 @@ class TestParquet:
         assert held(table)["pair"].kind == "mixed"
         assert {c.name for c in table.columns if c.skipped} == {"blob", "score"}
 
+    @staticmethod
+    def write(path, names, columns, **how):
+        pyarrow = pytest.importorskip("pyarrow")
+        import pyarrow.parquet
+
+        table = pyarrow.Table.from_arrays([pyarrow.array(column) for column in columns], names=names)
+        pyarrow.parquet.write_table(table, path, **how)
+        return path
+
+    def test_two_columns_of_one_name_are_told_apart(self, tmp_path):
+        ids, emails = list(range(50)), [f"user{n}@example.com" for n in range(50)]
+        [table] = one(self.write(tmp_path / "x.parquet", ["d", "e", "d"], [ids, ids, emails])).tables
+        assert [c.name for c in table.columns] == ["d", "e", "d"]
+        assert [c.holds and c.holds.label for c in table.columns] == [None, None, "pii.email"]
+
+    def test_column_named_like_a_part_of_another_is_the_one_that_is_read(self, tmp_path):
+        structs, emails = [{"b": n} for n in range(50)], [f"user{n}@example.com" for n in range(50)]
+        [table] = one(self.write(tmp_path / "x.parquet", ["a", "a.b"], [structs, emails])).tables
+        assert [c.holds.label for c in table.columns] == [None, "pii.email"]
+
+    def test_file_of_few_rows_in_many_groups_is_read_whole_and_every_row_once(self, path):
+        [table] = one(path).tables
+        assert (table.sampled, table.larger) == (ROWS, False)
+
     @pytest.mark.parametrize("keep", [4, 100, -1, -8])
     def test_file_that_is_cut_off_is_told(self, path, keep):
         path.write_bytes(path.read_bytes()[:keep])
@@ -696,6 +723,36 @@ class TestFolder:
         assert {name for name, _ in source.files.problems} == {str(tmp_path / "a"), str(tmp_path / "c.db")}
         assert not source.whole
 
+    @pytest.mark.parametrize("where", ["__init__", "relations", "sample", "close"])
+    def test_what_nobody_expected_is_told_by_its_type_alone_and_stops_nothing(self, tmp_path, monkeypatch, where):
+        from guardai.gate.reports.sources.delimited import Delimited
+
+        def failing(*_, **__):
+            raise KeyError(f"no column {TOKEN}")
+
+        (tmp_path / "a.csv").write_text("id,note\n1,x\n2,y\n")
+        (tmp_path / "b.txt").write_text("user1@example.com")
+        monkeypatch.setattr(Delimited, where, failing)
+        folder, file = one(tmp_path), one(tmp_path / "a.csv")
+        assert [place.label for place in folder.places] == ["pii.email"]
+        assert folder.unexpected and not folder.whole
+        assert file.unexpected and not file.whole
+        told = msgspec.json.encode([folder, file]).decode()
+        assert "cannot be read: KeyError" in told
+        assert TOKEN not in told
+
+    def test_detectors_that_cannot_be_used_end_the_scan_at_once(self, tmp_path, monkeypatch):
+        from guardai.gate.reports.sources import delimited
+        from guardai.text import PackError
+
+        def failing(*_, **__):
+            raise PackError("no such pack")
+
+        (tmp_path / "a.csv").write_text("id,note\n1,x\n2,y\n")
+        monkeypatch.setattr(delimited, "scan", failing)
+        with pytest.raises(PackError, match="no such pack"):
+            one(tmp_path)
+
     def test_only_the_beginning_of_a_huge_file_is_looked_at_and_that_is_told(self, tmp_path):
         (tmp_path / "x.log").write_text("x\n" * 1_000_000 + TOKEN)
         source = one(tmp_path, bytes=1 << 20)
@@ -723,6 +780,97 @@ class TestFolder:
         deep.mkdir(parents=True)
         (deep / "x").write_text(TOKEN)
         assert len(one(tmp_path).places) == 1
+
+
+class TestSample:
+    @staticmethod
+    def file(folder, kind, count):
+        rows = [{"id": n, "note": f"note {n}"} for n in range(count)]
+        path = folder / f"x.{kind}"
+        if kind == "csv":
+            write_csv(path, [row.values() for row in rows], head=["id", "note"])
+        elif kind == "jsonl":
+            path.write_text("\n".join(map(json.dumps, rows)))
+        elif kind == "json":
+            path.write_text(json.dumps(rows))
+        elif kind == "parquet":
+            TestParquet.write(path, ["id", "note"], [[row[name] for row in rows] for name in ("id", "note")])
+        elif kind == "duckdb":
+            with pytest.importorskip("duckdb").connect(str(path)) as connection:
+                connection.execute(f"CREATE TABLE t AS SELECT i AS id, 'note ' || i AS note FROM range({count}) r(i)")
+        else:
+            connection = sqlite3.connect(path)
+            row_numbers = " WITHOUT ROWID" if kind == "keyed" else ""
+            connection.execute(f"CREATE TABLE t (id INTEGER PRIMARY KEY, note TEXT){row_numbers}")
+            connection.executemany("INSERT INTO t VALUES (:id, :note)", rows)
+            connection.commit()
+            connection.close()
+        return path
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet", "duckdb", "db", "keyed"])
+    def test_table_that_has_more_rows_than_were_looked_at_says_so(self, tmp_path, kind):
+        path = self.file(tmp_path, kind, 100)
+        for rows, larger in ((99, True), (100, False), (101, False)):
+            report = scan([str(path)], options=Options(rows=rows))
+            [table] = report.sources[0].tables
+            assert (table.larger, report.sampled) == (larger, larger)
+            assert table.sampled <= min(rows, 100)
+            assert larger or table.sampled == 100
+
+    def test_view_that_has_more_rows_says_so_too(self, shop):
+        tables = {t.name: t for t in one(f"sqlite:///{shop}", rows=299).tables}
+        assert (tables["addresses"].larger, tables["addresses"].sampled) == (True, 299)
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+    def test_every_row_of_a_file_is_looked_at_for_what_is_sought(self, tmp_path, kind):
+        path = self.file(tmp_path, kind, 20_000)
+        path.write_text(path.read_text().replace("note 13131", "user1@example.com"))
+        seek = frozenset({"pii.email"})
+        report = scan([str(path)], options=Options(rows=100, seek=seek))
+        [table] = report.sources[0].tables
+        assert (table.sampled, table.larger) == (20_000, False)
+        assert held(table)["note"].counted == {"pii.email": 1}
+        assert not scan([str(path)], options=Options(rows=100)).labels()
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+    def test_secret_far_down_a_file_has_its_line(self, tmp_path, kind):
+        path = self.file(tmp_path, kind, 60_000)
+        path.write_text(path.read_text().replace("note 31234", TOKEN))
+        [place] = one(path, seek=frozenset({"secret"})).places
+        assert (place.line, place.label) == ({"csv": 31_236, "jsonl": 31_235, "json": 1}[kind], "secret.github_token")
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+    def test_file_beyond_the_limit_is_sampled_whatever_is_sought(self, tmp_path, kind):
+        path = self.file(tmp_path, kind, 60_000)
+        [table] = one(path, bytes=1 << 20, seek=frozenset({"secret"})).tables
+        assert (table.larger, table.sampled <= 1000) == (True, True)
+
+    def test_array_that_goes_on_where_nobody_reads_says_so(self, tmp_path):
+        (tmp_path / "x.json").write_text(json.dumps([{"note": "x" * 1000}] * 9000))
+        [table] = one(tmp_path / "x.json", rows=100_000).tables
+        assert table.larger
+
+    def test_end_of_a_long_cell_is_not_looked_at_and_that_is_told(self, tmp_path):
+        connection = sqlite3.connect(tmp_path / "x.db")
+        connection.execute("CREATE TABLE t AS SELECT ? AS note", ("x " * 4000 + "user1@example.com",))
+        connection.commit()
+        connection.close()
+        report = scan([str(tmp_path / "x.db")])
+        [table] = report.sources[0].tables
+        assert (table.cut, table.larger, report.sampled, report.labels()) == (1, False, True, {})
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_end_of_a_long_cell_of_a_file_is_looked_at_for_what_is_sought(self, tmp_path, kind):
+        path = self.file(tmp_path, kind, 50)
+        path.write_text(path.read_text().replace("note 7", "x " * 4000 + "user1@example.com"))
+        report = scan([str(path)], options=Options(seek=frozenset({"pii"})))
+        assert (report.sampled, report.labels()) == (False, {"pii.email": (0, 1)})
+        assert scan([str(path)]).sampled
+
+    def test_list_that_is_longer_than_a_cell_counts_as_cut(self, tmp_path):
+        (tmp_path / "x.jsonl").write_text(json.dumps({"tags": ["word"] * 2000}) + "\n" + json.dumps({"tags": []}))
+        [table] = one(tmp_path / "x.jsonl").tables
+        assert table.cut == 1
 
 
 class TestAnything:

@@ -1,7 +1,8 @@
 """`guardai scan`: what columns and files hold, and which labels the catalog lacks.
 
 Exit codes: 0 the scan was done, whatever it found; 1 something of `--fail-on` was found, or it was not agreed to write;
-2 wrong usage, or it cannot be told, because a target (with `--fail-on`: anything at all) could not be read.
+2 wrong usage, or it cannot be told, because a target could not be read or something failed that nobody expected; with
+`--fail-on`, because anything at all could not be read, or only a sample of it was.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import typer
 
 from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, print_json, refuse
 from guardai.cli.progress import Bar
+from guardai.errors import GuardError
 
 if TYPE_CHECKING:
-    from guardai.gate.reports import Column, Report, Source
+    from collections.abc import Sequence
+
+    from guardai.gate.reports import Column, Report, Source, Table
     from guardai.policy import Bundle
+    from guardai.text import Recogniser
 
 __all__ = ["register"]
 
@@ -57,20 +62,26 @@ def scan(
         list[str] | None,
         typer.Option("--fail-on", metavar="LABEL", help="End with 1 if it is found: secret, pii.email, …"),
     ] = None,
+    sample_is_enough: Annotated[
+        bool,
+        typer.Option("--sample-is-enough", help="With --fail-on: a sample of a large table is looked at, and will do."),
+    ] = False,
 ) -> None:
     """Tell what databases and files hold, and propose labels for the catalog. No value is ever printed.
 
-    Exit codes: 0 done, whatever was found; 1 --fail-on was met, or nothing was to be written; 2 something could not be read.
+    Exit codes: 0 done, whatever was found; 1 --fail-on was met, or nothing was to be written; 2 something could not be read,
+    or, with --fail-on, only a sample of it was.
     """
     from guardai.gate.reports import Options
     from guardai.gate.reports import scan as look
 
     if write and as_json and not yes:
         refuse("--write asks, and with --json nobody can answer", code=USAGE, next_step="Add --yes.")
-    options = Options(rows=sample, timeout=timeout, bytes=max_size << 20, views=views)
     try:
         folder, bundle = _bundle(policy, needed=write)
-        _detect(bundle, home_of(home) / "cache")
+        recognisers = _detect(bundle, home_of(home) / "cache")
+        seek = _sought(fail_on, bundle, recognisers) if fail_on else frozenset()
+        options = Options(rows=sample, timeout=timeout, bytes=max_size << 20, views=views, seek=seek)
         with Bar("scanning", shown=not as_json) as bar:
             report = look(targets, catalog=bundle.catalog, options=options, progress=bar)
         if not as_json:
@@ -78,13 +89,18 @@ def scan(
         written = _write(report, bundle, yes=yes, quiet=as_json) if write else None
     except KeyboardInterrupt:
         refuse("interrupted; nothing was written", code=USAGE)
+    except GuardError as error:
+        if not fail_on:
+            raise
+        # Whatever it is elsewhere: 1 would mean that something of --fail-on was found.
+        refuse(str(error), code=USAGE)
     if as_json:
         print_json(_as_data(report, written))
     elif written is None:
         _next_step(report, folder)
     elif written["added"]:
         _written(written["file"], bundle.path)
-    _end(report, fail_on or [])
+    _end(report, seek, sample_is_enough=sample_is_enough)
 
 
 def _bundle(policy: Path | None, *, needed: bool) -> tuple[Path | None, Bundle]:
@@ -103,33 +119,81 @@ def _bundle(policy: Path | None, *, needed: bool) -> tuple[Path | None, Bundle]:
     return folder, Bundle.load(folder, {kind.label for pack in packs.others() for kind in pack.kinds()})
 
 
-def _detect(bundle: Bundle, cache: Path) -> None:
-    """Looks for what the policy folder says, as `guardai.init` does."""
-    from guardai.text import Own, configure
+def _detect(bundle: Bundle, cache: Path) -> tuple[Recogniser, ...]:
+    """Looks for what the policy folder says, as `guardai.init` does; returns the recognisers that it names."""
+    from guardai.text import Own, PackError, RecogniserError, configure
 
-    own = Own.read(bundle.detectors) if bundle.detectors is not None else Own()
-    configure(
-        cache_dir=cache,
-        countries=own.pack.countries if own.pack else None,
-        packs=own.packs,
-        own=own.pack,
-        recognisers=own.loaded(),
-    )
+    try:
+        own = Own.read(bundle.detectors) if bundle.detectors is not None else Own()
+        recognisers = own.loaded()
+        configure(
+            cache_dir=cache,
+            countries=own.pack.countries if own.pack else None,
+            packs=own.packs,
+            own=own.pack,
+            recognisers=recognisers,
+        )
+    except (PackError, RecogniserError) as error:
+        if bundle.detectors is None:
+            raise
+        refuse(str(error), code=USAGE, next_step=f"What is looked for is said in {bundle.path / Own.FILE}")
+    return recognisers
 
 
-def _end(report: Report, fail_on: list[str]) -> None:
+def _sought(fail_on: list[str], bundle: Bundle, recognisers: Sequence[Recogniser]) -> frozenset[str]:
+    """The labels of `--fail-on`. SECURITY INVARIANT: one that nothing looks for is refused; its answer would always be good."""
+    from guardai.model import ancestors, labels
+    from guardai.text import columns
+    from guardai.text.scanner import used
+
+    known = {
+        *bundle.labels,
+        *(kind.label for pack in used() for kind in pack.kinds()),
+        *(kind.said.label for kind in columns._names().kinds.values()),
+        *(label for one in recognisers for label in one.labels),
+    }
+    known.update([above for label in known for above in ancestors(label)])
+    known.discard("")
+    for label in fail_on:
+        if label in known:
+            continue
+        if label in labels.LABELS or label in labels.OTHERS:
+            refuse(
+                f"--fail-on {label}: nothing here looks for that",
+                code=USAGE,
+                next_step="Countries, packs and recognisers are chosen in the policy folder's detectors.toml.",
+            )
+        near = difflib.get_close_matches(label.lower().rstrip(".*"), sorted(known), n=1)
+        families = ", ".join(sorted(one for one in known if "." not in one))
+        refuse(
+            f"--fail-on {label}: there is no such label; {f'is it {near[0]}?' if near else f'all are of {families}'}",
+            code=USAGE,
+            next_step="They are listed in docs/labels.md; those of your own stand in the policy folder.",
+        )
+    return frozenset(fail_on)
+
+
+def _end(report: Report, seek: frozenset[str], *, sample_is_enough: bool) -> None:
     from guardai.model import ancestors
 
-    met = [label for label in report.labels() if {label, *ancestors(label)} & set(fail_on)]
+    met = [label for label in report.labels() if seek.intersection((label, *ancestors(label)))]
     if met:
         refuse(f"found: {', '.join(met)}", code=REFUSED)
+    if any(source.unexpected for source in report.sources):
+        refuse("something failed that nobody expected; what it was, and where, stands above", code=USAGE)
     if any(source.error for source in report.sources):
         raise typer.Exit(USAGE)
-    if fail_on and not report.whole:
+    if seek and not report.whole:
         refuse(
             "not all could be looked at, so nobody can tell whether there is any",
             code=USAGE,
             next_step="What was left out stands above.",
+        )
+    if seek and report.sampled and not sample_is_enough:
+        refuse(
+            "only a sample was looked at, so nobody can tell whether there is any in the rest",
+            code=USAGE,
+            next_step="Look at more (--sample; of text files --max-size), or say that it will do: --sample-is-enough",
         )
 
 
@@ -191,6 +255,7 @@ def _as_data(report: Report, written: dict[str, Any] | None) -> dict[str, Any]:
         "labels": {label: {"columns": held[0], "places": held[1]} for label, held in report.labels().items()},
         "proposals": report.proposals(),
         "whole": report.whole,
+        "sampled": report.sampled,
         "written": written,
     }
 
@@ -201,11 +266,14 @@ def _source(source: Source) -> dict[str, Any]:
         "target": source.target,
         "kind": source.kind,
         "error": source.error or None,
+        "unexpected": source.unexpected,
         "tables": [
             {
                 "name": table.name,
                 "kind": table.kind,
                 "rows_sampled": table.sampled,
+                "larger": table.larger,
+                "cells_cut": table.cut,
                 "rows_broken": table.broken,
                 "error": table.error or None,
                 "columns": [_column(column) for column in table.columns],
@@ -295,7 +363,9 @@ def _print_rest(source: Source, nothing: int, left_out: int) -> None:
     told = source.files
     parts = []
     if source.tables:
-        parts.append(f"{sum(table.sampled for table in source.tables):,} rows of {_count(len(source.tables), 'table')}")
+        parts.append(_rows(source.tables))
+        if cut := sum(table.cut for table in source.tables):
+            parts.append(f"of {_count(cut, 'long cell')} only the beginning")
     if told is not None and source.kind == "folder":
         parts.append(f"{_count(told.looked_at, 'file')} looked at")
         parts += [
@@ -324,6 +394,15 @@ def _print_rest(source: Source, nothing: int, left_out: int) -> None:
         console.print(Text.assemble(("  ? ", "yellow"), f"{name}: {why}"), soft_wrap=True)
     if len(problems) > _SHOWN:
         console.print(f"  … and {len(problems) - _SHOWN:,} more that could not be read; --json lists them", style="dim")
+
+
+def _rows(tables: Sequence[Table]) -> str:
+    """How many rows were looked at, and whether these are all there are."""
+    rows = f"{sum(table.sampled for table in tables):,} rows of"
+    larger = sum(table.larger for table in tables)
+    if larger == len(tables):
+        return f"{rows} a larger table" if larger == 1 else f"{rows} {larger:,} larger tables"
+    return f"{rows} {_count(len(tables), 'table')}" + (f", {larger:,} of them larger than that" if larger else "")
 
 
 def _row(column: Column) -> tuple[Any, Any, str] | None:
@@ -362,9 +441,11 @@ def _next_step(report: Report, folder: Path | None) -> None:
     if not proposals:
         return
     where = f"{folder}/catalog.toml" if folder is not None else "the catalog of a policy folder"
-    hint = "--write" if folder is not None else "--write --policy FOLDER"
+    hint = "the same again with --write"
+    if folder is None:
+        hint += " --policy FOLDER. There is none yet? guardai init makes one"
     console.print(
-        f"\n{_count(len(proposals), 'label')} could go into {where}: the same again with {hint}",
+        f"\n{_count(len(proposals), 'label')} could go into {where}: {hint}",
         soft_wrap=True,
         markup=False,
     )

@@ -51,6 +51,8 @@ class Table(msgspec.Struct, frozen=True):
         columns: all of them.
         broken: rows that could not be read; they were left out.
         error: why it was not looked at, or not all of it; "" if it was.
+        larger: whether it has more rows than were looked at.
+        cut: how many of the cells that were looked at are so long that their end was not.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Table(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...] = ()
     broken: int = 0
     error: str = ""
+    larger: bool = False
+    cut: int = 0
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -96,6 +100,7 @@ class Source(msgspec.Struct):
         counted: label → how many findings in files, those that `places` leaves out included.
         files: of a file or folder.
         error: why it could not be scanned; "" if it could.
+        unexpected: whether something failed that is no fault of the target's, as far as anybody knows: a driver, or we.
     """
 
     target: str
@@ -105,6 +110,7 @@ class Source(msgspec.Struct):
     counted: dict[str, int] = {}
     files: Files | None = None
     error: str = ""
+    unexpected: bool = False
 
     @property
     def whole(self) -> bool:
@@ -152,3 +158,8 @@ class Report(msgspec.Struct):
     def whole(self) -> bool:
         """Whether all that should have been looked at was."""
         return all(source.whole for source in self.sources)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether of some table only a sample was looked at: what was not found may stand in the rest."""
+        return any(table.larger or table.cut for source in self.sources for table in source.tables)

@@ -1,17 +1,22 @@
 """What databases, files and folders hold, from samples: which columns should bear which label, which lines hold what.
 
-Nothing is written anywhere, no large table is read from end to end, and nothing that is returned holds a value.
+Nothing is written anywhere, no large table of a database is read from end to end, and nothing that is returned holds a
+value. What fails in one table, file or target is told and stops nothing else.
 """
 
 from __future__ import annotations
 
 import stat
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
+from guardai.errors import GuardError
 from guardai.gate.reports.found import Column, Files, Place, Report, Source, Table, legible
 from guardai.gate.reports.sources.address import kind_of, shown
 from guardai.gate.reports.sources.delimited import Delimited
@@ -19,12 +24,13 @@ from guardai.gate.reports.sources.duck import MAGIC as DUCK
 from guardai.gate.reports.sources.duck import OFFSET, Duck
 from guardai.gate.reports.sources.encoding import HEAD, Encoding, encoding_of
 from guardai.gate.reports.sources.folder import files
+from guardai.gate.reports.sources.lines import SMALL
 from guardai.gate.reports.sources.mysql import Mysql
 from guardai.gate.reports.sources.parquet import MAGIC as PARQUET
 from guardai.gate.reports.sources.parquet import Parquet
 from guardai.gate.reports.sources.postgres import Postgres
 from guardai.gate.reports.sources.records import Records
-from guardai.gate.reports.sources.relation import Database, Field, Relation, SourceError
+from guardai.gate.reports.sources.relation import CELL, Database, Field, Relation, SourceError
 from guardai.gate.reports.sources.sqlite import MAGIC as SQLITE
 from guardai.gate.reports.sources.sqlite import Sqlite
 from guardai.gate.reports.sources.texts import places
@@ -41,8 +47,9 @@ __all__ = ["Options", "Progress", "scan"]
 _AT_ONCE: Final = 32
 #: Places that a report holds; what is beyond is counted.
 _PLACES: Final = 100_000
-#: Bytes of a text file of rows that is also read whole for secrets. A larger one is known by its sample.
+#: Bytes of a text file of rows that is also read whole for secrets. A larger one is known by its sample, unless labels are sought.
 _FIXTURE: Final = 1 << 20
+_SECRETS: Final = frozenset({"secret"})
 _ROWS: Final = frozenset({".csv", ".tsv", ".tab", ".psv"})
 _JSON: Final = frozenset({".json", ".jsonl", ".ndjson", ".jsonlines"})
 
@@ -59,12 +66,15 @@ class Options:
         timeout: seconds that one statement may take.
         bytes: of a text file that are looked at, at most.
         views: whether views are looked at, too. To read one runs what it is defined by.
+        seek: labels that must not be missed, and those that they cover. Text files of rows of up to `bytes` are not
+            sampled then: every row is looked at.
     """
 
     rows: int = 1000
     timeout: float = 30.0
     bytes: int = 20 << 20
     views: bool = True
+    seek: frozenset[str] = frozenset()
 
 
 def scan(
@@ -107,10 +117,8 @@ class _Scan:
                 self._path(Path(target), source)
             else:
                 raise SourceError("names nothing")
-        except SourceError as error:
-            source.error = str(error)
-        except OSError as error:
-            source.error = error.strerror or type(error).__name__
+        except Exception as error:
+            source.error = _why(error, source)
         return source
 
     # ---- tables ----
@@ -125,9 +133,9 @@ class _Scan:
                 shown_as = mask(legible(name)) if relation.kind != "file" else ""
                 told = "#".join(part for part in (prefix, shown_as) if part)
                 self._progress(told, done, len(relations))
-                source.tables.append(self._table(database, relation, told))
+                source.tables.append(self._table(database, relation, told, source))
 
-    def _table(self, database: Database, relation: Relation, told: str) -> Table:
+    def _table(self, database: Database, relation: Relation, told: str, source: Source) -> Table:
         columns: list[Column | None] = [None] * len(relation.fields)
         looked: list[tuple[int, Field]] = []
         for at, field in enumerate(relation.fields):
@@ -135,23 +143,26 @@ class _Scan:
                 columns[at] = self._column(relation, field, None, why)
             else:
                 looked.append((at, field))
-        rows = broken = 0
+        rows = broken = cut = 0
+        larger = False
         error = relation.error
         for first in range(0, len(looked), _AT_ONCE):
             chunk = looked[first : first + _AT_ONCE]
             try:
                 sample = database.sample(relation, [field for _, field in chunk], self._options.rows)
-            except SourceError as failed:
-                error = str(failed)
+            except Exception as failed:
+                error = _why(failed, source)
                 break
-            rows, broken = max(rows, len(sample.rows)), sample.broken
+            rows, broken, larger = max(rows, len(sample.rows)), sample.broken, larger or sample.larger
             for place, (at, field) in enumerate(chunk):
-                columns[at] = self._column(relation, field, [row[place] for row in sample.rows], "")
+                values = [row[place] for row in sample.rows]
+                cut += sum(map(_is_cut, values))
+                columns[at] = self._column(relation, field, values, "")
         done = tuple(
             column or self._column(relation, field, None, "not read")
             for column, field in zip(columns, relation.fields, strict=True)
         )
-        return Table(told, relation.kind, rows, done, broken, error)
+        return Table(told, relation.kind, rows, done, broken, error, larger, cut)
 
     def _column(self, relation: Relation, field: Field, values: list[object] | None, skipped: str) -> Column:
         table = ".".join(part for part in (relation.schema, relation.name) if part)
@@ -196,10 +207,8 @@ class _Scan:
                 self._progress(name, done, 0)
                 try:
                     self._file(file, source, name)
-                except SourceError as error:
-                    told.problems.append((name, str(error)))
-                except OSError as error:
-                    told.problems.append((name, error.strerror or type(error).__name__))
+                except Exception as error:
+                    told.problems.append((name, _why(error, source)))
         else:
             raise SourceError("neither a file nor a folder")
 
@@ -220,13 +229,26 @@ class _Scan:
                 raise SourceError("neither text nor a format that is known")
             return
         told.looked_at += 1
-        table = _table_file(path, encoding, self._options.rows) if head else None
-        if table is not None:
-            self._tables(table, source, name)
-        if table is None or path.stat().st_size <= _FIXTURE:
-            self._places(path, encoding, source, name, only="secret" if table is not None else "")
+        size = path.stat().st_size
+        whole = bool(self._options.seek) and size <= self._options.bytes
+        rows, most = (sys.maxsize, self._options.bytes) if whole else (self._options.rows, SMALL)
+        table = _table_file(path, encoding, rows, most) if head else None
+        if table is None:
+            self._places(path, encoding, source, name)
+            return
+        before = len(source.tables)
+        self._tables(table, source, name)
+        only = _SECRETS
+        if whole and any(one.cut for one in source.tables[before:]):
+            # What stands at the end of a long cell is found in the file as a text, which is read to its end.
+            only |= self._options.seek
+            source.tables[before:] = [replace(one, cut=0) for one in source.tables[before:]]
+        if whole or size <= _FIXTURE:
+            self._places(path, encoding, source, name, only)
 
-    def _places(self, path: Path, encoding: Encoding, source: Source, name: str, *, only: str) -> None:
+    def _places(
+        self, path: Path, encoding: Encoding, source: Source, name: str, only: frozenset[str] = frozenset()
+    ) -> None:
         told = source.files
         assert told is not None
         read = places(path, encoding, self._options.bytes, only=only)
@@ -238,6 +260,28 @@ class _Scan:
             told.problems.append(
                 (name, f"larger than {self._options.bytes >> 20} MB: only the beginning was looked at")
             )
+
+
+def _why(error: Exception, source: Source) -> str:
+    """Why something could not be read. SECURITY INVARIANT: of what nobody expected only the type: its words may hold values."""
+    if isinstance(error, SourceError):
+        return str(error)
+    if isinstance(error, GuardError):
+        raise error  # a detector that cannot be used, say: every other file would fail as this one does
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    source.unexpected = True
+    return f"cannot be read: {type(error).__name__}, which nobody expected"
+
+
+def _is_cut(value: object) -> bool:
+    """Whether a value is so long that its end is not looked at; what a source has cut off already has that length."""
+    if isinstance(value, list | tuple | dict):
+        try:
+            value = str(value)
+        except RecursionError:
+            return True
+    return isinstance(value, str | bytes) and len(value) >= CELL
 
 
 def _connect(kind: str, address: str, timeout: float) -> Database:
@@ -263,14 +307,14 @@ def _database_file(path: Path, head: bytes, timeout: float) -> Database | None:
     return Parquet(path) if head.startswith(PARQUET) else None
 
 
-def _table_file(path: Path, encoding: Encoding, rows: int) -> Database | None:
+def _table_file(path: Path, encoding: Encoding, rows: int, most: int) -> Database | None:
     """A text file that is a table, by its name; None for any other, and for one that turns out to be none."""
     suffix = path.suffix.lower()
     try:
         if suffix in _ROWS:
-            return Delimited(path, encoding)
+            return Delimited(path, encoding, rows, most)
         if suffix in _JSON:
-            return Records(path, encoding, rows)
+            return Records(path, encoding, rows, most)
     except SourceError:
         return None
     return None

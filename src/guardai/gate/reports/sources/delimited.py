@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from guardai.gate.reports.sources.encoding import Encoding
-from guardai.gate.reports.sources.lines import Lines
+from guardai.gate.reports.sources.lines import SMALL, Lines
 from guardai.gate.reports.sources.relation import CELL, Field, Relation, Sample, SourceError, chance
 from guardai.text import scan
 from guardai.text.columns import named
@@ -35,13 +35,19 @@ _Row = list[str]
 class Delimited:
     """A file of rows, a line each unless a cell is quoted.
 
+    Args:
+        path: the file.
+        encoding: of its text.
+        count: rows that are read.
+        most: bytes up to which the file is read whole, to draw rows from all of it.
+
     Raises:
         SourceError: it holds no rows.
         OSError: it cannot be read.
     """
 
-    def __init__(self, path: Path, encoding: Encoding) -> None:
-        self._path, self._encoding = path, encoding
+    def __init__(self, path: Path, encoding: Encoding, count: int, most: int = SMALL) -> None:
+        self._path, self._encoding, self._count, self._most = path, encoding, count, most
         start = list(islice(Lines(path, encoding).first(), _LOOK * 4))
         self._delimiter = _delimiter(start, path.suffix.lower())
         rows = [row for row in islice(self._rows(start), _LOOK) if row]
@@ -57,28 +63,29 @@ class Delimited:
             Field(names[at].strip() if at < len(names) and names[at].strip() else f"column_{at + 1}", at=at)
             for at in range(self._width)
         )
-        self._read: tuple[int, Sample] | None = None
+        self._read: Sample | None = None
 
     def relations(self) -> list[Relation]:
         """The file itself. Its `key` is whether its columns have names."""
         return [Relation(self._path.stem, "", "file", self._fields, self._header)]
 
     def sample(self, relation: Relation, fields: Sequence[Field], count: int) -> Sample:  # noqa: ARG002 -- as `Database`
-        """See `Database`."""
-        if self._read is None or self._read[0] != count:
-            self._read = (count, self._sample(count))
-        rows, broken = self._read[1]
-        return Sample([[row[field.at] for field in fields] for row in rows], broken)
+        """See `Database`; `count` was given before."""
+        if self._read is None:
+            self._read = self._sample(self._count)
+        rows, broken, larger = self._read
+        return Sample([[row[field.at] for field in fields] for row in rows], broken, larger)
 
     def close(self) -> None:
         """Nothing is open between two calls."""
 
     def _sample(self, count: int) -> Sample:
-        lines = Lines(self._path, self._encoding)
+        lines = Lines(self._path, self._encoding, self._most)
         broken = Counter[str]()
         half, draw = count // 2, chance()
         head: list[_Row] = []
         drawn: list[_Row] = []
+        larger = False
         for at, row in enumerate(
             self._even(islice(self._rows(lines.first(), broken), int(self._header), None), broken)
         ):
@@ -88,15 +95,17 @@ class Delimited:
                 break
             elif len(drawn) < half:
                 drawn.append(row)
-            elif (place := draw.randrange(at - len(head) + 1)) < half:
-                drawn[place] = row
+            else:
+                larger = True
+                if (place := draw.randrange(at - len(head) + 1)) < half:
+                    drawn[place] = row
         if not lines.whole and len(head) == count - half:
             each = max(1, half // 64)
             for block in lines.anywhere(draw):
                 # What began in the midst of a quoted cell has the wrong number of cells, as a rule.
                 whole = (row for row in self._rows(block) if len(row) == self._width)
                 drawn += [_cut(row) for row in islice(whole, each)]
-        return Sample(head + drawn, sum(broken.values()) + lines.long)
+        return Sample(head + drawn, sum(broken.values()) + lines.long, larger or not lines.whole)
 
     def _rows(self, lines: Iterable[str], broken: Counter[str] | None = None) -> Iterator[_Row]:
         """The rows of these lines; what the parser refuses is counted and left out."""

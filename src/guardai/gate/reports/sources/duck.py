@@ -102,9 +102,12 @@ class Duck:
         schema, size = relation.key
         chosen = ", ".join(f"left(CAST({quoted(field.name)} AS VARCHAR), {CELL})" for field in fields)
         table = f"{quoted(schema)}.{quoted(relation.name)}"
-        head = self._run(f"SELECT {chosen} FROM {table} LIMIT {count}")  # noqa: S608 -- names are quoted
-        if len(head) < count or relation.kind == "view":
+        head = self._run(f"SELECT {chosen} FROM {table} LIMIT {count + 1}")  # noqa: S608 -- names are quoted
+        if len(head) <= count:
             return Sample(head)
+        head.pop()
+        if relation.kind == "view":
+            return Sample(head, larger=True)
         half = count // 2
         share = min(100.0, 100.0 * _DRAWN / max(1, size))
         drawn = self._run(
@@ -112,7 +115,7 @@ class Duck:
         )
         if len(drawn) > half:
             drawn = chance().sample(drawn, half)
-        return Sample(head[: count - len(drawn)] + drawn)
+        return Sample(head[: count - len(drawn)] + drawn, larger=True)
 
     def close(self) -> None:
         """Ends the connection."""

@@ -11,7 +11,7 @@ from guardai.gate.reports.sources.encoding import Encoding
 
 __all__ = ["SMALL", "Lines"]
 
-#: Files up to this many bytes are read whole; of larger ones, this much from the beginning at most.
+#: Files up to this many bytes are read whole, unless another limit is given; of larger ones, this much from the beginning.
 SMALL: Final = 8 << 20
 #: Characters of a line; what is longer is no line of a table.
 _LONGEST: Final = 1 << 20
@@ -26,20 +26,21 @@ class Lines:
     Args:
         path: the file.
         encoding: of its text; a byte that is wrong in it becomes a replacement character.
+        most: bytes up to which it is read whole.
 
     Attributes:
         long: how many lines were longer than a line of a table is, and were left out.
         whole: whether `first` covers the whole file.
     """
 
-    def __init__(self, path: Path, encoding: Encoding) -> None:
-        self._path, self._encoding = path, encoding
+    def __init__(self, path: Path, encoding: Encoding, most: int = SMALL) -> None:
+        self._path, self._encoding, self._most = path, encoding, most
         self._size = path.stat().st_size
-        self.whole = self._size <= SMALL
+        self.whole = self._size <= most
         self.long = 0
 
     def first(self) -> Iterator[str]:
-        """The lines from the beginning on, at most `SMALL` bytes of them.
+        """The lines from the beginning on, at most `most` bytes of them.
 
         Raises:
             OSError: the file cannot be read.
@@ -49,7 +50,7 @@ class Lines:
             file.seek(self._encoding.mark)
             while line := file.readline(_LONGEST):
                 read += len(line) * self._encoding.unit
-                if read > SMALL and not self.whole:
+                if read > self._most and not self.whole:
                     return
                 if len(line) < _LONGEST or line.endswith("\n"):
                     yield line
@@ -57,7 +58,7 @@ class Lines:
                 self.long += 1
                 while (more := file.readline(_LONGEST)) and not more.endswith("\n"):
                     read += len(more) * self._encoding.unit
-                    if read > SMALL and not self.whole:
+                    if read > self._most and not self.whole:
                         return
 
     def anywhere(self, draw: random.Random) -> Iterator[list[str]]:

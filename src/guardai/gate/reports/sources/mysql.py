@@ -135,9 +135,12 @@ class Mysql:
         schema, rows, *keys = relation.key
         chosen = ", ".join(f"LEFT(CAST({quoted(field.name, '`')} AS CHAR), {CELL})" for field in fields)
         table = f"{quoted(schema, '`')}.{quoted(relation.name, '`')}"
-        head = self._run(f"SELECT {chosen} FROM {table} LIMIT {count}")  # noqa: S608 -- names are quoted
-        if len(head) < count or relation.kind == "view":
+        head = self._run(f"SELECT {chosen} FROM {table} LIMIT {count + 1}")  # noqa: S608 -- names are quoted
+        if len(head) <= count:
             return Sample(head)
+        head.pop()
+        if relation.kind == "view":
+            return Sample(head, larger=True)
         half = count // 2
         drawn: list[tuple[Any, ...]] = []
         if keys:
@@ -153,7 +156,7 @@ class Mysql:
             share = min(1.0, 2 * half / rows)
             drawn = self._run(f"SELECT {chosen} FROM {table} WHERE RAND(0) < {share:.9f} LIMIT {half * 3}")  # noqa: S608
             drawn = chance().sample(drawn, half) if len(drawn) > half else drawn
-        return Sample(head[: count - len(drawn)] + drawn)
+        return Sample(head[: count - len(drawn)] + drawn, larger=True)
 
     def close(self) -> None:
         """Ends the connection."""

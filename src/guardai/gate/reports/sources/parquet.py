@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from guardai.gate.reports.sources.relation import CELL, Field, Relation, Sample, SourceError, chance
+from guardai.gate.reports.sources.relation import CELL, Field, Relation, Sample, SourceError, chance, driver
 
 __all__ = ["MAGIC", "Parquet"]
 
@@ -27,17 +26,15 @@ class Parquet:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            self._arrow = importlib.import_module("pyarrow")
-            reader = importlib.import_module("pyarrow.parquet")
-        except ImportError:
-            raise SourceError("needs the package pyarrow: python -m pip install pyarrow") from None
+        self._arrow = driver("pyarrow", "pyarrow")
+        reader = driver("pyarrow.parquet", "pyarrow")
         try:
             self._file: Any = reader.ParquetFile(str(path), memory_map=True)
         except (self._arrow.ArrowException, OSError, ValueError) as error:
             raise SourceError(_reason(error)) from None
         self._fields = tuple(
-            Field(one.name, _name(one.type), _kind(_name(one.type))) for one in self._file.schema_arrow
+            Field(one.name, _name(one.type), _kind(_name(one.type)), at)
+            for at, one in enumerate(self._file.schema_arrow)
         )
 
     def relations(self) -> list[Relation]:
@@ -49,22 +46,28 @@ class Parquet:
         groups = self._file.metadata.num_row_groups
         half, draw = count // 2, chance()
         try:
-            rows = self._rows([0], fields, count) if groups else []
-            if len(rows) >= count or groups > 1:
-                rows = rows[: count - half]
-                chosen = sorted(draw.sample(range(groups), min(_GROUPS, groups)))
-                for group in chosen:
-                    pool = self._rows([group], fields, 4 * _BATCH)
-                    rows += draw.sample(pool, min(len(pool), max(1, half // len(chosen))))
+            if self._file.metadata.num_rows <= count:
+                return Sample(self._rows(list(range(groups)), fields, count))
+            rows = self._rows([0], fields, count - half)
+            chosen = sorted(draw.sample(range(groups), min(_GROUPS, groups)))
+            for group in chosen:
+                pool = self._rows([group], fields, 4 * _BATCH)
+                rows += draw.sample(pool, min(len(pool), max(1, half // len(chosen))))
         except (self._arrow.ArrowException, OSError, ValueError, MemoryError) as error:
             raise SourceError(_reason(error)) from None
-        return Sample(rows)
+        return Sample(rows, larger=True)
 
     def _rows(self, groups: list[int], fields: Sequence[Field], count: int) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
-        names = [field.name for field in fields]
+        # A name may stand for two columns, and `a.b` also for a part of `a`: which one is meant is told by its turn.
+        names = list(dict.fromkeys(field.name for field in fields))
+        turns = [sum(one.name == field.name for one in self._fields[: field.at]) for field in fields]
         for batch in self._file.iter_batches(batch_size=min(_BATCH, count), row_groups=groups, columns=names):
-            columns = [_cells(batch.column(name)) for name in names]
+            there = batch.schema.names
+            columns = [
+                _cells(batch.column([at for at, name in enumerate(there) if name == field.name][turn]))
+                for field, turn in zip(fields, turns, strict=True)
+            ]
             rows += zip(*columns, strict=True)
             if len(rows) >= count:
                 break

@@ -110,9 +110,12 @@ class Postgres:
         # As text: a date before our era, an amount of money, an array all have one.
         chosen = ", ".join(f"left({_as_text(field)}, {CELL})" for field in fields)
         table = f"{quoted(schema)}.{quoted(relation.name)}"
-        head = self._run(f"SELECT {chosen} FROM {table} LIMIT {count}")  # noqa: S608 -- names are quoted
-        if len(head) < count or kind not in "rpm":
+        head = self._run(f"SELECT {chosen} FROM {table} LIMIT {count + 1}")  # noqa: S608 -- names are quoted
+        if len(head) <= count:
             return Sample(head)
+        head.pop()
+        if kind not in "rpm":
+            return Sample(head, larger=True)
         half = count // 2
         pages = int(self._run(_SIZE, oid)[0][0] or 0)
         share = 100.0 if pages <= _PAGES else 100.0 * _PAGES / pages
@@ -121,7 +124,7 @@ class Postgres:
         )
         if len(drawn) > half:
             drawn = chance().sample(drawn, half)
-        return Sample(head[: count - len(drawn)] + drawn)
+        return Sample(head[: count - len(drawn)] + drawn, larger=True)
 
     def close(self) -> None:
         """Ends the connection."""

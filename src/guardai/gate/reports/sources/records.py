@@ -39,16 +39,18 @@ class Records:
         path: the file.
         encoding: of its text.
         count: rows that are read: the columns are what these have.
+        most: bytes up to which the file is read whole, to draw rows from all of it; of an array, bytes that are read.
 
     Raises:
         SourceError: it is JSON of another shape, a setting say, or none.
         OSError: it cannot be read.
     """
 
-    def __init__(self, path: Path, encoding: Encoding, count: int) -> None:
-        self._path, self._encoding = path, encoding
+    def __init__(self, path: Path, encoding: Encoding, count: int, most: int = SMALL) -> None:
+        self._path, self._encoding, self._most = path, encoding, most
         self._lines = path.suffix.lower() in _LINES
         self._broken = 0
+        self._larger = False
         self._open: frozenset[str] = frozenset()
         self._safe: dict[str, str] = {}
         self._names: dict[str, None] = {}
@@ -72,7 +74,7 @@ class Records:
 
     def sample(self, relation: Relation, fields: Sequence[Field], count: int) -> Sample:  # noqa: ARG002 -- as `Database`
         """See `Database`; `count` was given before."""
-        return Sample([[row.get(field.name) for field in fields] for row in self._rows], self._broken)
+        return Sample([[row.get(field.name) for field in fields] for row in self._rows], self._broken, self._larger)
 
     def close(self) -> None:
         """Nothing is open between two calls."""
@@ -80,16 +82,16 @@ class Records:
     # ---- rows ----
 
     def _lines_of(self) -> Iterator[str]:
-        return Lines(self._path, self._encoding).first()
+        return Lines(self._path, self._encoding, self._most).first()
 
     def _is_array(self) -> bool:
         return any(isinstance(row, dict) for row, _ in zip(self._elements(), range(3), strict=False))
 
     def _elements(self) -> Iterator[Any]:
-        """The elements of an array, as far as `SMALL` bytes of the file go."""
+        """The elements of an array, as far as `most` bytes of the file go."""
         with self._path.open("rb") as file:
             file.seek(self._encoding.mark)
-            text = file.read(SMALL).decode(self._encoding.codec, "replace")
+            text = file.read(self._most).decode(self._encoding.codec, "replace")
         at = len(text) - len(text.lstrip())
         if text[at : at + 1] != "[":
             return
@@ -103,7 +105,7 @@ class Records:
                 element, at = decoder.raw_decode(text, at)
             except (ValueError, RecursionError):
                 # Cut off here, or broken.
-                self._broken = int(self._path.stat().st_size <= SMALL)
+                self._broken = int(self._path.stat().st_size <= self._most)
                 return
             yield element
 
@@ -120,7 +122,7 @@ class Records:
     def _sample(self, count: int) -> Iterator[Any]:
         self._broken = 0
         half, draw = count // 2, chance()
-        lines = Lines(self._path, self._encoding)
+        lines = Lines(self._path, self._encoding, self._most)
         whole = not self._lines or lines.whole
         kept: list[Any] = []
         seen = 0
@@ -135,6 +137,7 @@ class Records:
             elif (place := draw.randrange(seen - (count - half))) < half:
                 kept[place] = row
         yield from kept
+        self._larger = seen > count or not lines.whole
         self._broken += lines.long
         if not whole and seen > count - half:
             broken, each = self._broken, max(1, half // 64)

@@ -54,10 +54,17 @@ class Relation(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Rows of a relation, each with the fields that were asked for; and how many could not be read."""
+    """Some rows of a relation, or all of them.
+
+    Attributes:
+        rows: each with the fields that were asked for.
+        broken: how many could not be read.
+        larger: whether the relation has more rows than these.
+    """
 
     rows: Sequence[Sequence[object]]
     broken: int = 0
+    larger: bool = False
 
 
 class Database(Protocol):

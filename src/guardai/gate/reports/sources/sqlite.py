@@ -99,19 +99,20 @@ class Sqlite:
             for name in names
         )
         table = quoted(relation.name)
-        head = self._run(f"SELECT {chosen} FROM {table} LIMIT ?", count)  # noqa: S608 -- names are quoted
-        if len(head) < count:
+        head = self._run(f"SELECT {chosen} FROM {table} LIMIT ?", count + 1)  # noqa: S608 -- names are quoted
+        if len(head) <= count:
             return Sample(head)
+        head.pop()
         taken = {field.name.lower() for field in relation.fields}
         rowid = next((name for name in _ROWIDS if name not in taken), "")
         if relation.kind == "view" or not rowid:
-            return Sample(head)
+            return Sample(head, larger=True)
         try:
             ((low, high),) = self._run(f"SELECT min({rowid}), max({rowid}) FROM {table}")  # noqa: S608
         except SourceError:
-            return Sample(head)  # a table without row numbers
+            return Sample(head, larger=True)  # a table without row numbers
         if not isinstance(low, int) or not isinstance(high, int):
-            return Sample(head)
+            return Sample(head, larger=True)
         draw, half = chance(), count // 2
         each = max(1, half // _BLOCKS)
         rows = head[: count - half]
@@ -121,7 +122,7 @@ class Sqlite:
                 draw.randint(low, high),
                 each,
             )
-        return Sample(rows)
+        return Sample(rows, larger=True)
 
     def close(self) -> None:
         """Ends the connection."""

@@ -6,10 +6,12 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from guardai.gate.reports.sources.encoding import Encoding
+from guardai.model import ancestors
 from guardai.text import scan
 
 __all__ = ["Places", "places"]
@@ -29,14 +31,14 @@ class Places(NamedTuple):
     whole: bool
 
 
-def places(path: Path, encoding: Encoding, limit: int, *, only: str = "") -> Places:
+def places(path: Path, encoding: Encoding, limit: int, *, only: AbstractSet[str] = frozenset()) -> Places:
     """Looks through a text file.
 
     Args:
         path: the file.
         encoding: of its text; a byte that is wrong in it becomes a replacement character.
         limit: bytes of it that are read.
-        only: a family of labels, `secret`; "" for all.
+        only: labels that are looked for, and those that they cover: `secret`; empty for all.
 
     Raises:
         OSError: it cannot be read.
@@ -48,7 +50,7 @@ def places(path: Path, encoding: Encoding, limit: int, *, only: str = "") -> Pla
     for block in _blocks(path, encoding, limit):
         ends: list[int] | None = None
         for one in scan(block):
-            if only and one.label.partition(".")[0] != only:
+            if only and only.isdisjoint((one.label, *ancestors(one.label))):
                 continue
             counted[one.label] += 1
             if counted[one.label] <= _KEPT:
