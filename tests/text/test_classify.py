@@ -227,3 +227,10 @@ class TestAnything:
 
     def test_json_of_it_is_small(self):
         assert len(json.dumps(msgspec.to_builtins(classify("x", ADDRESSES)))) < 500
+
+
+def test_a_key_among_numbers_is_told():
+    values = [str(n) for n in range(1000, 1099)] + ["gh" + "p_" + "aB3dE5gH7jK9mN1pQ2sT4vW6yZ8aB3dE5gH7j"]
+    found = classify("note", values)
+    assert found.kind == "mixed"
+    assert found.counted == {"secret.github_token": 1}

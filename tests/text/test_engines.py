@@ -208,6 +208,14 @@ def test_a_database_that_others_could_write_is_not_trusted(tmp_path, compiles):
     assert len(compiles) == 2
 
 
+def test_a_cache_keeps_the_newest_databases_and_no_more(tmp_path):
+    for number in range(12):
+        cache.write(tmp_path, str(number), b"database")
+        os.utime(tmp_path / f"{number}.hsdb", (number, number))
+    cache.write(tmp_path, "last", b"database")
+    assert {file.stem for file in tmp_path.iterdir()} == {"last", *map(str, range(5, 12))}
+
+
 def test_an_unwritable_cache_is_no_error(tmp_path, compiles):
     (tmp_path / "file").write_text("")
     scanning.configure(cache_dir=tmp_path / "file" / "cache")

@@ -149,7 +149,7 @@ def _sought(fail_on: list[str], bundle: Bundle, recognisers: Sequence[Recogniser
     known = {
         *bundle.labels,
         *(kind.label for pack in used() for kind in pack.kinds()),
-        *(kind.said.label for kind in columns._names().kinds.values()),
+        *columns.labels(),
         *(label for one in recognisers for label in one.labels),
     }
     known.update([above for label in known for above in ancestors(label)])

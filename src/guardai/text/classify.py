@@ -76,6 +76,8 @@ class _Tally:
         self.checked: Counter[str] = Counter()
         self.having: Counter[str] = Counter()
         self.findings = 0
+        #: In values that are no numbers; a number's check digits may be right by chance.
+        self.sure = 0
         self.agreeing = 0
         self.numbers = 0
         self.sampled = 0
@@ -93,6 +95,7 @@ class _Tally:
         if not found:
             return
         self.findings += times
+        self.sure += times * (not number)
         labels = {f.label for f in found}
         for label in labels:
             self.having[label] += times
@@ -170,7 +173,7 @@ def classify(name: str, values: Iterable[object], *, table: str = "") -> Classif
             "label", says.label, "low", share, f"the name says so, and {_of(tally.agreeing, total)} values look so"
         )
     unlike = f"; the name says {spoken}" if spoken else ""
-    if tally.findings and tally.numbers < WHOLE * total:
+    if tally.sure or (tally.findings and tally.numbers < WHOLE * total):
         share = tally.findings / total
         return answer("mixed", None, "", share, f"{_of(tally.findings, total)} values hold some{unlike}")
     return answer("nothing", None, "", 0.0, f"nothing found in {total} {'value' if total == 1 else 'values'}{unlike}")

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from guardai.text.validators import entropy
 
-__all__ = ["CHECKS", "Named", "named", "words"]
+__all__ = ["CHECKS", "Named", "labels", "named", "words"]
 
 _TABLE: Final = Path(__file__).parent / "columns.toml"
 #: Words that one name of a kind has at most.
@@ -55,6 +55,11 @@ def _names() -> _Names:
             kind = _Kind(Named(entry["label"], entry["check"]), entry.get("person", False))
             kinds.setdefault("".join(words(name)), kind)
     return _Names(kinds, frozenset(data["around"]), frozenset(data["persons"]))
+
+
+def labels() -> frozenset[str]:
+    """The labels that names can give."""
+    return frozenset(kind.said.label for kind in _names().kinds.values())
 
 
 def words(name: str) -> list[str]:

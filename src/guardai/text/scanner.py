@@ -216,7 +216,7 @@ def reset() -> None:
 
 
 def scanner() -> Scanner:
-    """The process's scanner. The first call compiles it: 0.1 s, or 5 ms from the cache.
+    """The process's scanner. The first call reads the packs, 0.1 s, and compiles them, most of a second, or reads what is cached.
 
     Raises:
         ConfigError: `GUARDAI_TEXT_ENGINE` names no engine.

@@ -19,6 +19,8 @@ __all__ = ["fingerprint", "read", "write"]
 
 _MAGIC: Final = b"guardai text db 1\n"
 _MAX: Final = 64 << 20
+#: Databases that a folder holds; one takes 1.5 MB.
+_KEPT: Final = 8
 
 
 def fingerprint(version: str, sources: list[str]) -> str:
@@ -60,7 +62,15 @@ def write(folder: Path, name: str, database: bytes) -> None:
             with os.fdopen(handle, "wb") as file:
                 file.write(_MAGIC + hashlib.blake2b(database, digest_size=32).digest() + database)
             Path(temporary).replace(folder / f"{name}.hsdb")
+            _prune(folder)
         except BaseException:
             with suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+
+def _prune(folder: Path) -> None:
+    """Leaves the newest: each choice of packs has a database, and each try at a detector of one's own."""
+    kept = sorted(folder.glob("*.hsdb"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+    for old in kept[_KEPT:]:
+        old.unlink(missing_ok=True)
