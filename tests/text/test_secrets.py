@@ -10,6 +10,7 @@ import zlib
 import pytest
 from guardai.text import StreamMasker, mask, packs, scan
 from guardai.text.detectors.safety import refusal
+from guardai.text.packs import assigned
 from guardai.text.validators import VALIDATORS, checked, keys
 from guardai.text.validators.keys import entropy, ordinary, strength
 from hypothesis import given
@@ -253,12 +254,144 @@ TOLD = [
     "curl --user 'admin:{}' https://h.example.com",
     "machine h.example.com login bob password {}",
     "tool --db-password={} run",
+    # names that end in a short word, and names in one word
+    'const dbPass = "{}";',
+    "rootPw: {}",
+    "MYSQLPASS={}",
+    "smtppass={}",
+    "pass1={}",
+    "WIFI_PSK={}",
+    "wpa-psk: {}",
+    "mdp: {}",
+    "clave: {}",
+    "SECRET={}",
+    "JWT_SECRET={}",
+    'secret_key: "{}"',
+    "REDIS_AUTH={}",
+    # lined up
+    'admin_password          = "{}"',
+    "password:                          {}",
+    # a name and a value, apart
+    '{{"name":"DB_PASSWORD","value":"{}"}}',
+    '{{"key":"password","value":"{}"}}',
+    'variable "db_password" {{ default = "{}" }}',
+    'variable "db_password" {{\n  type      = string\n  sensitive = true\n  default   = "{}"\n}}',
+    # nothing but a space between
+    "ENV DB_PASSWORD {}",
+    "the admin's password {}",
+    "temp pw {}",
+    # commands
+    "docker login -u bob -p {} registry.example.com",
+    "az login --service-principal -u app -p '{}' --tenant t",
+    "New-Thing -Password {} -Force",
+    "keytool -list -storepass {}",
+    "curl -ubob:{} https://h.example.com",
+    "http -a bob:{} h.example.com",
+    'echo "root:{}" | chpasswd',
+    # calls
+    'requests.get(url, auth=("bob","{}"))',
+    'HTTPBasicAuth("bob", "{}")',
+    'new NetworkCredential("bob", "{}")',
+    'DriverManager.getConnection(url,"root","{}")',
+    'mysqli_connect("h", "root", "{}", "db")',
+    'ConvertTo-SecureString "{}" -AsPlainText',
+    # in the clothes of a format
+    "<Password><![CDATA[{}]]></Password>",
+    '<password type="string">{}</password>',
+    "password=&quot;{}&quot;",
+    "%22password%22%3A%22{}%22",
+    '{{"a": "{{\\\\\\"password\\\\\\":\\\\\\"{}\\\\\\"}}"}}',
 ]
 
 
 @pytest.mark.parametrize("text", TOLD)
 def test_a_password_is_found_however_it_is_told(text):
     assert [value for value, _ in secrets(text.format(PASSWORD))] == [PASSWORD]
+
+
+#: What people choose: words, and what the rules of a form made them add.
+CHOSEN = ["Winter" + "2024!", "S3cur3" + "P@ss", "Str0ng" + "!Pass", "Default" + "#2024", "None" + "4me!", "Hidden" + "4You!", "Tr0ub4" + "dor&3"]
+
+
+@pytest.mark.parametrize("value", [*CHOSEN, "$ecret" + "2024!", "ab(cd)" + "12EF"])
+def test_what_people_choose_is_found_to_its_end(value):
+    for form in ("password={}", 'password = "{}"', "DB_PASS={}\n", "password: {}, and more"):
+        assert [found for found, _ in secrets(form.format(value))] == [value], form
+
+
+def test_a_quote_within_a_string_ends_no_value():
+    value = 'a\\"b3' + "cur3X"
+    assert secrets(f'password="{value}"') == [(value, "secret.generic")]
+
+
+def test_an_ampersand_before_a_name_ends_a_value():
+    assert secrets(f"login?password={CHOSEN[0]}&user=bob")[0][0] == CHOSEN[0]
+    assert secrets(f"password={CHOSEN[0]}&amp;user=bob")[0][0] == CHOSEN[0]
+
+
+KEY = made("{a32}", "a key")
+
+
+@pytest.mark.parametrize("word", assigned._KEY_WORDS)
+def test_every_kind_of_key_is_found_however_its_words_are_joined(word):
+    for joint in ("", "_", "-", " ", "."):
+        for name in (f"{word}{joint}key", f"{word}{joint}Key", f"{word}{joint}key".upper()):
+            assert [found for found, _ in secrets(f"{name}: {KEY}\n")] == [KEY], name
+
+
+@pytest.mark.parametrize(
+    "name", ["clé API : ", "API-Schlüssel: ", "API Schlüssel: ", "APIキー：", "密钥：", "токен: ", "clave API: ", "API-Key lautet ", "GH_PAT="]
+)
+def test_a_key_is_found_by_its_name_in_other_languages(name):
+    assert [found for found, _ in secrets(f"{name}{KEY}\n")] == [KEY]
+
+
+UUID = made("{uuid}", "no key")
+
+
+@pytest.mark.parametrize("word", assigned._PLAIN_KEYS)
+def test_a_key_that_is_no_secret_is_left_alone(word):
+    for value in (UUID, KEY):
+        assert secrets(f"{word}_key: {value}") == secrets(f"{word.upper()}-KEY={value}") == []
+    assert secrets(f'{word}Key: "{KEY}"') == []
+
+
+@pytest.mark.parametrize("word", assigned._PLAIN_TOKENS)
+def test_a_token_that_says_where_to_go_on_is_left_alone(word):
+    for name in (f"{word}_token", f"{word}Token", f"{word}-token".upper(), f"{word}PageToken"):
+        assert secrets(f'"{name}": "{KEY}"') == []
+
+
+@pytest.mark.parametrize("about", [*assigned._ABOUT, "age", "changed_at"])
+def test_what_is_about_a_secret_is_none(about):
+    for name in ("token", "secret", "password", "api_key"):
+        assert secrets(f"{name}_{about}: {KEY}") == []
+        assert secrets(f'{name}{about.title()}="{KEY}"') == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"tenant_key: {UUID}",
+        "token count: 12345678",
+        "pwdLastSet: 133456789012345678",
+        "passenger=AB123456",
+        "PASSENGER: AB123456",
+        "renderPass = depth24stencil8",
+        "bypass=abc123def456",
+        "the password policy2024Rules",
+        "a password SHA256Crypt hash",
+        "password: default_1",
+        "password: none",
+        "secret: my-secret-1",
+        "docker login -u bob -p $TOKEN",
+        'echo "time:12:30:45"',
+        'auth=("user", "password")',
+        "sort -k 2 -p 5432",
+    ],
+)
+def test_what_bears_a_similar_name_is_left_alone(text):
+    assert secrets(text) == []
 
 
 def test_a_password_that_everybody_uses_is_one():

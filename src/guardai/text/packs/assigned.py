@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,25 +22,45 @@ __all__ = ["generic", "named"]
 # ---- the pieces ----
 
 #: What closes a name: quotes of a JSON key, brackets of an item or a cast.
-_CLOSE: Final = r"""\\{0,2}+["'`\])]{0,3}+"""
+_CLOSE: Final = r"""\\{0,7}+["'`\])]{0,3}+"""
+#: Between a name and its sign, and behind the sign: what lines up the values of many.
+_GAP: Final = r"[ \t]{0,40}+"
 #: `password: str = …`, `var token string = …`: the type, where an equals sign follows it.
-_TYPE: Final = r"(?:(?:\s?:|[ \t])\s?[A-Za-z][\w.\[\]<>?|]{0,24}(?=\s{0,2}=))?"
+_TYPE: Final = r"(?:(?:\s?:|[ \t])\s?[A-Za-z][\w.\[\]<>?|]{0,24}(?=\s{0,20}=))?"
 #: Signs behind which a value may stand as it is, and those behind which only a quoted one is meant.
 _SIGN: Final = r"(?::{1,3}=?|\?=|=(?![=>~])|\xef\xbc\x9a|\xef\xbc\x9d)"
 _SIGNS: Final = r"(?::{1,3}=?|\?=|[=!]={1,2}|[=\-+]?>|=|[+.]=|\|\||[,(]|\xef\xbc\x9a|\xef\xbc\x9d)"
+#: `"name": "DB_PASSWORD", "value": "…"`, on two lines or on one.
+_PAIRED: Final = (
+    r"""(?:\\{0,3}["']?(?:,\s{0,24}|\s{1,24})\\{0,3}["']?[Vv]alue\\{0,3}["']?\s{0,3}[:=]\s{0,3}\\{0,3}["']?"""
+    # `variable "db_password" { default = "…" }`
+    r"""|"\s{0,4}\{\s{0,16}(?:(?:type|sensitive|nullable)\s{0,16}=\s{0,4}\w{1,12}\s{1,16}){0,3}default\s{0,16}=\s{0,4}")"""
+)
 #: What stands between the two: the sign and a string's quote, `"`, r", @", \" within another; the sign alone; the `>` of
 #: an element; `value:` behind `name: DB_PASSWORD`; nothing but a space, as in `#define AP_PASSWORD "…"`.
 _BETWEEN: Final = (
-    rf"(?:{_CLOSE}\s{{0,4}}+(?:{_SIGNS}\s{{0,8}}[A-Za-z@$]{{0,2}}\\{{0,3}}[\"'`]"
-    rf"|{_SIGN}[ \t]{{0,4}}(?:[|>][+\-]?\r?\n[ \t]{{1,12}})?|>\s{{0,16}})"
-    r"""|["']?,?\s{1,24}["']?[Vv]alue["']?\s{0,3}[:=]\s{0,3}["']?|[ \t]{1,8}")"""
+    rf"(?:{_PAIRED}|{_CLOSE}(?:\s{{0,4}}+|{_GAP})(?:{_SIGNS}(?:\s{{0,8}}|{_GAP})[A-Za-z@$]{{0,2}}\\{{0,7}}[\"'`]"
+    rf"|{_SIGN}{_GAP}(?:[|>][+\-]?\r?\n[ \t]{{1,12}})?|>\s{{0,16}}(?:<!\[CDATA\[)?)"
+    r"""|[ \t]{1,8}")"""
 )
+#: `<password type="…">`: attributes of the element.
+_ATTRIBUTES: Final = r"""(?:[ \t][\w:.\-]{1,24}=["'][^\s"'<>]{0,40}["']){1,2}>\s{0,16}"""
 #: A string without whitespace; or a word that is not quoted, up to whitespace, a comma, a semicolon, without the full stop
 #: of its sentence. Nothing behind a value but the next character decides: by then it has left a stream.
 _VALUE: Final = (
-    r"""(?P<value>(?<=["'`])[^\s"'`\\\x00]{%d,160}(?=\\{0,3}["'`])"""
-    r"""|(?<!["'`])[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~][^\s"'`,;<>(){}\[\]&|\x00\\]{%d,160}(?<!\.)"""
+    r"""(?P<value>(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`])"""
+    # A string with a quote in it.
+    r"""|(?<=[^\\]")(?:[^\s"\\\x00]|\\["\\]){%(least)d,160}(?=")"""
+    # A word. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what HTML
+    # writes so; and with brackets, if they are closed and more follows.
+    r"""|(?<!["'`])(?:[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~]|\$(?=[A-Za-z0-9_]{1,24}[!#^]))"""
+    r"""(?:[^\s"'`,;<>(){}\[\]&|\x00\\]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]){%(rest)d,160}(?<!\.)"""
     r"""(?=\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z)))"""
+)
+#: The same where quotes are written in the way of HTML or of a URL.
+_ENCODED: Final = (
+    r"""(?:&quot;|&#34;|%%22)?(?:\s|%%20)?(?::|=|%%3[AaDd])(?:\s|%%20)?(?:&quot;|&#34;|%%22)"""
+    r"""(?P<value>(?:[^\s"'`&%%<>\\\x00]|%%[013-9A-Fa-f][0-9A-Fa-f]|%%2[013-9A-Fa-f]){%d,100})(?=&quot;|&#34;|%%22)"""
 )
 #: Verbs of sentences that tell a value; or a colon.
 _IS: Final = r"(?::|[ \t](?:is|was|are|ist|lautet|war|est|es|era|\xc3\xa8|\xc3\xa9|to|jest|er|\xc3\xa4r|on|je|[:\-]|\xe2\x80\x94|\xe2\x80\x93):?)"
@@ -47,13 +68,17 @@ _IS: Final = r"(?::|[ \t](?:is|was|are|ist|lautet|war|est|es|era|\xc3\xa8|\xc3\x
 
 def _assigned(shortest: int) -> str:
     """What stands between a name and its value, and the value of at least so many characters."""
-    return f"{_TYPE}{_BETWEEN}{_VALUE % (shortest, shortest - 1)}"
+    return f"(?:{_ATTRIBUTES}|{_TYPE}{_BETWEEN}){_value(shortest)}"
+
+
+def _value(shortest: int) -> str:
+    return _VALUE % {"least": shortest, "rest": shortest - 1}
 
 
 # ---- passwords, tokens and keys of nobody in particular ----
 
 _PASSWORDS: Final = (
-    r"(?:pass(?:word|wd|wort|phrase|code|ord|e(?!port))|passw|pwd|kennwort|contrase(?:\xc3\xb1|n)a|senha|parola|wachtwoord|haslo|heslo|jelszo|"
+    r"(?:pass(?:word|wd|wort|phrase|code|ord|(?-i:e(?![a-z])|E(?![A-Z])))|passw|pwd|kennwort|contrase(?:\xc3\xb1|n)a|senha|parola|wachtwoord|haslo|heslo|jelszo|"
     r"senord|adgangskode|salasana|sifre|lozinka|geslo|sandi)"
 )
 _PASSWORD_LITERALS: Final = (
@@ -71,14 +96,78 @@ _ELSEWHERE: Final = (
     r"(?:[ \t]?(?:[:=]|\xef\xbc\x9a|\xe2\x80\x94|\xe2\x80\x93|是|为|為|は|は、|는|은|to|:)[ \t]{0,2}|[ \t])"
     r"[\"'`「『«“]{0,3}(?P<value>[!-~]{6,128}(?<![.\"'`,;]))"
 )
+#: What is called a key and is secret; what is called so and is not says nothing here.
+_KEY_WORDS: Final = (
+    "access", "account", "aes", "api", "app", "auth", "cipher", "client", "consumer", "crypto", "decryption", "deploy", "enc",
+    "encryption", "hmac", "jwt", "licence", "license", "master", "private", "secret", "service", "session", "shared", "signing",
+    "storage", "subscription", "webhook",
+)  # fmt: skip
+#: Keys that identify, sort or route, and keys that are public; tokens that say where to go on.
+_PLAIN_KEYS: Final = (
+    "cache", "composite", "correlation", "dedup", "deduplication", "foreign", "group", "hash", "idempotency", "kms", "lookup",
+    "message", "natural", "object", "order", "partition", "primary", "pub", "public", "publishable", "range", "routing", "row",
+    "s3", "shard", "site", "sort", "surrogate", "translation", "unique",
+)  # fmt: skip
+_PLAIN_TOKENS: Final = ("continuation", "cursor", "next", "page", "pagination", "resume", "sync")
+#: What ends a name whose value is about a secret.
+_ABOUT: Final = (
+    "address", "algorithm", "arn", "count", "endpoint", "expiration", "expires", "expiry", "fingerprint", "format", "hint",
+    "label", "lastset", "length", "lifetime", "limit", "name", "path", "policy", "prefix", "status", "type", "ttl", "uri", "url",
+    "version",
+)  # fmt: skip
+
+
+def _behind(*words: str) -> str:
+    """One of these directly before: those of one length together, because a lookbehind has one width."""
+    return "|".join(f"(?<={'|'.join(alike)})" for alike in _by_length(words))
+
+
+def _never(*words: str) -> str:
+    """None of these directly before."""
+    return "".join(f"(?<!{'|'.join(alike)})" for alike in _by_length(words))
+
+
+def _by_length(words: Iterable[str]) -> Iterator[list[str]]:
+    for _, group in groupby(sorted(words, key=len), key=len):
+        alike = list(group)
+        # Four at a time: what is too much to be counted cannot be proved to be safe.
+        yield from (alike[at : at + 4] for at in range(0, len(alike), 4))
+
+
+_NO_PLAIN_TOKEN: Final = _never(*(word + joint for word in _PLAIN_TOKENS for joint in ("", "_", "-")))
+_NO_PLAIN_KEY: Final = _never(*_PLAIN_KEYS)
+#: Short ones end a name only behind a joint or as a hump: `password_age`, no `storage`.
+_NOT_ABOUT: Final = _never(*_ABOUT) + r"(?<![_\-.]age)(?<![_\-.](?:at|on))(?-i:(?<!Age)(?<!At|On))"
+#: And after a space: `token count: 1234`.
+_NO_MORE: Final = rf"(?![ \t](?:{'|'.join(_ABOUT)})(?![A-Za-z]))"
+_ANY_KEY: Final = ("_key", "-key")
 _KEYS: Final = (
-    r"(?:secret|token|credentials?|creds|(?:api|app|access|account|auth|client|consumer|crypto|decryption|deploy|encryption|"
-    r"hmac|jwt|license|master|private|secret|service|session|shared|signing|storage|subscription|webhook)[_\-. ]?key|"
-    r"[_\-]key|[_\-]auth)"
+    rf"(?:secret|{_NO_PLAIN_TOKEN}token|credentials?|creds|(?:{'|'.join(_KEY_WORDS)})[_\-. ]?key|"
+    rf"(?:{_behind(*_KEY_WORDS)})[_\-.]key|[_\-]auth|[_\-]pat(?![A-Za-z]))"
 )
 _KEY_LITERALS: Final = (
-    "secret", "token", "credential", "creds", "apikey", "accesskey", "appkey", "authkey", "accountkey", "clientkey", "encryptionkey",
-    "masterkey", "privatekey", "servicekey", "sharedkey", "signingkey", "storagekey", "_key", "-key", ".key", "_auth", "-auth",
+    "secret", "token", "credential", "creds", *(f"{word}key" for word in _KEY_WORDS), *_ANY_KEY, ".key", "_auth", "-auth",
+    *(f"{joint}pat{sign}" for joint in "_-" for sign in ("=", ":", '"', "'", " ")),
+)  # fmt: skip
+#: Before `pass` and the like, written as one word.
+_GLUED: Final = (
+    "admin", "bind", "cert", "db", "ftp", "http", "imap", "key", "ldap", "login", "mail", "mongo", "mysql", "pg", "pop", "postgres",
+    "proxy", "redis", "root", "smtp", "sql", "ssh", "store", "sudo", "user", "vnc", "wifi", "wpa",
+)  # fmt: skip
+#: What passes, too, and is no password: `renderPass`.
+_PASSES: Final = (
+    "back", "by", "final", "first", "forward", "last", "light", "multi", "one", "render", "second", "shader", "shadow", "single",
+    "third", "two",
+)  # fmt: skip
+#: A short name begins where a word does, or a hump, or behind what it is often written with.
+_SHORT: Final = (
+    rf"(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:{_never(*_PASSES)})|" + _behind(*_GLUED)
+)
+_SHORT_NAMES: Final = ("pass", "pw", "psw", "pswd", "psk", "mdp", "clave")
+#: An API key, in other languages: in one word, and with the word for a key before or behind.
+_KEYS_ELSEWHERE: Final = (
+    "API-Schlüssel", "API-Schluessel", "APIキー", "API密钥", "API-ключ", "API-nyckel", "API-sleutel", "密钥", "密鑰", "令牌", "токен",
+    "Токен", "ТОКЕН", "トークン", "토큰",
 )  # fmt: skip
 
 
@@ -92,8 +181,9 @@ def generic() -> tuple[Detector, ...]:
     """What is assigned to a name that says that it is secret."""
     title = "A password, token or key, by the name that it is assigned to"
     kind = partial(Detector, label="secret.generic", title=title, run="", rank=1)
-    rest = r"[A-Za-z0-9_\-.]{0,24}+(?<![_\-a-z][Ii][Dd])(?<!\.)"
+    rest = rf"[A-Za-z0-9_\-.]{{0,24}}+(?<![_\-a-z][Ii][Dd])(?<!\.){_NOT_ABOUT}"
     words = r"(?:[ \t][A-Za-z]{1,14}){0,4}?"
+    word = r"(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,128}(?<![.:?])(?<!!\"))(?=[\"'`,;.]{0,3}(?:[\s<]|\Z))"
     return (
         kind(
             example='password = "…"',
@@ -106,11 +196,11 @@ def generic() -> tuple[Detector, ...]:
         ),
         kind(
             example="DB_PASS=…",
-            literals=("pass", "pw", "psw", "pswd"),
-            then=r"[:=\"' ]",
+            literals=_SHORT_NAMES,
+            then=r"[:=\"' 0-9>]",
             ignore_case=True,
-            before="A-Za-z",
-            pattern=rf"(?:pass|pw|psw|pswd){_assigned(4)}",
+            before="",
+            pattern=rf"(?:{_SHORT})(?:{'|'.join(_SHORT_NAMES)})[0-9]{{0,2}}{_assigned(4)}",
             validator=_modest("password"),
             score=0.6,
         ),
@@ -119,17 +209,35 @@ def generic() -> tuple[Detector, ...]:
             literals=_KEY_LITERALS,
             ignore_case=True,
             before="",
-            pattern=f"(?<!:){_KEYS}{rest}{_assigned(8)}",
+            pattern=f"(?<!:){_KEYS}{rest}{_NO_MORE}{_assigned(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
         kind(
+            example="HEROKU_KEY=…",
+            literals=_ANY_KEY,
+            ignore_case=True,
+            before="",
+            pattern=rf"{_NO_PLAIN_KEY}[_\-]key{rest}{_assigned(8)}",
+            validator=_modest("identified"),
+            score=0.6,
+        ),
+        kind(
+            example="SECRET=…",
+            literals=("secret", "redis_auth", "redis-auth"),
+            ignore_case=True,
+            before="",
+            pattern=rf"(?<!:)(?:secret(?:[_\-. ]?key)?|redis[_\-]auth){_assigned(6)}",
+            validator=_modest("human"),
+            score=0.6,
+        ),
+        kind(
             example="API key: …",
-            literals=("api ", "access ", "auth ", "encryption ", "private ", "license "),
+            literals=tuple(f"{word}{joint}" for word in _KEY_WORDS for joint in " _-"),
             then="k",
             ignore_case=True,
             before="A-Za-z",
-            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}[\"'`]?){_VALUE % (8, 7)}",
+            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}[\"'`]?){_value(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
@@ -138,9 +246,36 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{words}{_IS}[ \t]{{1,2}}[\"'`]?(?P<value>[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<![.]))(?=[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
+            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}[\"'`]?(?P<value>[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<![.]))(?=[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
             validator=_modest("certain"),
             score=0.5,
+        ),
+        kind(
+            example="ENV DB_PASSWORD …",
+            literals=(*_PASSWORD_LITERALS, "pass ", "pw ", "mdp ", "psk "),
+            ignore_case=True,
+            before="",
+            pattern=rf"(?:{_PASSWORDS}{rest}|(?<![A-Za-z])(?:pass|pw|mdp|psk))[ \t]{{1,8}}{word}",
+            validator=_modest("surprising"),
+            score=0.5,
+        ),
+        kind(
+            example="password=&quot;…&quot;",
+            literals=_PASSWORD_LITERALS,
+            ignore_case=True,
+            before="",
+            pattern=f"{_PASSWORDS}{rest}{_ENCODED % 4}",
+            validator=_modest("password"),
+            score=0.6,
+        ),
+        kind(
+            example="%22token%22%3A%22…%22",
+            literals=_KEY_LITERALS,
+            ignore_case=True,
+            before="",
+            pattern=f"{_KEYS}{rest}{_ENCODED % 8}",
+            validator=_modest("assigned"),
+            score=0.6,
         ),
         kind(
             example="пароль: …",
@@ -148,6 +283,41 @@ def generic() -> tuple[Detector, ...]:
             before="",
             pattern=f"(?:{'|'.join(_PASSWORDS_ELSEWHERE)}){_ELSEWHERE}",
             validator=_modest("certain"),
+            score=0.6,
+        ),
+        kind(
+            example="API-Schlüssel: …",
+            literals=_KEYS_ELSEWHERE,
+            before="",
+            pattern=f"(?:{'|'.join(_KEYS_ELSEWHERE)}){_ELSEWHERE}",
+            validator=_modest("assigned"),
+            score=0.6,
+        ),
+        kind(
+            example="clé API : …",
+            literals=("lé ", "cle ", "clave ", "chave ", "chiave ", "klucz ", "ключ "),
+            then="[Aa][Pp][Ii]",
+            before="",
+            pattern=rf"(?:lé|cle|clave|chave|chiave|klucz|ключ) [Aa][Pp][Ii]{_ELSEWHERE}",
+            validator=_modest("assigned"),
+            score=0.6,
+        ),
+        kind(
+            example="API Schlüssel: …",
+            literals=("API ",),
+            then="[Ss]chl",
+            before="A-Za-z",
+            pattern=rf"API [Ss]chl(?:ü|ue)ssel{_ELSEWHERE}",
+            validator=_modest("assigned"),
+            score=0.6,
+        ),
+        kind(
+            example="API キー：…",
+            literals=("API ",),
+            then="[^ -~]",
+            before="A-Za-z",
+            pattern=rf"API (?:キー|密钥|密鑰|ключ|키){_ELSEWHERE}",
+            validator=_modest("assigned"),
             score=0.6,
         ),
     )

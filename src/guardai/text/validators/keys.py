@@ -45,17 +45,24 @@ def strength(value: bytes) -> float:
 
 #: A blank to be filled in, wherever in a value: `YOUR_API_KEY`, `<token>`, `xxxx`, `${VAR}`, `changeme`.
 _BLANK: Final = re.compile(
-    rb"(?i)(?:\A|[^a-z])(?:your|my|the|insert|enter|put|paste|add|use|some|any|new|old|get|set|replace)(?![a-z]{13})[a-z_\-. ]{0,26}?"
+    rb"(?i)(?:\A|[^a-z])(?:your|insert|enter|put|paste|replace)(?![a-z]{13})[a-z_\-. ]{0,26}?"
     rb"(?:password|passwd|pass|pwd|secret|token|key|credentials?|value|here|id)(?![a-z])|"
-    rb"change[_\-]?(?:me|it|this)|replace[_\-]?(?:me|this|with)|place[_\-]?holder|insert[_\-]|redacted|masked|hidden|removed|censored|"
-    rb"example|sample(?![a-z])|dummy|(?<![a-z])(?:fake|foo|bar|baz|foobar|lorem|ipsum|todo|fixme|tbd|n/a|none|null|nil|undefined|"
-    rb"not[_\-]?set|unset|empty|blank|default|optional|required|string|str|boolean|integer)(?![a-z])|"
+    rb"change[_\-]?(?:me|it|this)|replace[_\-]?(?:me|this|with)|place[_\-]?holder|insert[_\-]|redacted|censored|"
+    rb"example|dummy|"
     rb"x{4,}|\*{3}|\.{3}|_{4,}|-{4,}|#{4,}|([^A-Za-z0-9])\1{5}|"
-    rb"\$\{|\{\{|\}\}|<%|%>|\$\(|%\(|\{[a-z_.0-9()\[\]]{0,40}\}|\A<[^>]{1,60}>?\Z|\A\[[a-z_ \-]{1,40}\]?\Z|\A%[a-z_]{1,40}%?\Z|\A\$[a-z_]|"
+    rb"\$\{|\{\{|\}\}|<%|%>|\$\(|%\(|\{[a-z_.0-9()\[\]]{0,40}\}|\A<[^>]{1,60}>?\Z|\A\[[a-z_ \-]{1,40}\]?\Z|\A%[a-z_]{1,40}%?\Z|"
+    rb"\A\$[a-z_][a-z0-9_]*(?![a-z0-9_!#^])|"
     rb"\A@[a-z_@]|\A[a-z]+://|\A--?[a-z][a-z0-9\-]{0,20}\Z|"
     rb"process\.env|os\.environ|getenv|environ\[|env\.|config\.|settings\.|secrets\.|vault[:/]|ssm[:/]|keyvault|secretref|"
     rb"valuefrom|arn:aws|secretsmanager|op://|file:|"
     rb"\xe2\x80\xa6|\xe2\x80\xa2"  # an ellipsis, a bullet
+)
+#: Words that stand for a value, and are also part of what people choose: `Default#2024`, `None4me!`.
+_STOPGAP: Final = re.compile(
+    rb"(?i)(?:\A|(?<=[^a-z]))(?:my|the|add|use|some|any|new|old|get|set)(?![a-z]{13})[a-z_\-. ]{0,26}?"
+    rb"(?:password|passwd|pass|pwd|secret|token|key|credentials?|value|here|id)(?![a-z])|"
+    rb"masked|hidden|removed|sample(?![a-z])|(?<![a-z])(?:fake|foo|bar|baz|foobar|lorem|ipsum|todo|fixme|tbd|n/a|none|null|nil|"
+    rb"undefined|not[_\-]?set|unset|empty|blank|default|optional|required|string|str|boolean|integer)(?![a-z])"
 )
 #: Escapes and what joins code: no key holds them, a regular expression and a template do.
 _CODE: Final = re.compile(
@@ -97,10 +104,23 @@ def _wordy(value: bytes) -> float:
     return known / len(value)
 
 
+def _is_blank(value: bytes) -> bool:
+    """Whether a value is to be filled in. A word that stands for one counts where what it leaves is no surprise."""
+    head = value[:128]
+    if _BLANK.search(head):
+        return True
+    rest = _STOPGAP.sub(b"", head)
+    if len(rest) == len(head):
+        return False
+    if any(c in _CHOSEN for c in rest) and _digits(rest):
+        return False
+    return not rest or strength(rest) - _wordy(rest) < 0.4
+
+
 def ordinary(value: bytes) -> float:
     """How much of a value is a blank, a reference, a name or words: 1 for `YOUR_API_KEY`, 0 for random characters."""
     head = value[:_READ]
-    if _BLANK.search(value[:128]) or _PATH.match(head) or _DATE.match(head):
+    if _is_blank(value) or _PATH.match(head) or _DATE.match(head):
         return 1.0
     if _CODE.search(value[:128]) and (len(value) < 20 or _wordy(head) >= 0.1):
         return 1.0
@@ -149,11 +169,20 @@ _COMMON: Final = frozenset(
     b"iloveyou1 sunshine1 princess1 football1 master123 killer123 secret123 s3cr3t s3cret secr3t "
     b"summer2023 winter2023 summer2024 winter2024 summer2025 winter2025 spring2024 autumn2024 toor correcthorsebatterystaple".split()
 )
+_UUID: Final = re.compile(rb"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 _SPECIAL: Final = b"!@#$%^&*?+=~|\"'"
+#: Those of them that no type and no reference has: `string|null`, `default=1`.
+_CHOSEN: Final = b"!@#$%^&*+~"
+#: `ab(cd)12`: behind a bracket that closes, code has no letter.
+_GLUED: Final = re.compile(rb"[A-Za-z0-9]\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]")
 
 
 def _digits(value: bytes) -> int:
     return len(value) - len(value.translate(None, b"0123456789"))
+
+
+def _code(value: bytes) -> bool:
+    return _CODE.search(value[:128]) is not None and not _GLUED.search(value[:128])
 
 
 def _password(value: bytes) -> bool | None:
@@ -164,7 +193,7 @@ def _password(value: bytes) -> bool | None:
     lower = value.lower()
     if lower in _COMMON:
         return True
-    if len(value) < 4 or _BLANK.search(value[:128]) or _CODE.search(value[:128]) or _PATH.match(value):
+    if len(value) < 4 or _is_blank(value) or _code(value) or _PATH.match(value):
         return False
     if _HOST.match(value) or _NUMBERED.match(value) or _ALGORITHM.fullmatch(value):
         return False
@@ -226,6 +255,30 @@ def _announced(value: bytes) -> bool | None:
     return _password(value) is not False and _certain(value) is True
 
 
+def _human(value: bytes) -> bool | None:
+    """What is assigned to a secret: random, or what a person chooses and nobody writes for anything else."""
+    if (drawn := _assigned(value)) is not False:
+        return drawn
+    return None if _password(value) is True and not _UUID.fullmatch(value) else False
+
+
+def _surprising(value: bytes) -> bool | None:
+    """What stands behind a name with nothing but a space between: no term of a sentence that holds a digit looks like it."""
+    if value.lower() in _COMMON:
+        return True
+    if len(value) < 8 or not _announced(value) or _ALGORITHM.fullmatch(value):
+        return False
+    mixed = value != value.lower() and value != value.upper()
+    if not mixed and not any(c in _CHOSEN for c in value[1:]):
+        return False
+    return _wordy(value) < 0.4
+
+
+def _identified(value: bytes) -> bool | None:
+    """What is assigned to a key of any kind: a UUID is an identifier there."""
+    return False if _UUID.fullmatch(value) else _assigned(value)
+
+
 # ---- what a prefix announces ----
 
 
@@ -281,7 +334,7 @@ def _url_password(value: bytes) -> bool | None:
 
 def _told(value: bytes) -> bool | None:
     """Where a form has a place for a password: all but a blank and the word itself."""
-    if TEMPLATE.fullmatch(value) or _BLANK.search(value[:128]) or (_CODE.search(value[:128]) and not _digits(value)):
+    if TEMPLATE.fullmatch(value) or _is_blank(value) or (_CODE.search(value[:128]) and not _digits(value)):
         return False
     return None
 
@@ -292,10 +345,13 @@ VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
         "assigned": _assigned,
         "certain": _certain,
         "dense": _dense,
+        "human": _human,
+        "identified": _identified,
         "key": likely,
         "mixed": _mixed,
         "password": _password,
         "random": _random,
+        "surprising": _surprising,
         "told": _told,
         "url_password": _url_password,
     }
