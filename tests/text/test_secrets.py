@@ -280,6 +280,8 @@ TOLD = [
     "ENV DB_PASSWORD {}",
     "the admin's password {}",
     "temp pw {}",
+    "password -> {}",
+    "| password | {} |",
     # commands
     "docker login -u bob -p {} registry.example.com",
     "az login --service-principal -u app -p '{}' --tenant t",
@@ -310,7 +312,15 @@ def test_a_password_is_found_however_it_is_told(text):
 
 
 #: What people choose: words, and what the rules of a form made them add.
-CHOSEN = ["Winter" + "2024!", "S3cur3" + "P@ss", "Str0ng" + "!Pass", "Default" + "#2024", "None" + "4me!", "Hidden" + "4You!", "Tr0ub4" + "dor&3"]
+CHOSEN = [
+    "Winter" + "2024!",
+    "S3cur3" + "P@ss",
+    "Str0ng" + "!Pass",
+    "Default" + "#2024",
+    "None" + "4me!",
+    "Hidden" + "4You!",
+    "Tr0ub4" + "dor&3",
+]
 
 
 @pytest.mark.parametrize("value", [*CHOSEN, "$ecret" + "2024!", "ab(cd)" + "12EF"])
@@ -340,10 +350,30 @@ def test_every_kind_of_key_is_found_however_its_words_are_joined(word):
 
 
 @pytest.mark.parametrize(
-    "name", ["clé API : ", "API-Schlüssel: ", "API Schlüssel: ", "APIキー：", "密钥：", "токен: ", "clave API: ", "API-Key lautet ", "GH_PAT="]
+    "name",
+    [
+        "clé API : ",
+        "API-Schlüssel: ",
+        "API Schlüssel: ",
+        "APIキー：",
+        "密钥：",
+        "токен: ",
+        "clave API: ",
+        "API-Key lautet ",
+        "GH_PAT=",
+    ],
 )
 def test_a_key_is_found_by_its_name_in_other_languages(name):
     assert [found for found, _ in secrets(f"{name}{KEY}\n")] == [KEY]
+
+
+@pytest.mark.parametrize(
+    "text", ["apikey {}", "use token {} to log in", "Api-Token {}", "shared_secret {}", "the access-key {}."]
+)
+def test_a_key_is_found_behind_its_name_alone_in_a_stream_too(text):
+    text = f"So: {text.format(KEY)}\nand on"
+    assert [found for found, _ in secrets(text)] == [KEY]
+    assert {through([text[:cut], text[cut:]]) for cut in range(len(text))} == {mask(text)}
 
 
 UUID = made("{uuid}", "no key")
@@ -388,6 +418,11 @@ def test_what_is_about_a_secret_is_none(about):
         'echo "time:12:30:45"',
         'auth=("user", "password")',
         "sort -k 2 -p 5432",
+        f"the secret {UUID} is gone",
+        "secret: user@host1",
+        "| password | PBKDF2 |",
+        "a token getAuthorizationTokenForUser2024 of the code",
+        "secret sh-helm-release-v1-frontend-v12",
     ],
 )
 def test_what_bears_a_similar_name_is_left_alone(text):

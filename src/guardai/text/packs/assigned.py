@@ -104,9 +104,9 @@ _KEY_WORDS: Final = (
 )  # fmt: skip
 #: Keys that identify, sort or route, and keys that are public; tokens that say where to go on.
 _PLAIN_KEYS: Final = (
-    "cache", "composite", "correlation", "dedup", "deduplication", "foreign", "group", "hash", "idempotency", "kms", "lookup",
-    "message", "natural", "object", "order", "partition", "primary", "pub", "public", "publishable", "range", "routing", "row",
-    "s3", "shard", "site", "sort", "surrogate", "translation", "unique",
+    "cache", "composite", "correlation", "dedup", "deduplication", "foreign", "idempotency", "kms", "lookup", "natural", "object",
+    "partition", "primary", "pub", "public", "publishable", "range", "routing", "row", "s3", "shard", "site", "sort", "surrogate",
+    "translation", "unique",
 )  # fmt: skip
 _PLAIN_TOKENS: Final = ("continuation", "cursor", "next", "page", "pagination", "resume", "sync")
 #: What ends a name whose value is about a secret.
@@ -160,9 +160,7 @@ _PASSES: Final = (
     "third", "two",
 )  # fmt: skip
 #: A short name begins where a word does, or a hump, or behind what it is often written with.
-_SHORT: Final = (
-    rf"(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:{_never(*_PASSES)})|" + _behind(*_GLUED)
-)
+_SHORT: Final = rf"(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:{_never(*_PASSES)})|" + _behind(*_GLUED)
 _SHORT_NAMES: Final = ("pass", "pw", "psw", "pswd", "psk", "mdp", "clave")
 #: An API key, in other languages: in one word, and with the word for a key before or behind.
 _KEYS_ELSEWHERE: Final = (
@@ -255,8 +253,17 @@ def generic() -> tuple[Detector, ...]:
             literals=(*_PASSWORD_LITERALS, "pass ", "pw ", "mdp ", "psk "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}{rest}|(?<![A-Za-z])(?:pass|pw|mdp|psk))[ \t]{{1,8}}{word}",
+            pattern=rf"(?:{_PASSWORDS}{rest}|(?<![A-Za-z])(?:pass|pw|mdp|psk))[ \t]{{1,8}}(?:(?:[\-=]?>|\|)[ \t]{{1,8}})?{word}",
             validator=_modest("surprising"),
+            score=0.5,
+        ),
+        kind(
+            example="api-token …",
+            literals=_KEY_LITERALS,
+            ignore_case=True,
+            before="",
+            pattern=rf"(?<!:){_KEYS}[ \t]{{1,4}}(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=])(?=[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
+            validator=_modest("sure"),
             score=0.5,
         ),
         kind(

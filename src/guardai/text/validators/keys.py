@@ -259,7 +259,10 @@ def _human(value: bytes) -> bool | None:
     """What is assigned to a secret: random, or what a person chooses and nobody writes for anything else."""
     if (drawn := _assigned(value)) is not False:
         return drawn
-    return None if _password(value) is True and not _UUID.fullmatch(value) else False
+    mixed = value != value.lower() and value != value.upper()
+    chosen = _password(value) is True and (mixed or value.lower() in _COMMON)
+    # A path and an address are what a secret is found by.
+    return None if chosen and not re.search(rb"[/:]|\A[^A-Za-z0-9$]", value) else False
 
 
 def _surprising(value: bytes) -> bool | None:
@@ -277,6 +280,11 @@ def _surprising(value: bytes) -> bool | None:
 def _identified(value: bytes) -> bool | None:
     """What is assigned to a key of any kind: a UUID is an identifier there."""
     return False if _UUID.fullmatch(value) else _assigned(value)
+
+
+def _sure(value: bytes) -> bool | None:
+    """What stands behind a key's name with nothing but a space between: random for certain, and no identifier."""
+    return None if _identified(value) is True and _drawn(value, 0.2) and len(_CHANGES.findall(value)) >= 4 else False
 
 
 # ---- what a prefix announces ----
@@ -351,6 +359,7 @@ VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
         "mixed": _mixed,
         "password": _password,
         "random": _random,
+        "sure": _sure,
         "surprising": _surprising,
         "told": _told,
         "url_password": _url_password,
