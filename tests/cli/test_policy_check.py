@@ -58,6 +58,39 @@ def test_expression_that_can_blow_up_is_told_with_a_text_that_shows_it(check):
     assert "this folder is refused" in done.stdout
 
 
+def test_cache_is_that_of_the_home_that_is_named(check, tmp_path, home):
+    done = check(DETECTOR, "--home", str(tmp_path / "named"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("detectors", "told"),
+    [
+        ('[words]\nphnoe = ["gizmo"]', "error detectors.toml: words of 'phnoe', which is no kind; is it 'phone'?"),
+        (DETECTOR + "score = 50\n", "error detectors.toml: pii.employee_id: score = 50; it says how sure"),
+        (
+            DETECTOR.replace("literals", "literal"),
+            "error detectors.toml: pii.employee_id: unknown literal (is it literals?)",
+        ),
+        ('countries = "de, atlantis"', "error detectors.toml: countries: no pack of a country 'atlantis'"),
+        (DETECTOR + "run_on = 'a'\n", "error detectors.toml: pii.employee_id: unknown run_on"),
+        (
+            DETECTOR.replace('run = ""', "run = 'a](?:b+)+[d'"),
+            "error detectors.toml: pii.employee_id: run is the inside of one",
+        ),
+    ],
+)
+def test_what_would_do_nothing_or_harm_is_told_with_the_name_of_the_file(check, detectors, told):
+    done = check(detectors)
+    assert done.returncode == 1
+    assert told in done.stdout
+
+
+def test_countries_may_be_written_as_in_the_environment(check):
+    assert check('countries = "de, fr"').returncode == 0
+
+
 def test_warning_alone_refuses_nothing(check):
     done = check(DETECTOR.partition("matches")[0])
     assert done.returncode == 0
@@ -88,6 +121,12 @@ def test_policy_may_speak_of_what_an_installed_pack_finds(check, tmp_path):
     cedar = 'permit (principal, action, resource);\nforbid (principal, action, resource == Label::"pii.acme");'
     assert check("", cedar=cedar).returncode == 1
     assert check("", cedar=cedar, site=tmp_path / "site").returncode == 0
+    good = module.read_text()
+    module.write_text(good.replace("[0-9]{4}'", "[0-9]{4}', matches=('ACME-12',)"))
+    done = check("", cedar=cedar, site=tmp_path / "site")
+    assert done.returncode == 1
+    assert "pack acme: pii.acme: matches, example 1: it is not found" in done.stdout
+    module.write_text(good)
     module.write_text(module.read_text().replace("[0-9]{4}", "(?:[0-9]+)+x"))
     done = check("", cedar=cedar, site=tmp_path / "site")
     assert done.returncode == 1

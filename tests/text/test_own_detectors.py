@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import guardai
 from guardai.text import Detector, Own, Pack, PackError, RecogniserError, StreamMasker, configure, mask, packs, scan
-from guardai.text.detectors.admit import admit, reads_on
-from guardai.text.detectors.detector import Number
+from guardai.text.detectors.admit import admit, headed, reads_on
+from guardai.text.detectors.detector import KINDS, MAX_ANCHOR, MAX_LEAD, Number
 from guardai.text.trial import tried
 
 scanning = importlib.import_module("guardai.text.scanner")
@@ -93,28 +93,73 @@ class TestFile:
         ("content", "told"),
         [
             ("detector = 3", "write [[detector]], in two brackets"),
-            ("[[detectors]]\n", "unknown detectors"),
+            ("[[detectors]]\n", "pack detectors.toml: unknown detectors (is it detector?); known are after, "),
+            ("recognizers = []", "unknown recognizers (is it recognisers?)"),
+            ("colour = 1", "unknown colour; known are"),
+            ('[[detector]]\nlabel = "pii.x"\nliteral = ["ab"]', "detectors.toml: pii.x: unknown literal (is it literals?)"),
+            ('[[detector]]\nliterals = ["ab"]', "a [[detector]] has no label, such as 'pii.employee_id'"),
+            ('[[number]]\nlabel = "pii.x"\nwords = ["x"]', "detectors.toml: pii.x: it has no form"),
+            ('[[detector]]\nlabel = "Employee Id"', "not a label: 'Employee Id'; write lower-case words joined by dots, such as"),
+            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab"\nscore = 50', "pii.x: score = 50; it says how sure a finding is, from 0 to 1"),
+            ('[[number]]\nlabel = "pii.x"\nform = "[0-9]{7}"\nwords = ["x"]\nscore = nan', "pii.x: score = nan; "),
             ("x = [", "pack detectors.toml: "),
             (b"\xff", "detectors.toml"),
             ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab("', "pii.x: missing )"),
-            ('countries = ["atlantis"]', "no pack of a country 'atlantis'"),
+            ('countries = ["atlantis"]', "pack detectors.toml: countries: no pack of a country 'atlantis'"),
+            ('countries = "de, atlantis"', "pack detectors.toml: countries: no pack of a country 'atlantis'"),
             ('packs = "core"', "packs is a list of names"),
             ('recognisers = "spacy"', "recognisers is a list of names"),
             ('[recogniser.spacy]\nmodel = "x"', "[recogniser.spacy] is not among `recognisers`"),
             ('recogniser = "spacy"', "write a recogniser's arguments under"),
-            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(c+)+d"', "pii.x: pattern: write (?:…)"),
-            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(?:c+)+d"', "pii.x: pattern: the expression can blow up"),
         ],
     )  # fmt: skip
-    def test_what_cannot_be_used_is_told(self, content, told):
+    def test_what_cannot_be_read_is_told(self, content, told):
         with pytest.raises(PackError, match=re.escape(told)):
             Own.read(content)
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(c+)+d"', "pii.x: pattern: write (?:…)"),
+            ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(?:c+)+d"', "pii.x: pattern: the expression can blow up"),
+            ('[words]\nphnoe = ["gizmo"]', "words of 'phnoe', which is no kind; is it 'phone'? There are call, card, other, "),
+            ('[after]\nphnoe = ["gizmo"]', "words of 'phnoe', which is no kind; is it 'phone'?"),
+            ('[words]\n"pii.dee_steuer_id" = ["gizmo"]', "is it 'pii.de_steuer_id'?"),
+            ('[words]\nqqqqq = ["gizmo"]', "words of 'qqqqq', which is no kind. There are"),
+        ],
+    )  # fmt: skip
+    def test_what_may_not_be_used_is_told_with_the_name_of_the_file(self, content, told):
+        with pytest.raises(PackError, match=r"pack detectors\.toml: .*" + re.escape(told)):
+            configure(own=Own.read(content).pack)
+
+    def test_words_may_speak_of_what_any_pack_finds(self):
+        number = '[[number]]\nlabel = "pii.member_no"\nform = "[0-9]{7}"\nwords = ["member"]\n'
+        for kind in (*KINDS, "pii.member_no", "pii.de_steuer_id", "secret.github_token"):
+            configure(own=Own.read(f'{number}[words]\n"{kind}" = ["gizmo"]').pack)
+
+    def test_countries_are_written_as_in_the_environment(self):
+        assert Own.read('countries = "de, fr"').pack.countries == ("de", "fr")
+        assert Own.read('countries = "all"').pack.countries == ("all",)
 
     def test_pack_that_is_not_there_is_told_and_all_stays_as_it_was(self):
         configure(own=Own.read(BADGE).pack)
         with pytest.raises(PackError, match="no pack 'acme'; installed: core, secrets"):
             configure(packs=["core", "acme"])
         assert labels("EMP-004211") == ["pii.employee_id"]
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("spacy", "installed: none. Try guardai-sdk-spacy"),
+            ("spacyy", "installed: none. Is it 'spacy'? Try guardai-sdk-spacy"),
+            ("nobodys", "installed: none."),
+        ],
+    )
+    def test_recogniser_that_is_misspelt_is_no_advice_to_install_what_nobody_owns(self, monkeypatch, name, told):
+        monkeypatch.setattr("guardai.text.recognise.entry_points", lambda group: [])
+        with pytest.raises(RecogniserError) as caught:
+            Own(recognisers=(name,)).loaded()
+        assert str(caught.value) == f"recogniser {name!r} is not installed; {told}"
 
 
 # ---- what may be used ----
@@ -132,8 +177,16 @@ class TestAdmission:
             ({"pattern": "EMP-[0-9]{6}(?! x)"}, "it reads on behind whitespace"),
             ({"pattern": "EMP-[0-9]{6}$"}, r"write \Z"),
             ({"pattern": "EMP-" + "(?<=" + "x" * 65 + ")[0-9]"}, "a lookbehind sees 64 bytes at most"),
+            ({"head": "[A-Z][a-z]{1,20} ", "pattern": "[A-Z][a-z]{1,20} EMP-[0-9]{6}", "spaced": True}, "head: it reads whitespace"),
+            ({"head": "[^,]{1,20}"}, "head: it reads whitespace"),
+            ({"head": r"(?:a|\s){1,9}"}, "head: it reads whitespace"),
+            ({"head": f"[a-z]{{{MAX_LEAD + 1}}}"}, "head: it matches 80 bytes at most"),
+            ({"head": "[a-z]+"}, "head: it matches 80 bytes at most"),
+            ({"head": "(?<=" + "x" * 41 + ")[a-z]"}, "head: a lookbehind sees 40 bytes at most"),
+            ({"then": "[0-9] [0-9]", "spaced": True}, "then: it reads on behind whitespace"),
+            ({"literals": ("EMP ",), "then": "[0-9]"}, "then: nothing is looked for behind a literal that ends in whitespace"),
         ],
-    )
+    )  # fmt: skip
     def test_detector_that_may_not_be_used_is_told_with_pack_and_label(self, fields, told):
         with pytest.raises(PackError, match=re.escape(told)) as caught:
             admit(one(**fields))
@@ -144,7 +197,8 @@ class TestAdmission:
         [
             {"pattern": r"EMP-[0-9]{6}(?=\s|\Z)"}, {"pattern": r"EMP-\s{0,3}(?P<value>[0-9]{6})\b"}, {"pattern": r"EMP-[^\s,]{3,9},"},
             {"pattern": "EMP-[^,]{3,9},", "spaced": True}, {"pattern": "EMP-[0-9]{6}(?! x)", "spaced": True},
-            {"head": "[a-z]{1,8}-", "pattern": "EMP-[0-9]{6}"},
+            {"head": "[a-z]{1,8}-", "pattern": "EMP-[0-9]{6}"}, {"head": f"[a-z]{{{MAX_LEAD}}}"}, {"head": r"(?<=\s)[a-z](?! )"},
+            {"then": "[0-9]{2}"}, {"then": " "}, {"literals": ("EMP ",), "pattern": "EMP "},
         ],
     )  # fmt: skip
     def test_detector_that_may_be_used_is(self, fields):
@@ -153,6 +207,46 @@ class TestAdmission:
     def test_number_that_can_blow_up_is_told(self):
         with pytest.raises(PackError, match=r"pack acme: pii\.x: form: the expression can blow up"):
             admit(Pack("acme", numbers=(Number("pii.x", "[0-9](?:[ -]?[0-9]+)+x", words=("x",)),)))
+
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"run": "a](?:b+)+[c](?:b+)+[d"}, "run is the inside of one character class"),
+            ({"before": "a](?:b+)+[c](?:b+)+[d"}, "before is the inside of one character class"),
+            ({"run": "a]|[b"}, "run is the inside of one character class"),
+            ({"before": "^a"}, "before is the inside of one character class"),
+            ({"before": "^"}, "before is the inside of one character class"),
+            ({"run": "a\\"}, "run is the inside of one character class"),
+            ({"run": "z-a"}, "bad character range"),
+            ({"run": "^a"}, "not beyond"),
+            ({"then": r"\b"}, "each with an exact count"),
+            ({"then": r"\x41"}, "each with an exact count"),
+            ({"then": "[z-a]"}, "bad character range"),
+            ({"then": "a{0}"}, "each with an exact count"),
+            ({"head": "(?i)a"}, "global flags not at the start"),
+            ({"literals": ("x" * (MAX_ANCHOR + 1),)}, "170 bytes at most"),
+            ({"literals": ("x" * MAX_ANCHOR,), "then": "x"}, "170 bytes at most"),
+            ({"literals": (), "anchors": (f"[a-z]{{{MAX_ANCHOR + 1}}}",)}, "170 at most"),
+            ({"score": 50}, "score = 50"),
+        ],
+    )  # fmt: skip
+    def test_what_would_mean_something_else_where_it_is_put_is_told_when_a_detector_is_made(self, fields, told):
+        with pytest.raises(PackError, match=re.escape(told)):
+            one(**fields)
+
+    @pytest.mark.parametrize("inside", [r"\]\[", r"A-Za-z0-9_\-", r"\x80-\xff", "^\\s\\x00", r"\w.^"])
+    def test_what_is_the_inside_of_a_class_is_taken(self, inside):
+        assert one(run=inside).detectors[0].run == inside
+
+    def test_pack_that_is_configured_is_judged_as_one_that_is_installed(self):
+        configure(own=Own.read(BADGE).pack)
+        with pytest.raises(PackError, match=r"pack acme: pii\.employee_id: pattern: the expression can blow up"):
+            configure(own=one(pattern="EMP-(?:[0-9]+)+x"))
+        assert labels("EMP-004211") == ["pii.employee_id"]
+
+    def test_no_head_that_ships_reads_whitespace_or_is_wider_than_is_searched(self):
+        shipped = [kind for pack in (packs.core(), packs.secrets(), *packs.countries("all")) for kind in pack.detectors]
+        assert [kind.label for kind in shipped if headed(kind.head)] == []
 
     @pytest.mark.parametrize(
         "kind",
@@ -184,23 +278,22 @@ def _compound(inner):
     )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(
-    st.recursive(_atoms, _compound, max_leaves=6), st.booleans(), st.sampled_from(["", "a-z"]), st.booleans(),
-    st.lists(st.tuples(st.sampled_from(["ID", "xID"]), st.text("ab \n-", max_size=6)).map("".join), max_size=6).map("".join),
-    st.lists(st.integers(1, 40), min_size=1, max_size=5),
-)  # fmt: skip
-def test_whatever_detector_is_admitted_a_stream_of_every_split_is_the_whole(
-    expression, group, run, spaced, text, steps
-):
-    pattern = f"ID(?P<value>{expression})" if group else f"ID{expression}"
+_texts = st.lists(
+    st.tuples(st.sampled_from(["ID", "xID", "a ID", "ab-ID"]), st.text("ab \n-", max_size=6)).map("".join),
+    min_size=1,
+    max_size=6,
+).map("".join)
+_steps = st.one_of(st.just([1]), st.lists(st.integers(1, 40), min_size=1, max_size=5))
+_slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def streams_as_the_whole(text, steps, **fields):
+    """Of a detector that is admitted: every split gives what masking the whole does."""
+    before = scanning._current
     try:
-        pack = Pack("acme", (Detector("pii.x", ("ID",), pattern, run=run, spaced=spaced, before=""),))
-        admit(pack)
+        configure(own=Pack("acme", (Detector("pii.x", before="", **fields),)), packs=["core"])
     except PackError:
         return
-    before = scanning._current
-    configure(own=pack, packs=["core"])
     scanning._current = scanning.build("python")
     try:
         whole, stream, out, at = mask(text), StreamMasker(), "", 0
@@ -213,6 +306,37 @@ def test_whatever_detector_is_admitted_a_stream_of_every_split_is_the_whole(
     finally:
         scanning._current = before
         configure()
+
+
+@_slow
+@given(
+    st.recursive(_atoms, _compound, max_leaves=6), st.sampled_from(["", "a?", "[ab]{1,4}", r"\S{0,40}"]),
+    st.booleans(), st.sampled_from(["", "a-z"]), st.booleans(), _texts, _steps,
+)  # fmt: skip
+def test_whatever_detector_is_admitted_a_stream_of_every_split_is_the_whole(
+    expression, head, group, run, spaced, text, steps
+):
+    pattern = f"(?:{head})ID" + (f"(?P<value>{expression})" if group else expression)
+    streams_as_the_whole(text, steps, literals=("ID",), pattern=pattern, head=head, run=run, spaced=spaced)
+
+
+@_slow
+@given(
+    st.lists(st.sampled_from(["a", "[ab ]{0,3}", " ", "[^b]", r"\s?", "-", ".", r"\S{1,9}", "(?<=a)", "(?! )"]), max_size=3),
+    st.booleans(), _texts, _steps,
+)  # fmt: skip
+def test_whatever_head_is_admitted_a_stream_of_every_split_is_the_whole(parts, spaced, text, steps):
+    head = "".join(parts)
+    streams_as_the_whole(text, steps, literals=("ID",), pattern=f"{head}ID", head=head, run="", spaced=spaced)
+
+
+@_slow
+@given(
+    st.sampled_from(["ID", "ID ", "ID-"]), st.lists(st.sampled_from(["a", " ", "-", r"\s", "[^b]", r"\S"]), max_size=3).map("".join),
+    st.booleans(), _texts, _steps,
+)  # fmt: skip
+def test_whatever_must_follow_a_literal_a_stream_of_every_split_is_the_whole(literal, then, spaced, text, steps):
+    streams_as_the_whole(text, steps, literals=(literal,), pattern="ID", then=then, run="", spaced=spaced)
 
 
 # ---- trial ----
@@ -243,6 +367,12 @@ class TestTrial:
         [fault] = tried(text)
         assert fault.severity == "warning"
         assert re.search(r"the anchor 'er' stands \d+ times in a KB of ordinary text", fault.message)
+
+    def test_compiled_databases_are_kept_where_it_is_said(self, tmp_path, monkeypatch):
+        elsewhere = tmp_path / "elsewhere"
+        monkeypatch.setenv("GUARDAI_HOME", str(elsewhere))
+        assert tried(BADGE, tmp_path / "cache") == []
+        assert not elsewhere.exists()
 
     def test_missing_recogniser_is_an_error(self):
         [fault] = tried('recognisers = ["nobodys"]')
@@ -421,6 +551,24 @@ class TestDistribution:
         distribution()
         configure(packs=["core", "secrets"])
         assert labels("ACME-000098") == []
+
+    def test_its_examples_are_tried_and_told_with_its_name(self, distribution):
+        distribution()
+        assert tried("") == []
+        assert tried(BADGE) == []
+
+    def test_failing_example_of_it_is_told_with_its_name(self, distribution):
+        distribution(
+            MODULE.replace("customer ACME-000098", "ACME-000099").replace('ignores=("ACME-000099",)', "words=()")
+        )
+        assert list(map(str, tried(""))) == ["pack acme: pii.acme_customer: matches, example 1: it is not found"]
+        assert tried('packs = ["core"]') == []
+
+    def test_words_of_it_that_speak_of_nothing_are_a_warning(self, distribution):
+        distribution(MODULE.replace("),))", "),), words={'phnoe': ('gizmo',)})"))
+        [fault] = tried("")
+        assert (fault.severity, fault.pack) == ("warning", "acme")
+        assert str(fault).startswith("pack acme: words of 'phnoe', which is no kind; is it 'phone'?")
 
     def test_one_that_can_blow_up_is_refused_when_it_is_loaded(self, distribution):
         distribution(MODULE.replace("[0-9]{6}(?![0-9])", "(?:[0-9]+)+x"))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from guardai.text import Detector, Pack, PackError, packs
-from guardai.text.detectors.detector import load
+from guardai.text.detectors.file import load
 
 scanning = importlib.import_module("guardai.text.scanner")
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import packs
+from guardai.text import Detector, Pack, PackError, packs
 from guardai.text.detectors import automaton
 from guardai.text.detectors import detector
 from guardai.text.detectors import safety
+from guardai.text.detectors.admit import admit
 
 SIGHT = 250
 
@@ -57,10 +58,19 @@ SHIPPED = {
     for source, length in (
         (getattr(kind, "pattern", ""), detector.MAX_DECISION),
         (getattr(kind, "form", ""), detector.MAX_FORM),
-        (f"(?s:.)*?(?:{kind.head})" if kind.head else "", 40),
+        (f"(?s:.)*?(?:{kind.head})" if kind.head else "", detector.MAX_LEAD),
     )
     if source
 }
+
+
+def test_as_much_before_an_anchor_is_judged_as_is_searched():
+    """Three repeats that share their bytes pass on 20 of them, and take too long on 80."""
+    head = "a?a*a*a*-"
+    search = f"(?s:.)*?(?:{head})"
+    assert safety.refusal(search, length=20) is None
+    with pytest.raises(PackError, match="head: the expression can blow up"):
+        admit(Pack("acme", (Detector("pii.x", ("ID",), f"{head}ID", head=head),)))
 
 
 def attacked(expression, length, ignore_case, beam=3):

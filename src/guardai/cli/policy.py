@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
+from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, print_json, refuse
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check_command(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Find what is wrong with a policy folder, and try its own detectors on their examples.
+    """Find what is wrong with a policy folder, and try its detectors, and those of installed packs, on their examples.
 
     Exit codes: 0 nothing or only warnings, 1 errors, 2 no such folder.
     """
@@ -44,7 +44,7 @@ def check_command(
         )
     labels = _labels()
     problems = check(directory, labels)
-    problems += _tried(directory, problems)
+    problems += _tried(directory, problems, home_of(home) / "cache")
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
         found = [
@@ -81,16 +81,17 @@ def _labels() -> frozenset[str]:
         )
 
 
-def _tried(directory: Path, problems: list[Problem]) -> list[Problem]:
-    """What is wrong with the folder's own detectors, unless they cannot even be read."""
+def _tried(directory: Path, problems: list[Problem], cache: Path) -> list[Problem]:
+    """What is wrong with the folder's own detectors, unless they cannot even be read, and with those of installed packs."""
     from guardai.policy import Problem
     from guardai.text.own import Own
     from guardai.text.trial import tried
 
     file = directory / Own.FILE
-    if not file.is_file() or any(one.file == Own.FILE and one.severity == "error" for one in problems):
+    if any(one.file == Own.FILE and one.severity == "error" for one in problems):
         return []
-    return [Problem(fault.severity, Own.FILE, 0, "", str(fault)) for fault in tried(file.read_bytes())]
+    faults = tried(file.read_bytes() if file.is_file() else b"", cache)
+    return [Problem(one.severity, str(directory) if one.pack else Own.FILE, 0, "", str(one)) for one in faults]
 
 
 def _detectors(content: bytes) -> int:

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from guardai.text import packs
-from guardai.text.detectors.admit import admit
-from guardai.text.detectors.detector import Pack, PackError, decoded, parsed
+from guardai.text.detectors.detector import Pack, PackError
+from guardai.text.detectors.file import decoded, parsed
 from guardai.text.recognise import Recogniser, load
 
 __all__ = ["Own"]
@@ -52,17 +52,17 @@ class Own:
 
     @classmethod
     def read(cls, content: str | bytes) -> Self:
-        """Reads `detectors.toml`.
+        """Reads `detectors.toml`. Whether a detector in it may be used, `configure` says.
 
         Raises:
-            PackError: a key is unknown, a value cannot be used, a country is not there, or a detector may not be used
-                because its expression can blow up or decides too late (`admit.py`).
+            PackError: a key is unknown, a value cannot be used, or a country is not there.
         """
         table = decoded(content, cls.FILE)
-        ours = ("packs", "recogniser", "recognisers")
-        pack = parsed({key: value for key, value in table.items() if key not in ours}, cls.FILE)
-        packs.countries(pack.countries)
-        admit(pack)
+        pack = parsed(table, cls.FILE, besides=("packs", "recogniser", "recognisers"))
+        try:
+            packs.countries(pack.countries)
+        except PackError as error:
+            raise PackError(f"pack {cls.FILE}: countries: {error}") from error
         chosen = _names(table, "recognisers") or ()
         options = table.get("recogniser", {})
         if not isinstance(options, dict) or not all(isinstance(one, dict) for one in options.values()):

@@ -14,6 +14,7 @@ text is taken for clean because nobody looked.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import threading
@@ -33,6 +34,8 @@ from guardai.text.judging.judge import Found
 __all__ = ["GROUP", "PIECE", "Recogniser", "RecogniserError", "Recognisers", "load"]
 
 GROUP: Final = "guardai.recognisers"
+#: Those that we make an adapter for, `guardai-sdk-<name>`.
+_ADAPTERS: Final = ("gliner", "presidio", "spacy")
 #: Bytes of a line that are read at once; models see about 500 tokens.
 PIECE: Final = 1024
 #: How many of them the next piece begins with, because what stands at the end may be half a name.
@@ -82,10 +85,19 @@ def load(names: Iterable[str], options: Mapping[str, Mapping[str, Any]] | None =
     made = []
     for name in dict.fromkeys(names):
         if name not in found:
-            there = ", ".join(sorted(found)) or "none"
-            raise RecogniserError(f"recogniser {name!r} is not installed; installed: {there}. Try guardai-sdk-{name}")
+            raise RecogniserError(f"recogniser {name!r} is not installed; {_there(name, found)}")
         made.append(_made(found[name], dict((options or {}).get(name, {}))))
     return tuple(made)
+
+
+def _there(name: str, found: Iterable[str]) -> str:
+    """What is installed, and what is meant: never a distribution that we do not make, for anybody could give it its name."""
+    there = sorted(found)
+    told = f"installed: {', '.join(there) or 'none'}."
+    for meant in difflib.get_close_matches(name, (*there, *_ADAPTERS), n=1):
+        told += f" Is it {meant!r}?" if meant != name else ""
+        told += f" Try guardai-sdk-{meant}" if meant not in there else ""
+    return told
 
 
 def _made(entry: EntryPoint, options: dict[str, Any]) -> Recogniser:

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from guardai.errors import ConfigError
 from guardai.settings import home
 from guardai.text import packs as available
+from guardai.text.detectors.admit import admit
 from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.engines.hyper import HyperEngine
 from guardai.text.engines.plain import PlainEngine
@@ -163,7 +164,8 @@ def configure(
             (`GUARDAI_HOME`, or the user's data folder), in `cache`.
         countries: the countries whose ids are looked for, besides those of `GUARDAI_TEXT_COUNTRIES`; or `all`.
         packs: the names of the packs that are used; None for all that are installed.
-        own: a pack besides those that are installed.
+        own: a pack besides those that are installed. Nothing in it may blow up, or decide too late for a stream
+            (`detectors/admit.py`).
         recognisers: what finds names: entry points of the group `guardai.recognisers`, or objects.
 
     Raises:
@@ -174,6 +176,8 @@ def configure(
     wanted = tuple(recognisers)
     made = [one for given in wanted for one in (load_recognisers([given]) if isinstance(given, str) else (given,))]
     names = Recognisers(made) if made else None
+    if own is not None:
+        admit(own, lambda: (*available.installed(), *available.countries("all")))
     choice = _Choice(None if packs is None else frozenset(packs), own, names)
     if choice.packs is not None:
         _picked(available.installed(), choice.packs)

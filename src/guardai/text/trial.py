@@ -1,4 +1,4 @@
-"""A policy folder's own detectors, tried: each has to find its examples, under its label, and nothing that it must not.
+"""Detectors that are not ours, tried: each has to find its examples, under its label, and nothing that it must not.
 
 An example is somebody's data as like as not, so what is told of it is its place, never its text.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from guardai.errors import GuardError
-from guardai.text import scanner
+from guardai.text import packs, scanner
+from guardai.text.detectors.admit import admit
 from guardai.text.detectors.detector import Detector, Number, Pack, PackError
 from guardai.text.engines.plain import PlainEngine
 from guardai.text.judging.program import Program
@@ -25,37 +26,50 @@ _OFTEN: Final = 4.0
 
 
 class Fault(NamedTuple):
-    """What is wrong with a detector. With an `error` the folder is refused; a `warning` is worth a look."""
+    """What is wrong with a detector. With an `error` the folder is refused; a `warning` is worth a look.
+
+    Attributes:
+        pack: the installed pack that it is of; "" for the folder's own.
+    """
 
     severity: Literal["error", "warning"]
     label: str
     message: str
+    pack: str = ""
 
     def __str__(self) -> str:
-        return f"{self.label}: {self.message}" if self.label else self.message
+        return ": ".join(filter(None, (self.pack and f"pack {self.pack}", self.label, self.message)))
 
 
-def tried(content: str | bytes) -> list[Fault]:
-    """Everything that is wrong with a `detectors.toml`, found with the engine that would scan, and with all other packs.
+def tried(content: str | bytes, cache_dir: Path | None = None) -> list[Fault]:
+    """Everything that is wrong with a `detectors.toml`, and with the installed packs beside it that are not ours.
 
-    What this process scans for is afterwards as if nobody had configured it.
+    It is found with the engine that would scan, and with all packs that would be used. What this process scans for is
+    afterwards as if nobody had configured it.
+
+    Args:
+        content: of the file; of a folder that has none, nothing.
+        cache_dir: where compiled databases are kept (see `scanner.configure`).
     """
     try:
         own = Own.read(content)
         scanner.configure(
+            cache_dir=cache_dir,
             countries=own.pack.countries if own.pack else None,
             packs=own.packs,
             own=own.pack,
         )
         own.loaded()
-        return list(_faults(own.pack)) if own.pack else []
+        ours = (packs.core(), packs.secrets(), *packs.chosen())
+        theirs = [pack for pack in scanner.used() if pack not in ours]
+        return list(_faults(theirs, own.pack)) if theirs else []
     except (PackError, RecogniserError) as error:
         return [Fault("error", "", str(error).removeprefix(f"pack {Own.FILE}: "))]
     finally:
         scanner.configure()
 
 
-def _faults(pack: Pack) -> Iterator[Fault]:
+def _faults(theirs: list[Pack], own: Pack | None) -> Iterator[Fault]:
     try:
         scanner.engine()
     except GuardError:
@@ -63,9 +77,18 @@ def _faults(pack: Pack) -> Iterator[Fault]:
     except Exception as error:  # of the engine's own kind
         yield Fault("error", "", f"the engine cannot look for this: {type(error).__name__}: {error}")
         return
-    for kind in pack.kinds():
-        yield from _examples(kind)
-    yield from _common(pack)
+    for pack in theirs:
+        name = "" if pack is own else pack.name
+        for fault in (*_words(pack), *(one for kind in pack.kinds() for one in _examples(kind)), *_common(pack)):
+            yield fault._replace(pack=name)
+
+
+def _words(pack: Pack) -> Iterator[Fault]:
+    """Of an installed pack it is no error, but nothing that anybody else would tell."""
+    try:
+        admit(pack, lambda: (*packs.installed(), *packs.countries("all")))
+    except PackError as error:
+        yield Fault("warning", "", str(error).removeprefix(f"pack {pack.name}: "))
 
 
 def _examples(kind: Detector | Number) -> Iterator[Fault]:

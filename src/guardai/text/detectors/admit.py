@@ -5,24 +5,43 @@ Ours are held to the same by the tests, so that no time goes into it here when a
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from guardai.text.detectors import safety
 from guardai.text.detectors.automaton import ALL, Automaton, Edge, Unclear, mask_of, parser
-from guardai.text.detectors.detector import MAX_DECISION, MAX_FORM, MAX_HEAD, Detector, Number, Pack, PackError
+from guardai.text.detectors.detector import (
+    KINDS,
+    MAX_DECISION,
+    MAX_FORM,
+    MAX_HEAD,
+    MAX_LEAD,
+    Detector,
+    Number,
+    Pack,
+    PackError,
+    spaces,
+    width,
+)
 
-__all__ = ["admit", "late", "reads_on"]
+__all__ = ["admit", "headed", "late", "reads_on"]
 
 #: How far before a value a lookbehind may see; streams keep that much, and more.
 _BEHIND: Final = 64
-#: How far before its anchor a detector's `head` is looked for.
-_HEAD: Final = 40
+#: The same for a `head`, which may itself begin `MAX_LEAD` bytes before: nothing looks back 128 bytes (`judge.py`).
+_BEHIND_HEAD: Final = 40
 _SPACE: Final = mask_of(b" \t\n\r\x0b\x0c")
 
 
-def admit(pack: Pack) -> None:
+def admit(pack: Pack, beside: Callable[[], Iterable[Pack]] | None = None) -> None:
     """Returns if every detector of a pack may be used.
+
+    Args:
+        pack: it.
+        beside: the other packs, whose labels its words may speak of; asked if it has words for a kind that is not its
+            own. None: what its words speak of is not looked at.
 
     Raises:
         PackError: one may not; it names the pack, the label and the reason.
@@ -30,6 +49,23 @@ def admit(pack: Pack) -> None:
     for kind in pack.kinds():
         if why := _detector(kind) if isinstance(kind, Detector) else _number(kind):
             raise PackError(f"pack {pack.name}: {kind.label}: {why}")
+    if beside is not None and (why := _spoken_of(pack, beside)):
+        raise PackError(f"pack {pack.name}: {why}")
+
+
+def _spoken_of(pack: Pack, beside: Callable[[], Iterable[Pack]]) -> str | None:
+    """The words of a kind that there is none of would do nothing, and nobody would know."""
+    known = {*KINDS, *(kind.label for kind in pack.kinds())}
+    if not (asked := {*pack.words, *pack.places} - known):
+        return None
+    known |= {kind.label for other in beside() for kind in other.kinds()}
+    for kind in sorted(asked - known):
+        meant = difflib.get_close_matches(kind, sorted(known), n=1)
+        return (
+            f"words of {kind!r}, which is no kind{f'; is it {meant[0]!r}?' if meant else '.'} "
+            f"There are {', '.join(KINDS)}, and the labels that packs find"
+        )
+    return None
 
 
 def _detector(kind: Detector) -> str | None:
@@ -39,7 +75,9 @@ def _detector(kind: Detector) -> str | None:
         or _far(kind.pattern)
         or _told("pattern", safety.refusal(kind.pattern, length=MAX_DECISION, ignore_case=fold))
         # It is looked for, so it may begin anywhere in what is seen.
-        or _told("head", kind.head and safety.refusal(f"(?s:.)*?(?:{kind.head})", length=_HEAD))
+        or _told("head", kind.head and safety.refusal(f"(?s:.)*?(?:{kind.head})", length=MAX_LEAD))
+        or headed(kind.head)
+        or _anchored(kind)
         or (None if kind.spaced else late(kind.pattern, ignore_case=fold))
     )
 
@@ -72,6 +110,57 @@ def _far(pattern: str) -> str | None:
     behind = Automaton(found.parse(pattern.encode()), MAX_DECISION, fold=True).behind
     if any(body.getwidth()[1] > _BEHIND for body in behind):
         return f"pattern: a lookbehind sees {_BEHIND} bytes at most"
+    return None
+
+
+def headed(head: str) -> str | None:
+    """Why a detector's `head` may not be used; None if it may.
+
+    What stands before an anchor is held back by a stream as long as it is part of the anchor's word, and no further back
+    than a head is looked for.
+    """
+    found = parser()
+    if found is None:
+        try:
+            size, space = width(head, ""), bool(spaces(head))
+        except PackError:
+            return "head: in this interpreter it is characters and classes, each with an exact count"
+    else:
+        tree = found.parse(head.encode())
+        size = tree.getwidth()[1]
+        try:
+            seen = Automaton(tree, MAX_LEAD, fold=True)
+        except Unclear as why:
+            return f"head: {why}"
+        if any(body.getwidth()[1] > _BEHIND_HEAD for body in seen.behind):
+            return f"head: a lookbehind sees {_BEHIND_HEAD} bytes at most"
+        # What it only looks at ahead is what it reads, or nothing: it ends where the anchor begins.
+        space = any(
+            reads & _SPACE and state not in seen.ends and state not in seen.ahead
+            for state, reads in enumerate(seen.reads)
+        )
+    if size > MAX_LEAD:
+        return f"head: it matches {MAX_LEAD} bytes at most; say how many, [a-z]{{1,20}} instead of [a-z]+"
+    if space:
+        return (
+            "head: it reads whitespace, and what stands before that may have left a stream already. Leave whitespace out "
+            "of its classes, [^\\s,] instead of [^,], or begin with a literal that stands before it"
+        )
+    return None
+
+
+def _anchored(kind: Detector) -> str | None:
+    """Why an anchor is whole only behind whitespace, when the word before has left a stream; None if it is not.
+
+    `spaced` does not help: no stream knows of a value before its anchor is whole. Some of ours do it, because their value
+    stands behind that whitespace, too: the tests hold streams over each of them.
+    """
+    extra = width(kind.then, kind.label)
+    # With its last byte an anchor is whole: that one may be whitespace.
+    if any(at < extra - 1 for at in spaces(kind.then)):
+        return "then: it reads on behind whitespace; leave that to the pattern"
+    if extra and any(literal.encode()[-1:].isspace() for literal in kind.literals):
+        return "then: nothing is looked for behind a literal that ends in whitespace; leave that to the pattern"
     return None
 
 

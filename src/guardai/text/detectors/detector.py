@@ -1,46 +1,49 @@
-"""What a pack is made of, and how it is read: detectors and kinds of numbers.
+"""What a pack is made of: detectors and kinds of numbers.
 
-Each is an anchor, a precise expression and a judgement. An anchor is what the engine looks for in all of the text; it is cheap and may be wrong. The precise expression and the
-validator see only what stands around it. Whether a detector matches at an anchor depends on nothing but a bounded
-stretch of text before and after; streams rest on that (see `stream.py`).
+Each is an anchor, a precise expression and a judgement. An anchor is what the engine looks for in all of the text; it is
+cheap and may be wrong. The precise expression and the validator see only what stands around it. Whether a detector
+matches at an anchor depends on nothing but a bounded stretch of text before and after; streams rest on that (see
+`stream.py`).
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal
 
 from guardai.errors import GuardError
 from guardai.model import Label
 from guardai.text.validators import VALIDATORS, Validator
 
 __all__ = [
+    "KINDS",
+    "MAX_ANCHOR",
     "MAX_DECISION",
     "MAX_FORM",
     "MAX_HEAD",
+    "MAX_LEAD",
     "Detector",
     "Needs",
     "Number",
     "Pack",
     "PackError",
     "called",
-    "decoded",
-    "load",
-    "loads",
     "ours",
-    "parsed",
+    "spaces",
     "width",
 ]
 
 #: Bytes that a detector may need from its anchor on to decide; what it masks may run further (`run`).
 MAX_DECISION: Final = 250
+#: Bytes that may stand before a detector's anchor and belong to the match: its `head`. The widest that ships has 76.
+MAX_LEAD: Final = 80
+#: Bytes of an anchor. Until its last byte has come a stream knows of no value, so both must be in what it holds back.
+MAX_ANCHOR: Final = MAX_DECISION - MAX_LEAD
 #: Bytes that a number's form may match.
 MAX_FORM: Final = 60
 #: Bytes that may stand before a number's first digit and belong to it.
@@ -49,6 +52,8 @@ MAX_HEAD: Final = 3
 #: What a match needs besides not being invalid: nothing; that its validator says valid, or a word near; a word near.
 Needs = Literal["nothing", "valid", "word"]
 _NEEDS: Final = ("nothing", "valid", "word")
+#: What the words of a pack may speak of, besides labels (see `Pack.words`).
+KINDS: Final = ("call", "card", "other", "phone", "ssn")
 
 
 class PackError(GuardError, ValueError):
@@ -70,7 +75,11 @@ def ours() -> Iterator[None]:
         _ours.reset(token)
 
 
-_TOKEN: Final = re.compile(r"(?:\[(?:\\.|[^\]\\])+\]|\\.|[^\\\[\](){}|*+?.^$])(?:\{([0-9]+)\})?")
+#: A character or a class, and how often. Of escaped letters only those that stand for a class: `\b` has no width, and
+#: `\x41` is one byte in four characters.
+_TOKEN: Final = re.compile(
+    r"(\[(?:\\.|[^\]\\])+\]|\\[dDsSwW]|\\[^A-Za-z0-9]|[^\\\[\](){}|*+?.^$])(?:\{([1-9][0-9]*)\})?"
+)
 
 
 def width(expression: str, label: str) -> int:
@@ -87,8 +96,23 @@ def width(expression: str, label: str) -> int:
                 f"{label}: an anchor is a sequence of characters and classes, each with an exact count: {expression}"
             )
         # A character that is not ASCII is several bytes; classes are of bytes.
-        size, at = size + int(token[1] or 1) * (1 if token[0].isascii() else len(token[0].encode())), token.end()
+        size, at = size + int(token[2] or 1) * (1 if token[0].isascii() else len(token[0].encode())), token.end()
     return size
+
+
+def spaces(expression: str) -> list[int]:
+    """Where an expression of fixed width may read whitespace, in bytes from where it begins."""
+    found: list[int] = []
+    at = 0
+    for token in _TOKEN.finditer(expression):
+        end = at + width(token[0], "")
+        if token[0].isascii() and re.search(token[1].encode(), _SPACE):
+            found += range(at, end)
+        at = end
+    return found
+
+
+_SPACE: Final = b" \t\n\r\x0b\x0c"
 
 
 def called(validator: str | Validator) -> Validator | None:
@@ -106,12 +130,14 @@ class Detector:
         label: what a finding bears.
         literals: the anchors, of two bytes or more, without whitespace but at their end.
         anchors: instead of them, expressions of fixed width: characters and classes with exact counts, of two bytes or
-            more, without whitespace.
-        pattern: expression over UTF-8 bytes, matched where the anchor begins. The finding is its group `value`, or all
-            of it. It sees `MAX_DECISION` bytes; if the value may be longer, `run` says of which bytes.
+            more, without whitespace. They, or a literal with `then`, are of `MAX_ANCHOR` bytes at most.
+        pattern: expression over UTF-8 bytes, matched where the anchor begins; with a `head`, where that begins. The
+            finding is its group `value`, or all of it. It sees `MAX_DECISION` bytes; if the value may be longer, `run`
+            says of which bytes.
         then: what must follow the literal for the anchor to count: an expression of fixed width. It is not for
             precision, `pattern` is, but spares work.
-        head: what may stand before the anchor and belongs to the match, at most 80 bytes.
+        head: expression that must match directly before the anchor and belongs to the match: at most `MAX_LEAD` bytes,
+            none of them whitespace.
         before: bytes that must not stand before the match (inside of a character class).
         run: bytes by which a value goes on after `pattern` (inside of a character class); "" for none.
         ignore_case: of the anchors and the pattern.
@@ -158,23 +184,42 @@ class Detector:
             raise PackError(f"{self.label}: `then` is for literals")
         if not self.pattern:
             raise PackError(f"{self.label}: no pattern")
+        if not _ours.get():
+            self._check_expressions()
+        extra = width(self.then, self.label)
+        for literal in self.literals:
+            if len(literal.encode()) + extra > MAX_ANCHOR:
+                raise PackError(f"{self.label}: a literal, with `then`, is {MAX_ANCHOR} bytes at most")
         for anchor in self.anchors:
-            if width(anchor, self.label) < 2:
-                raise PackError(f"{self.label}: an anchor is two bytes or more: {anchor}")
-            if _holds_space(anchor):
+            if not 2 <= width(anchor, self.label) <= MAX_ANCHOR:
+                raise PackError(f"{self.label}: an anchor is two bytes or more, {MAX_ANCHOR} at most: {anchor}")
+            if spaces(anchor):
                 raise PackError(f"{self.label}: an anchor holds no whitespace: {anchor}")
-        width(self.then, self.label)
         _check_needs(self.label, self.validator, self.words, self.needs)
-        if _ours.get():
-            return
+        _check_score(self.label, self.score)
+
+    def _check_expressions(self) -> None:
+        """Of those that are put into others, too, that they mean there what they mean alone."""
         try:
-            for source in (self.pattern, self.head, *self.anchors):
+            for source in (self.pattern, self.head, f"(?:{self.head})", self.then, *self.anchors):
                 re.compile(source.encode())
-            re.compile(f"[{self.before}x]".encode())
-            if self.run and re.compile(f"[{self.run}]".encode()).search(b" \t\n\r\x0b\x0c\x00"):
-                raise PackError(f"{self.label}: a value runs on to the end of the word, not beyond")
+            for key, inside in (("before", self.before), ("run", self.run)):
+                if not inside:
+                    continue
+                if not _INSIDE.fullmatch(inside) or (key == "before" and inside[0] == "^"):
+                    raise PackError(
+                        f"{self.label}: {key} is the inside of one character class, such as A-Za-z0-9_; in it a bracket "
+                        r"is written \[ or \], and a ^ that comes first \^"
+                    )
+                made = re.compile(f"[{inside}]".encode())
+                if key == "run" and made.search(_SPACE + b"\x00"):
+                    raise PackError(f"{self.label}: a value runs on to the end of the word, not beyond")
         except re.error as error:
             raise PackError(f"{self.label}: {error}") from error
+
+
+#: What cannot end the class that it is put into, nor begin another: it reads one byte, whatever it is.
+_INSIDE: Final = re.compile(r"(?:\\.|[^\[\]\\])+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +259,9 @@ class Number:
     def __post_init__(self) -> None:
         _check_label(self.label)
         _check_needs(self.label, self.validator, self.words, self.needs)
+        _check_score(self.label, self.score)
         try:
-            for source in (self.form, self.head):
+            for source in (self.form, self.head, f"(?:{self.head})"):
                 re.compile(source.encode())
         except re.error as error:
             raise PackError(f"{self.label}: {error}") from error
@@ -231,9 +277,9 @@ class Pack:
         name: unique among the packs of a process.
         detectors: those with an anchor.
         numbers: kinds of digits.
-        words: for kinds that need context: kind → words near which a number is of that kind. A kind is a label, one of
-            `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`, or `other`, which holds the words near
-            which a number is none of them.
+        words: for kinds that need context: kind → words near which a number is of that kind. A kind is a label that some
+            pack finds, or one of `KINDS`: `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`, or
+            `other`, which holds the words near which a number is none of them.
         places: the same for words directly after a number, such as `fax`.
         countries: codes of the country packs that it wants beside it, or `all`.
     """
@@ -257,6 +303,11 @@ def _check_label(label: object) -> None:
         raise PackError(f"{error}") from error
 
 
+def _check_score(label: str, score: float) -> None:
+    if not 0 <= score <= 1:
+        raise PackError(f"{label}: score = {score:g}; it says how sure a finding is, from 0 to 1")
+
+
 def _check_needs(label: str, validator: str | Validator, words: tuple[str, ...], needs: str) -> None:
     if isinstance(validator, str) and validator and validator not in VALIDATORS:
         meant = difflib.get_close_matches(validator, VALIDATORS, n=3)
@@ -267,110 +318,3 @@ def _check_needs(label: str, validator: str | Validator, words: tuple[str, ...],
         raise PackError(f"{label}: it needs a word and has no words")
     if needs == "valid" and not validator and not words:
         raise PackError(f"{label}: it needs a validator or words")
-
-
-def _holds_space(anchor: str) -> bool:
-    return any(
-        re.match(token[0].partition("{")[0].encode(), bytes((c,)))
-        for token in _TOKEN.finditer(anchor)
-        if token[0].isascii()
-        for c in b" \t\n\r\x0b\x0c"
-    )
-
-
-# ---- a pack as a file ----
-
-_TABLES: Final = ("after", "countries", "detector", "number", "words")
-_TYPES: Final[dict[str, Any]] = {"bool": bool, "int": int, "float": (int, float)}
-_Kind = TypeVar("_Kind", Detector, Number)
-
-
-def load(path: Path, name: str) -> Pack:
-    """Reads a pack from a file.
-
-    Raises:
-        PackError: it cannot be read, has an unknown key, or a value that cannot be used.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PackError(f"pack {name}: {error}") from error
-    return loads(text, name)
-
-
-def loads(text: str | bytes, name: str) -> Pack:
-    """Reads a pack from what stands in its file.
-
-    Raises:
-        PackError: an unknown key, or a value that cannot be used.
-    """
-    return parsed(decoded(text, name), name)
-
-
-def decoded(text: str | bytes, name: str) -> dict[str, Any]:
-    """The tables of a file.
-
-    Raises:
-        PackError: it is no TOML.
-    """
-    try:
-        return tomllib.loads(text if isinstance(text, str) else text.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PackError(f"pack {name}: {error}") from error
-
-
-def parsed(table: Mapping[str, Any], name: str) -> Pack:
-    """A pack from its tables.
-
-    Raises:
-        PackError: an unknown key, or a value that cannot be used.
-    """
-    if unknown := set(table) - set(_TABLES):
-        raise PackError(f"pack {name}: unknown {', '.join(sorted(unknown))}; known are {', '.join(_TABLES)}")
-    countries = table.get("countries", ())
-    return Pack(
-        name=name,
-        detectors=_kinds(Detector, table.get("detector", []), name),
-        numbers=_kinds(Number, table.get("number", []), name),
-        words=_words(table.get("words", {}), name),
-        places=_words(table.get("after", {}), name),
-        countries=(countries,) if isinstance(countries, str) else _strings(countries, f"pack {name}: countries"),
-    )
-
-
-def _kinds(kind: type[_Kind], entries: Any, pack: str) -> tuple[_Kind, ...]:
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise PackError(f"pack {pack}: write [[{kind.__name__.lower()}]], in two brackets")
-    return tuple(_kind(kind, entry, pack) for entry in entries)
-
-
-def _kind(kind: type[_Kind], entry: dict[str, Any], pack: str) -> _Kind:
-    known = kind.__dataclass_fields__
-    if unknown := set(entry) - set(known):
-        raise PackError(f"pack {pack}: unknown {', '.join(sorted(unknown))}; known are {', '.join(known)}")
-    where = f"pack {pack}: {entry.get('label', '')}"
-    values: dict[str, Any] = {}
-    for key, value in entry.items():
-        wanted = str(known[key].type)  # as it is written in the class
-        if "tuple" in wanted:
-            values[key] = _strings(value, f"{where}: {key}")
-        elif isinstance(value, bool) != (wanted == "bool") or not isinstance(value, _TYPES.get(wanted, str)):
-            raise PackError(f"{where}: {key} = {value!r} is of the wrong type")
-        else:
-            values[key] = value
-    try:
-        return kind(**values)
-    except (TypeError, PackError) as error:
-        raise PackError(f"pack {pack}: {error}") from error
-
-
-def _words(table: Any, pack: str) -> Mapping[str, tuple[str, ...]]:
-    if not isinstance(table, dict):
-        raise PackError(f"pack {pack}: words are written under their kind")
-    return {kind: _strings(words, f"pack {pack}: words of {kind}") for kind, words in table.items()}
-
-
-def _strings(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
-        raise PackError(f"{where} is a list of strings")
-    return tuple(value)

@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     pack: str
 
 
-#: What no pack holds, because it has a shape of its own (`kinds.py`, `numbers.py`, `phones.py`): label → title, example.
+#: What no pack holds, because it has a shape of its own (`judging/`): label → title, example.
 CODE: Final = MappingProxyType(
     {
         "pii.card": ("Payment card number, of every issuer, with its check digit", "4111 1111 1111 1111"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
-from guardai.text.detectors.detector import MAX_DECISION, Detector, Pack, called, width
+from guardai.text.detectors.detector import MAX_DECISION, MAX_LEAD, Detector, Pack, called, width
 from guardai.text.judging import forms, kinds, runs
 from guardai.text.judging.words import Words, placed
 from guardai.text.validators import CARDS_ALONE, IBAN_LENGTHS
@@ -57,11 +57,6 @@ IP6: Final = (3, 4, 5)
 _GROUP: Final = b"|".join(
     rb"(?<=[0-9A-Fa-f]{%d}::)(?<![0-9A-Za-z_][0-9A-Fa-f]{%d}::)" % (count, count) for count in range(1, 5)
 )
-
-
-def _bytes(source: str) -> bytes:
-    """An expression over text, as one over UTF-8."""
-    return source.encode()
 
 
 class Program:
@@ -154,8 +149,8 @@ class Program:
 
     def _detector(self, detector: Detector) -> None:
         shape, judge = _judge(detector, self.words)
-        run = (re.compile(_bytes(f"[{detector.run}]*")).match, len(self.anchors)) if detector.run else None
-        back = _HEAD if detector.head else 0
+        run = (re.compile(f"[{detector.run}]*".encode()).match, len(self.anchors)) if detector.run else None
+        back = MAX_LEAD if detector.head else 0
         for anchor in (*_literals(detector), *_expressions(detector)):
             size = anchor.width
 
@@ -170,12 +165,8 @@ class Program:
             self._add(anchor, decide, run, doubt if detector.spaced or detector.words else None)
 
 
-#: How far before its anchor a match may begin.
-_HEAD: Final = 80
-
-
 def _literals(detector: Detector) -> Iterator[Anchor]:
-    then = re.compile(_bytes(detector.then), _flags(detector)) if detector.then else None
+    then = re.compile(detector.then.encode(), _flags(detector)) if detector.then else None
     extra = width(detector.then, detector.label)
     for literal in detector.literals:
         raw = literal.encode()
@@ -198,7 +189,7 @@ def _expressions(detector: Detector) -> Iterator[Anchor]:
             (f"(?:^|[^{before}])" if before else "") + anchor,
             width(anchor, detector.label),
             # It looks ahead, because two of them may overlap.
-            plain=re.compile(_bytes(f"{first}{behind}(?=({rest}))"), _flags(detector)),
+            plain=re.compile(f"{first}{behind}(?=({rest}))".encode(), _flags(detector)),
             ignore_case=detector.ignore_case,
         )
 
@@ -214,7 +205,7 @@ def _first(anchor: str) -> tuple[str, str]:
 @cache
 def _members(characters: str) -> frozenset[int]:
     """The bytes that the inside of a character class stands for."""
-    return frozenset(b"".join(re.findall(_bytes(f"[{characters}]"), _ALL))) if characters else frozenset()
+    return frozenset(b"".join(re.findall(f"[{characters}]".encode(), _ALL))) if characters else frozenset()
 
 
 _ALL: Final = bytes(range(256))
@@ -235,7 +226,7 @@ def _judge(
     """What finds the match of `detector` where its anchor begins, and what decides whether it counts."""
     # Compiled when it is first seen: a process sees few of several hundred, and all of them take it 0.1 s.
     match: Callable[[bytes, int, int], re.Match[bytes] | None] | None = None
-    head = re.compile(rb"(?:" + _bytes(detector.head) + rb")\Z").search if detector.head else None
+    head = re.compile(rb"(?:" + detector.head.encode() + rb")\Z").search if detector.head else None
     before = _members(detector.before)
     validator = called(detector.validator)
     label, score, rank, needs = detector.label, detector.score, detector.rank, detector.needs
@@ -245,14 +236,14 @@ def _judge(
         nonlocal match
         start = at
         if head is not None:
-            stretch = head(data, max(0, at - _HEAD), at)
+            stretch = head(data, max(0, at - MAX_LEAD), at)
             if stretch is None:
                 return None
             start = stretch.start()
         if start and data[start - 1] in before:
             return None
         if match is None:
-            match = re.compile(_bytes(detector.pattern), _flags(detector)).match
+            match = re.compile(detector.pattern.encode(), _flags(detector)).match
         found = match(data, start, start + MAX_DECISION)
         if found is None:
             return None

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from guardai.text.detectors.admit import admit
-from guardai.text.detectors.detector import Pack, PackError, load, ours
+from guardai.text.detectors.detector import Pack, PackError, ours
+from guardai.text.detectors.file import load
 from guardai.text.packs import assigned
 
 __all__ = ["available", "choose", "chosen", "core", "countries", "installed", "others", "secrets"]
@@ -114,7 +115,7 @@ def others() -> tuple[Pack, ...]:
     """The packs of other distributions. An entry point is a `Pack`, or a callable that returns one or several.
 
     Raises:
-        PackError: one cannot be loaded, or may not be used (`admit.py`).
+        PackError: one cannot be loaded, or may not be used (`detectors/admit.py`).
     """
     packs = []
     entries = [e for e in metadata.entry_points(group="guardai.detectors") if not e.value.startswith(f"{__name__}:")]
