@@ -339,6 +339,17 @@ def test_whatever_must_follow_a_literal_a_stream_of_every_split_is_the_whole(lit
     streams_as_the_whole(text, steps, literals=(literal,), pattern="ID", then=then, run="", spaced=spaced)
 
 
+@pytest.mark.parametrize("before", ["", "x" * 600, "the quick brown fox " * 40, "x" * 41, "^" * 41])
+@pytest.mark.parametrize("look", ["", "(?<=" + "x" * 40 + ")", "(?<!^" + "x" * 40 + ")"])
+def test_longest_anchor_behind_the_widest_head_is_found_by_a_stream_as_in_the_whole(before, look):
+    literal = "y" * MAX_ANCHOR
+    fields = {"literals": (literal,), "head": f"{look}a{{{MAX_LEAD}}}", "pattern": f"a{{{MAX_LEAD}}}y+"}
+    text = f"{before}{'a' * MAX_LEAD}{literal} and {'a' * MAX_LEAD}{literal}"
+    admit(one(**fields))
+    streams_as_the_whole(text, [1], run="", spaced=True, **fields)
+    streams_as_the_whole(text, [7], run="y", **fields)
+
+
 # ---- trial ----
 
 

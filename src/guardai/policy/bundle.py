@@ -207,10 +207,12 @@ def _found_by(text: str, file: str) -> frozenset[str]:
     for kind in ("detector", "number"):
         entries = table.get(kind, [])
         for entry in entries if isinstance(entries, list) else ():
+            if not isinstance(entry, dict) or "label" not in entry:
+                raise BundleError(f"{file}: a [[{kind}]] has no label, such as 'pii.employee_id'")
             try:
                 labels.add(str(Label(entry["label"])))
-            except (KeyError, TypeError, ValueError):
-                raise BundleError(f"{file}: a [[{kind}]] has no label, such as 'pii.employee_id'") from None
+            except (TypeError, ValueError) as error:
+                raise BundleError(f"{file}: [[{kind}]]: {error}") from None
     return frozenset(labels)
 
 
