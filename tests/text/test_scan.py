@@ -250,3 +250,23 @@ def test_a_value_that_is_too_long_ends_with_a_character():
             assert mask(text).startswith("machine h.example.com login app password [SECRET:NETRC_PASSWORD]")
             stream = StreamMasker()
             assert "".join(map(stream.feed, text)) + stream.finish() == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tél: 0677889900",
+        "N° tél : 0677889900",
+        "Telef. 912345678",
+        "caller 2125550187",
+        "📞 2125550187",
+        "微信：13812345678",
+    ],
+)
+def test_more_words_announce_a_phone(text):
+    assert [f.label for f in scan(text)] == ["pii.phone"]
+
+
+def test_an_address_is_found_as_mail_servers_write_it():
+    text = "Received: from mx ([IPv6:2001:db8::9]) by x"
+    assert [(text[f.start : f.end], f.label) for f in scan(text)] == [("2001:db8::9", "pii.ip")]

@@ -147,6 +147,9 @@ def ip6(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
     end = at + _length(_V6, data[at : min(limit, at + 46)])
     if end - start > 46 or (start > wall and _length(_V6, data[start - 1 : start])):
         return None  # longer than any address
+    # `[IPv6:2001:db8::1]`, as mail servers write it (RFC 5321, 4.1.3).
+    if data[start : start + 2] == b"6:" and data[max(wall, start - 3) : start].lower() == b"ipv":
+        start += 2
     # A sentence's full stop, the colon after a label or before what follows.
     value = data[start:end].rstrip(b".")
     if value.endswith(b":") and not value.endswith(b"::"):
