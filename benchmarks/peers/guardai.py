@@ -1,9 +1,6 @@
-"""guardai's own `scan`, measured as the others are. With `GUARDAI_HOME`, what it compiles is kept there, as by `init`."""
+"""guardai's own `scan`, measured as the others are. What it compiles is kept in `GUARDAI_HOME`."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 from benchmarks.peers import Find
 
@@ -12,10 +9,7 @@ DISTRIBUTION = "guardai-sdk"
 
 
 def load() -> Find:
-    from guardai.text import configure, scan
-
-    if home := os.environ.get("GUARDAI_HOME"):
-        configure(cache_dir=Path(home) / "cache")
+    from guardai.text import scan
 
     def find(text: str) -> list[tuple[int, int, str]]:
         return [(found.start, found.end, found.label) for found in scan(text)]
