@@ -392,3 +392,8 @@ def test_bytes_that_are_no_text_are_not_in_the_error():
     with pytest.raises(PayloadError) as caught:
         mask_payload([b"\xff\xfejane@example.com"])
     assert caught.value.__context__ is None
+
+
+def test_a_number_with_a_large_exponent_is_not_written_out():
+    payload = {"phone": Decimal("1E+999999999"), "x": [Decimal("-1E+999999999")], "lat": 1e308}
+    assert mask_payload(payload) is payload

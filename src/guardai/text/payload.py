@@ -243,6 +243,8 @@ def _number(value: Any, *, named: str) -> bool:
     if not isinstance(value, int) and not math.isfinite(value):
         return False
     size = abs(value)
+    if size >= 10**20:  # before it is made an int, which takes for ever of a Decimal with a large exponent
+        return False
     if not named:
         return not isinstance(value, float) and bool(_LONG_NUMBER <= size < 10**19)
     return bool(99_999 < size < 10**20 if value == int(value) else size <= 180)
