@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from guardai.model import Finding
 from guardai.text.judging.judge import Found
 from guardai.text.scanner import scanner
 
-__all__ = ["characters", "scan"]
+__all__ = ["behind", "characters", "scan"]
 
 
 def characters(data: bytes, found: list[Found], length: int) -> list[Finding]:
@@ -31,6 +33,11 @@ def _count(data: bytes, start: int, end: int) -> int:
     return len(data[start:end].translate(None, _CONTINUATION))
 
 
+def behind(found: Iterable[Found], size: int) -> list[Found]:
+    """What was found behind the first `size` bytes, which were put before the text as its context."""
+    return [(max(start - size, 0), end - size, label, score) for start, end, label, score in found if end > size]
+
+
 def _found(text: str, hint: str | None) -> tuple[bytes, list[Found]]:
     """The text as UTF-8 and its findings in bytes, with `hint` as what stands before it."""
     data = text.encode("utf-8", "surrogatepass")
@@ -39,11 +46,7 @@ def _found(text: str, hint: str | None) -> tuple[bytes, list[Found]]:
     before = f"{hint}: ".encode("utf-8", "surrogatepass")
     size = len(before)
     current = scanner()
-    found = [
-        (max(start - size, 0), end - size, label, score)
-        for start, end, label, score in current.find_patterns(before + data)
-        if end > size
-    ]
+    found = behind(current.find_patterns(before + data), size)
     return data, found if current.names is None else current.names.add(data, found)
 
 

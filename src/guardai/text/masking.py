@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from guardai.model import Mask
 from guardai.text.documents import BEGINS, bracketed, in_string, parsed
+from guardai.text.find import behind
 from guardai.text.judging.judge import Found
 from guardai.text.masks import render
 from guardai.text.masks.cells import typed
@@ -271,13 +272,7 @@ class Masking:
             self._change(tree, leaf, text, data, self._see_long(data))
             return
         head = before.encode("utf-8", "surrogatepass")
-        size = len(head)
-        found = [
-            (max(start - size, 0), end - size, label, score)
-            for start, end, label, score in self._see_long(head + data)
-            if end > size
-        ]
-        self._change(tree, leaf, text, data, found)
+        self._change(tree, leaf, text, data, behind(self._see_long(head + data), len(head)))
 
     def rows(self, rows: list[Any], columns: Sequence[str] = ()) -> list[Any]:
         """Rows of cells with what is owed; the same object if nothing is. As `payload`, faster where nothing is found.
