@@ -1,5 +1,7 @@
 """What a bundle knows of its detectors: their labels, and that they are part of it."""
 
+import re
+
 import pytest
 
 from guardai.errors import BundleError
@@ -50,10 +52,19 @@ def test_bundle_without_detectors_has_none(folder):
     assert Bundle.load(folder("permit (principal, action, resource);")).detectors is None
 
 
-@pytest.mark.parametrize("label", ["", 'label = ""', 'label = "Badge"', "label = 3", 'label = "pii badge"'])
-def test_detector_without_a_label_is_refused_with_the_file(folder, label):
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        ("", "a [[detector]] has no label, such as 'pii.employee_id'"),
+        ('label = ""', "[[detector]]: not a label: ''"),
+        ('label = "Badge"', "[[detector]]: not a label: 'Badge'"),
+        ("label = 3", "[[detector]]: a label is a string, not 3"),
+        ('label = "pii badge"', "[[detector]]: not a label: 'pii badge'"),
+    ],
+)
+def test_detector_without_a_label_is_refused_with_the_file(folder, label, says):
     path = folder("permit (principal, action, resource);", f"[[detector]]\n{label}\n")
-    with pytest.raises(BundleError, match=r"detectors\.toml: a \[\[detector\]\] has no label"):
+    with pytest.raises(BundleError, match=re.escape(f"detectors.toml: {says}")):
         Bundle.load(path)
 
 

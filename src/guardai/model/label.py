@@ -16,12 +16,15 @@ class Label(str):
     It is a `str`, so it can be used wherever a label's name can.
 
     Raises:
+        TypeError: the name is no string.
         ValueError: the name is not lower-case words of letters, digits and underscores joined by dots.
     """
 
     __slots__ = ()
 
     def __new__(cls, name: str) -> Self:
+        if not isinstance(name, str):
+            raise TypeError(f"a label is a string, not {name!r}")
         if not _FORM.fullmatch(name):
             raise ValueError(f"not a label: {name!r}; write lower-case words joined by dots, such as 'pii.email'")
         return super().__new__(cls, name)
