@@ -6,6 +6,7 @@ from guardai.model.decision import Decision, Obligations, Reveal
 from guardai.model.event import VERSION, Event
 from guardai.model.finding import Finding
 from guardai.model.label import Label, ancestors
+from guardai.model.live import LiveFunction, LiveSchema, LiveTrigger
 from guardai.model.mask import MASKS, Mask, strongest
 from guardai.model.protocols import Emit, Sink
 from guardai.model.vault import Drawer, Kept, Vault
@@ -28,6 +29,9 @@ __all__ = [
     "Finding",
     "Kept",
     "Label",
+    "LiveFunction",
+    "LiveSchema",
+    "LiveTrigger",
     "Mask",
     "Obligations",
     "OnDenied",
