@@ -70,7 +70,7 @@ def test_a_folder_with_only_comments(folder):
         ("@id " + PERMIT[9:], "an @id is"),
         ('@id("x") @id("y") ' + PERMIT[9:], "duplicate annotation: @id"),
         ('@raeson("x") ' + PERMIT, "@raeson is not an annotation of guardai; did you mean 'reason'?"),
-        ('@row_cap("5") ' + PERMIT, "@row_cap is not an annotation of guardai"),
+        ('@rows("5") ' + PERMIT, "@rows is not an annotation of guardai"),
         ("@reason " + PERMIT, "@reason says nothing"),
         ('@severity("hgih") ' + PERMIT, "@severity is 'hgih'; did you mean 'high'?"),
         (
@@ -81,6 +81,17 @@ def test_a_folder_with_only_comments(folder):
         ('@mask("hash") forbid (principal, action in Action::"db", resource);', "@mask does nothing on a forbid"),
         ('@on_denied("abrt") forbid (principal, action, resource);', "did you mean 'abort'?"),
         ('@approval("dba") ' + PERMIT, "@approval on a permit does nothing"),
+        ('@row_cap("many") ' + PERMIT, "@row_cap is 'many'; write a number of rows such as"),
+        ('@row_cap("-1") ' + PERMIT, "@row_cap is '-1'; write a number of rows such as"),
+        ('@affected_cap("1.5") ' + PERMIT, "@affected_cap is '1.5'; write a number of rows such as"),
+        ('@timeout("5") ' + PERMIT, "@timeout is '5'; write a time such as"),
+        ('@timeout("0s") ' + PERMIT, "@timeout is '0s'; write a time such as"),
+        ('@capture("after") ' + PERMIT, "@capture is 'after'; known: before"),
+        ('@row_cap("5") forbid (principal, action in Action::"db", resource);', "@row_cap on a forbid does nothing"),
+        (
+            '@timeout("5s") permit (principal, action in Action::"llm", resource);',
+            "@timeout does nothing on a permit that covers no action of databases",
+        ),
         ('@approval("dba") forbid (principal, action, resource);', "@approval is 'dba', its `unless` asks for nothing"),
         (
             '@approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("owner") };',

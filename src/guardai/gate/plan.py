@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from guardai.model import Call, Destination, Resource
+from guardai.model import Call, Destination, LiveSchema, Resource
 from guardai.sql import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Plans:
     def of(self, call: Call) -> Plan:
         """The plan of a call."""
         # All that a plan is made from besides catalog and settings, which do not change.
-        key = (call.action, call.target, call.statement, call.dialect, tuple(call.facts.items()))
+        key = (call.action, call.target, call.statement, call.dialect, call.schema, tuple(call.facts.items()))
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make(call)
@@ -115,12 +115,31 @@ class Plans:
                 "sql.effects": tuple(sorted(inspection.effects)),
                 "sql.tables_read": tuple(sorted(inspection.reads)),
                 "sql.tables_written": tuple(sorted(inspection.writes)),
+                "sql.columns_read": tuple(sorted(inspection.columns_read)),
+                "sql.labels": self._labels(inspection, call.schema),
                 "sql.functions": tuple(sorted(inspection.functions)),
                 "sql.reason": inspection.reason or "",
             },
             uris=msgspec.Raw(_encode(uris or [{"dir": "read", "uri": call.target.host}])),
             inspection=inspection,
         )
+
+    def _labels(self, inspection: Inspection, schema: LiveSchema | None) -> tuple[str, ...]:
+        """The labels of the columns that a statement refers to. A filter on a column leaks it as its value would."""
+        catalog = self._catalog
+        if not catalog.has_columns:
+            return ()
+        found: set[str] = set()
+        for read in inspection.columns_read:
+            table, _, column = read.rpartition(".")
+            for one in (table,) if table else sorted(inspection.reads | inspection.writes):
+                if column != "*":
+                    found |= catalog.column_labels(one, column)
+                elif schema is None or one not in schema.tables:
+                    found |= catalog.labels  # whatever it holds
+                else:
+                    found = found.union(*(catalog.column_labels(one, name) for name in schema.tables[one]))
+        return tuple(sorted(found))
 
     def _whole_database(self, call: Call, entry: DatabaseEntry) -> Plan:
         """A call without a statement: a backup, say. The integration names the verb."""

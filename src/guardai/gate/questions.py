@@ -63,9 +63,10 @@ class Scene:
         context: of the questions.
         owed, back: the masks owed on the way there and on the way back.
         decision: of a call in whose payload nothing was found; None until it is known.
+        reads_only: whether policy permits nothing but reading there; None until it was asked.
     """
 
-    __slots__ = ("back", "context", "decision", "engine", "owed", "plan")
+    __slots__ = ("back", "context", "decision", "engine", "owed", "plan", "reads_only")
 
     def __init__(self, engine: Engine, plan: Plan, run: Run, region: str) -> None:
         session = run.session
@@ -76,6 +77,7 @@ class Scene:
         back = Destination(session.audience, "", region or "unknown", "internal")
         self.back = Owed(engine, session.principal, back, self.context)
         self.decision: Decision | None = None
+        self.reads_only: bool | None = None
 
 
 #: id(decision) → the decision itself, which keeps the id taken, and its encoding.

@@ -37,11 +37,11 @@ from guardai.gate.plan import Context, Plan, Plans
 from guardai.gate.questions import Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
-from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask
+from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations
 from guardai.text import Masking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from guardai.gate.acting import Acting
     from guardai.policy import Engine
@@ -52,6 +52,7 @@ __all__ = ["Gate", "Phase", "Ticket"]
 _log: Final = logging.getLogger("guardai")
 #: Kinds of call that a session keeps the scenes of.
 _SCENES: Final = 1024
+_NOTHING_OWED: Final = Obligations()
 _RECORDED: Final = Decision("allow", reason="the application's own call, recorded")
 
 
@@ -225,6 +226,22 @@ class Ticket:
             decision = self._unmaskable(scene) or decision
         self.decision = decision
 
+    def leaving(self, payloads: Iterable[Any]) -> Iterator[Any]:
+        """More of the request, which is only made while the call runs: each masked as it leaves, counted in the outcome.
+
+        Raises:
+            GuardError: one could not be inspected; it does not leave, and what the library makes of that is its own.
+        """
+        scene = self._scene
+        for payload in payloads:
+            if scene is None or not self.inspecting:
+                yield payload
+                continue
+            masking = self._masking(scene.owed)
+            masked = masking.payload(payload)
+            self._found(masking.found, masking.masked)
+            yield masked if self.enforcing else payload
+
     def _unmaskable(self, scene: Scene) -> Decision | None:
         """INVARIANT: what cannot be masked and may not be revealed does not pass, in either direction."""
         for owed, labels, where in (
@@ -358,16 +375,17 @@ class Ticket:
         """Keeps what a model answered, so that its own words are recognised when they arrive at a database."""
         self._gate.acting.received(answer, self.run, tool_calls=tool_calls)
 
-    def result_rows(self, columns: Sequence[str], schema: Any = None) -> Rows:
+    def result_rows(self, columns: Sequence[str], origins: Sequence[str] = ()) -> Rows:
         """The statement's rows come lazily: what masks and counts them. Ends the ticket when they end.
 
         Args:
             columns: the names of the result's columns.
-            schema: a callable that gives {table: [columns]} of the live database; asked only if a label depends on it.
+            origins: the driver's own word on where each comes from, `table.column`, "" where it has none to say. It adds
+                to what the statement tells, and takes nothing away.
         """
         self.run.open.add(self)
         inspection = self._plan.inspection if self._plan is not None else None
-        rows = self.rows = Rows(self, self._gate.catalog, inspection, tuple(columns), schema)
+        rows = self.rows = Rows(self, self._gate.catalog, inspection, tuple(columns), tuple(origins))
         return rows
 
     def reading(self) -> None:
@@ -390,6 +408,33 @@ class Ticket:
         self._done["error"] = type(exc).__name__
         self._end("unknown" if unknown or not isinstance(exc, Exception) else "error")
 
+    def barred(self, exc: BaseException) -> None:
+        """The engine, locked against all but reading, refused what had been judged a read. Its exception goes on."""
+        self._done["refused"] = "engine"
+        self.fail(exc)
+
+    def overstepped(self, affected: int) -> NoReturn:
+        """The statement changed more rows than policy permits, and has been taken back: nothing happened.
+
+        Raises:
+            PolicyDenied: always.
+        """
+        cap = self.decision.obligations.affected_cap
+        self._done["affected"] = affected
+        self._end("denied")
+        self.refuse(
+            PolicyDenied, reason=f"it would change {affected} rows, policy permits {cap}; it has been rolled back"
+        )
+
+    def impossible(self, why: str) -> NoReturn:
+        """What policy asks for cannot be done here, so the call is not done either: nothing happened.
+
+        Raises:
+            PolicyDenied: always.
+        """
+        self._end("denied")
+        self.refuse(PolicyDenied, reason=why)
+
     def disown(self) -> None:
         """In a forked child: the call is the parent's, who records its end."""
         self.phase = Phase.ENDED
@@ -397,6 +442,42 @@ class Ticket:
     def abandon(self) -> None:
         """Nobody will read the rest."""
         self._end("abandoned")
+
+    @property
+    def obligations(self) -> Obligations:
+        """What the integration has to see to while the statement runs. None in observe mode, which changes nothing."""
+        return self.decision.obligations if self.enforcing else _NOTHING_OWED
+
+    @property
+    def changes(self) -> bool:
+        """Whether this is one statement that changes rows, and nothing else."""
+        inspection = self._plan.inspection if self._plan is not None else None
+        return (
+            inspection is not None
+            and inspection.statements == 1
+            and bool(inspection.writes)
+            and inspection.effects <= {"read", "write"}
+        )
+
+    @property
+    def redefines(self) -> bool:
+        """Whether the statement may change what tables and views there are, or which of them a name means."""
+        inspection = self._plan.inspection if self._plan is not None else None
+        return inspection is None or not inspection.effects <= {"read", "write"}
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether this is a read, and policy permits this principal nothing but reading there.
+
+        Then the engine is the second lock: the integration has it refuse whatever is no read.
+        """
+        scene, plan = self._scene, self._plan
+        if scene is None or plan is None or plan.action != "db.read" or not self.enforcing:
+            return False
+        if scene.reads_only is None:
+            writing = plan._replace(asked=("db.write",))
+            scene.reads_only = self._gate.act(self.run, writing, scene.context).effect == "deny"
+        return scene.reads_only
 
     @property
     def ended(self) -> bool:
@@ -467,6 +548,8 @@ class Ticket:
         call, plan = self.call, self._plan
         if call.statement is not None:
             self._committed("in", call.statement.encode("utf-8", "surrogatepass"))
+            if self.payload is not None:
+                self._committed("parameters", self.payload)
         elif self.payload is not None:
             self._committed("in", self.payload)
         self.intent = self._gate.emit(
@@ -554,6 +637,20 @@ class Ticket:
         _log.warning("observe mode: a result could not be inspected: %s", _told(exc))
         self._done["error"] = type(exc).__name__
         self._end("ok")
+
+    def overflow(self) -> NoReturn:
+        """The result has more rows than policy lets pass: what has passed has passed, the rest stays.
+
+        Raises:
+            ResultWithheld: always.
+        """
+        cap = self.decision.obligations.row_cap
+        self._end("withheld")
+        raise ResultWithheld(
+            f"policy lets {cap} rows of a result pass and there are more; ask for fewer, with LIMIT say",
+            action=self._action,
+            event=self.outcome,
+        )
 
     def withhold(self, exc: Exception) -> NoReturn:
         """The call ran, but what came back could not be inspected: nobody gets it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from guardai.errors import ResultWithheld
@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from guardai.gate.road import Ticket
     from guardai.policy import Catalog
 
-__all__ = ["Rows", "Schema"]
-
-#: Gives {table: [columns]} of the live database.
-Schema = Callable[[], dict[str, list[str]]]
+__all__ = ["Rows"]
 
 
 class Rows:
@@ -26,7 +23,7 @@ class Rows:
     text is scanned.
     """
 
-    __slots__ = ("_about", "_lifelike", "_masked", "_masking", "_ticket", "count")
+    __slots__ = ("_about", "_cap", "_lifelike", "_masked", "_masking", "_ticket", "count")
 
     def __init__(
         self,
@@ -34,7 +31,7 @@ class Rows:
         catalog: Catalog,
         inspection: Inspection | None,
         columns: tuple[str, ...],
-        schema: Schema | None,
+        origins: tuple[str, ...],
     ) -> None:
         self._ticket = ticket
         self.count = 0
@@ -43,7 +40,8 @@ class Rows:
         self._masked: list[tuple[int, str]] = []
         #: Positions of those whose masked cells look like any others.
         self._lifelike: set[int] = set()
-        self._about = (catalog, inspection, columns, schema)
+        self._about = (catalog, inspection, columns, origins)
+        self._cap = ticket.obligations.row_cap
 
     def label(self) -> None:
         """Finds out what the columns are labelled. Until then, and if that fails, no row passes.
@@ -51,12 +49,12 @@ class Rows:
         Raises:
             ResultWithheld: it could not be found out.
         """
-        catalog, inspection, columns, schema = self._about
+        catalog, inspection, columns, origins = self._about
         ticket = self._ticket
         if not catalog.has_columns or inspection is None or not ticket.inspecting:
             return
         try:
-            for position, labels in enumerate(_labels(catalog, inspection, ticket.call, columns, schema)):
+            for position, labels in enumerate(_labels(catalog, inspection, ticket.call, columns, origins)):
                 owed: dict[Mask, str] = {}
                 for label in sorted(labels):
                     ticket.found({label: 1}, {})
@@ -77,11 +75,13 @@ class Rows:
         """Rows as the driver gave them (tuples), in one scan.
 
         Raises:
-            ResultWithheld: they could not be inspected.
+            ResultWithheld: they could not be inspected, or they are more than policy permits: none of these passes.
         """
         ticket = self._ticket
         if not rows:
             return rows
+        if self._cap is not None and self.count + len(rows) > self._cap:
+            ticket.overflow()
         if ticket.ended and ticket.enforcing:
             # INVARIANT: no row passes that the outcome does not count.
             raise ResultWithheld(
@@ -148,13 +148,23 @@ class Rows:
 
 
 def _labels(
-    catalog: Catalog, inspection: Inspection, call: Call, columns: Sequence[str], schema: Schema | None
+    catalog: Catalog, inspection: Inspection, call: Call, columns: Sequence[str], origins: Sequence[str]
 ) -> list[frozenset[str]]:
     """The labels of each result column: those of the source columns it was made from.
 
     INVARIANT: where it is not proven which columns those are, they are all columns of all tables read.
     """
-    live = {} if schema is None else schema()
+    found = _proven(catalog, inspection, call, columns)
+    if len(origins) != len(found):
+        return found
+    return [
+        labels | catalog.column_labels(*_address(origin)) if origin else labels
+        for labels, origin in zip(found, origins, strict=True)
+    ]
+
+
+def _proven(catalog: Catalog, inspection: Inspection, call: Call, columns: Sequence[str]) -> list[frozenset[str]]:
+    live = {} if call.schema is None else call.schema.tables
     tables = inspection.reads | inspection.writes
     known = tables <= live.keys()
     # A view, or a table that the schema does not show, may hold any column of any table.

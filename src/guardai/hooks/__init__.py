@@ -9,19 +9,21 @@ An integration obeys five lines:
 5. The library's types, exceptions and laziness stay as they were.
 """
 
-from guardai.gate import Flow, Rows, Ticket, inside
-from guardai.hooks.calls import acting, opened, started
+from guardai.gate import Flow, Rows, Run, Ticket, inside
+from guardai.hooks.calls import acting, opened, redefines, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report
-from guardai.model import Call, Target, TargetKind
+from guardai.model import Call, LiveSchema, Target, TargetKind
 
 __all__ = [
     "Call",
     "Flow",
     "Hooks",
     "Integration",
+    "LiveSchema",
     "Patch",
     "Rows",
+    "Run",
     "Status",
     "Target",
     "TargetKind",
@@ -31,6 +33,7 @@ __all__ = [
     "inside",
     "installed",
     "opened",
+    "redefines",
     "report",
     "started",
 ]

@@ -15,7 +15,7 @@ types to be equal (`True == 1`).
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import cedarpy
@@ -38,7 +38,7 @@ from guardai.policy.question import (
 from guardai.policy.recent import Recent
 from guardai.policy.source import Policy
 from guardai.policy.tree import Uid, merge
-from guardai.policy.vocabulary import verbs
+from guardai.policy.vocabulary import number, verbs
 
 __all__ = ["Answer", "Engine"]
 
@@ -266,14 +266,14 @@ class Engine:
         document = context_document(values.items(), records, None)
         answers = [ask(question, document) for question in plan.questions]
         if len(answers) == 1 and answers[0].allowed:
-            return Decision("allow", answers[0].reasons)
+            return Decision("allow", answers[0].reasons, obligations=self._owed(answers[0].reasons))
         errors = _union(answer.errors for answer in answers)
         denials = [answer for answer in answers if not answer.allowed]
         reasons = _union(answer.reasons for answer in denials or answers)
         if errors:
             return _failed(errors, reasons)
         if not denials:
-            return Decision("allow", reasons)
+            return Decision("allow", reasons, obligations=self._owed(reasons))
         forbids = [self.bundle.policies[name] for name in reasons]
         says = [policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids]
         for question, answer in zip(plan.questions, answers, strict=True):
@@ -283,6 +283,16 @@ class Engine:
         groups = self._lifting(plan, denials, forbids, values, records)
         reason = "; ".join(dict.fromkeys(says))
         return Decision("pause" if groups else "deny", reasons, reason, Obligations(groups, abort))
+
+    def _owed(self, reasons: Iterable[str]) -> Obligations:
+        """What the permits that decided ask for: the smallest of each number."""
+        said = [self.bundle.policies[name].annotations for name in reasons]
+        return Obligations(
+            row_cap=_smallest(said, "row_cap"),
+            timeout=_smallest(said, "timeout"),
+            affected_cap=_smallest(said, "affected_cap"),
+            before=any(one.get("capture") == "before" for one in said),
+        )
 
     @staticmethod
     def _lifting(
@@ -312,6 +322,10 @@ class Engine:
         owed: list[Mask] = [policy.annotations.get("mask", default) for policy in forbids]  # type: ignore[misc]
         says = dict.fromkeys(policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids)
         return Reveal(strongest(owed or [default]), answer.reasons, "; ".join(says) or "no policy permits it")
+
+
+def _smallest(said: list[dict[str, str]], name: str) -> int | None:
+    return min((number(name, one[name]) for one in said if name in one), default=None)
 
 
 def ask(question: _Question, context: str) -> Answer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from typing import Final
 
 from guardai.model import ACTIONS, GROUPS, REVEAL, ancestors
 from guardai.policy.problem import Problem
@@ -15,14 +16,19 @@ from guardai.policy.tree import Tree, approvals, comparisons, entity_literals, s
 from guardai.policy.vocabulary import (
     ANNOTATIONS,
     LABELS,
+    ON_FORBIDS,
+    ON_PERMITS,
     OPEN_FAMILIES,
     SCALARS,
     known_label,
     known_label_or_group,
+    number,
     verbs,
 )
 
 __all__ = ["doubts", "faults"]
+
+_DATABASE: Final = frozenset(verb for verb, group in ACTIONS.items() if group == "db")
 
 
 def faults(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
@@ -56,13 +62,22 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[tuple[str, str]]:
             yield "error", f"@{name} says nothing"
         elif (choices := ANNOTATIONS[name]) and value not in choices:
             yield "error", f"@{name} is {value!r}{_suggest(value, choices)}"
+        elif name in ("row_cap", "timeout", "affected_cap"):
+            try:
+                number(name, value)
+            except ValueError as why:
+                yield "error", f"@{name} is {value!r}; {why}"
     if "id" not in given:
         yield "warning", f"it has no @id and is called {policy.id!r}, which changes with every line above it"
     if policy.effect == "permit":
-        for name in ("mask", "approval", "on_denied"):
-            if name in given:
-                yield "error", f"@{name} on a permit does nothing; it belongs on the forbid that denies"
-    elif "mask" in given and REVEAL not in scope(tree).actions:
+        for name in sorted(ON_FORBIDS & given.keys()):
+            yield "error", f"@{name} on a permit does nothing; it belongs on the forbid that denies"
+    for name in sorted(ON_PERMITS & given.keys()):
+        if policy.effect == "forbid":
+            yield "error", f"@{name} on a forbid does nothing; it belongs on the permit that allows"
+        elif _DATABASE.isdisjoint(scope(tree).actions):
+            yield "error", f"@{name} does nothing on a permit that covers no action of databases"
+    if policy.effect == "forbid" and "mask" in given and REVEAL not in scope(tree).actions:
         yield "error", f'@mask does nothing on a forbid that does not cover Action::"{REVEAL}"'
     asked = approvals(tree)
     if "approval" in given and asked != {given["approval"]}:

@@ -7,6 +7,7 @@ passes `guardai policy check`.
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
@@ -17,6 +18,8 @@ __all__ = [
     "CONTEXT",
     "ENTITIES",
     "LABELS",
+    "ON_FORBIDS",
+    "ON_PERMITS",
     "OPEN_FAMILIES",
     "PARENTS",
     "RECORDS",
@@ -26,6 +29,7 @@ __all__ = [
     "Type",
     "known_label",
     "known_label_or_group",
+    "number",
     "verbs",
 ]
 
@@ -80,6 +84,8 @@ CONTEXT: Final[tuple[Attribute, ...]] = (
     Attribute("sql.effects", "Set<String>", "What the statement would do.", _EFFECTS),
     Attribute("sql.tables_read", "Set<String>", "The tables that it reads."),
     Attribute("sql.tables_written", "Set<String>", "The tables that it writes."),
+    Attribute("sql.columns_read", "Set<String>", "The columns that it refers to, filters included: `customers.email`."),
+    Attribute("sql.labels", "Set<String>", "The labels that the catalog gives to those columns."),
     Attribute("sql.functions", "Set<String>", "The functions that it calls."),
     Attribute("sql.reason", "String", "Why it was not understood; empty if it was."),
     Attribute("model.provider", "String", "Who runs the model; empty if the catalog does not say."),
@@ -173,8 +179,33 @@ ANNOTATIONS: Final = MappingProxyType(
         "mask": MASKS,
         "approval": (),
         "on_denied": ("raise", "abort"),
+        "row_cap": (),
+        "timeout": (),
+        "affected_cap": (),
+        "capture": ("before",),
     }
 )
+
+#: Annotations of permits: they say how a call that is allowed is done.
+ON_PERMITS: Final = frozenset({"row_cap", "timeout", "affected_cap", "capture"})
+#: Those of forbids: they say how a call that is denied is denied.
+ON_FORBIDS: Final = frozenset({"mask", "approval", "on_denied"})
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
+
+
+def number(annotation: str, value: str) -> int:
+    """The number that an annotation says: rows, or seconds (`30s`, `5m`, `1h`).
+
+    Raises:
+        ValueError: it says none, and how it is written.
+    """
+    if annotation == "timeout":
+        if re.fullmatch(r"[1-9][0-9]{0,5}[smh]", value):
+            return int(value[:-1]) * _SECONDS[value[-1]]
+        raise ValueError('write a time such as "30s", "5m" or "1h"')
+    if re.fullmatch(r"0|[1-9][0-9]{0,11}", value):
+        return int(value)
+    raise ValueError('write a number of rows such as "1000"')
 
 
 def known_label(label: str, extra: frozenset[str]) -> bool:

@@ -14,17 +14,37 @@ import functools
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
 import wrapt
 
-from guardai.hooks import Call, Hooks, Rows, Target, Ticket, acting, opened
+from guardai.hooks import Call, Hooks, LiveSchema, Rows, Run, Target, Ticket, acting, opened, redefines
+from guardai_dbapi.statement import Statement, begin, perform
 
 __all__ = ["SqliteIntegration"]
 
 _DIALECT: Final = "sqlite"
+#: Seconds after which the engine is asked again what its tables are: another process may have changed them.
+_AGE: Final = 60.0
+#: Virtual instructions between two looks at the clock.
+_INSTRUCTIONS: Final = 4096
+_NOTHING: Final = contextlib.nullcontext()
+#: What the engine's authorizer is asked of a statement that reads.
+_READING: Final = frozenset(
+    {
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+        sqlite3.SQLITE_PRAGMA,  # which of them read the statement's inspection knows
+        sqlite3.SQLITE_TRANSACTION,
+        sqlite3.SQLITE_SAVEPOINT,
+    }
+)
 
 #: Connection methods that read or replace the database without a statement: method → (action, the result's label).
 _WITHOUT_STATEMENT: Final = {
@@ -111,40 +131,142 @@ def _url(database: Any, *, uri: bool) -> str:
     return "sqlite:///" + text.replace(os.sep, "/").lstrip("/")
 
 
-def _schema(connection: Any) -> dict[str, list[str]]:
-    """{table: [columns]} of the real tables, asked of the engine itself. Tables of one name in several files are one."""
+class _Open:
+    """What is known of one open connection.
+
+    Attributes:
+        target: the database.
+        authorizer: the program's own, which the engine does not tell.
+        progress: the program's own progress handler and its number of instructions.
+        trace: the program's own trace callback.
+    """
+
+    __slots__ = ("_epoch", "_schema", "_until", "authorizer", "progress", "target", "trace")
+
+    #: URL → how often this process has changed what the file's tables are.
+    epochs: ClassVar[dict[str, int]] = {}
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.authorizer: Any = None
+        self.progress: tuple[Any, int] = (None, 0)
+        self.trace: Any = None
+        self._schema: LiveSchema | None = None
+        self._epoch = 0
+        self._until = 0.0
+
+    def schema(self, connection: Any) -> LiveSchema | None:
+        """What the engine tells of its tables; asked again when they may have changed. None if it cannot tell now."""
+        epoch = self.epochs.get(self.target.host, 0)
+        now = time.monotonic()
+        if self._schema is None or self._epoch != epoch or now > self._until:
+            if self.trace is not None:
+                _c_set_trace(connection, None)  # our questions are no statements of the program's
+            try:
+                self._schema = _read_schema(connection)
+            except sqlite3.Error:
+                return None
+            finally:
+                if self.trace is not None:
+                    _c_set_trace(connection, self.trace)
+            self._epoch, self._until = epoch, now + _AGE
+        return self._schema
+
+    def changed(self) -> None:
+        """Tables may have changed."""
+        self.epochs[self.target.host] = self.epochs.get(self.target.host, 0) + 1
+
+    def guard(self, statement: Statement, connection: Any) -> AbstractContextManager[None]:
+        """What has to stand while the statement is prepared."""
+        isolation = connection.isolation_level
+        transaction = connection.in_transaction
+        ticket = statement.ticket
+        if ticket.obligations.affected_cap is not None and ticket.changes and isolation is not None and not transaction:
+            # As the C level would have done for a statement that writes; it does not once a savepoint is open.
+            _c_execute(sqlite3.Cursor(connection), f"BEGIN {isolation}")
+            transaction = True
+        statement.guarded(_DIALECT, autocommit=isolation is None, transaction=transaction)
+        if not ticket.reads_only:
+            return _NOTHING
+        statement.guard = statement.guard._replace(locked=True)
+        return self._locked(connection)
+
+    @contextlib.contextmanager
+    def _locked(self, connection: Any) -> Iterator[None]:
+        _c_set_authorizer(connection, self._only_reads)
+        try:
+            yield
+        finally:
+            _c_set_authorizer(connection, self.authorizer)
+
+    def _only_reads(self, action: int, *about: str | None) -> int:
+        """The second lock. INVARIANT: under it the engine prepares nothing but what reads."""
+        if action not in _READING:
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK if self.authorizer is None else int(self.authorizer(action, *about))
+
+
+class _Clock:
+    """How long the engine may still work on one statement, its rows included."""
+
+    __slots__ = ("_left", "_open")
+
+    def __init__(self, open_: _Open, seconds: int) -> None:
+        self._open = open_
+        self._left = float(seconds)
+
+    @contextlib.contextmanager
+    def running(self, connection: Any) -> Iterator[None]:
+        """The engine works within; beyond the limit it is interrupted, which raises `sqlite3.OperationalError`."""
+        began = time.monotonic()
+        deadline = began + self._left
+        _c_set_progress(connection, lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+        try:
+            yield
+        finally:
+            self._left -= time.monotonic() - began
+            _c_set_progress(connection, *self._open.progress)
+
+
+def _read_schema(connection: Any) -> LiveSchema:
+    """Asked of the engine itself. Tables of one name in several files are one."""
     cursor = sqlite3.Cursor(connection)
     cursor.row_factory = None
     # As blobs, because a program's text factory would change text.
     tables = cursor.execute(
         "SELECT schema, name, CAST(name AS BLOB), CAST(type AS BLOB) FROM pragma_table_list"
     ).fetchall()
-    found: dict[str, list[str]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for schema, table, name, kind in tables:
         if kind in (b"table", b"virtual") and not name.startswith(b"sqlite_"):
             columns = cursor.execute("SELECT CAST(name AS BLOB) FROM pragma_table_xinfo(?, ?)", (table, schema))
-            found.setdefault(name.decode().lower(), []).extend(column.decode().lower() for (column,) in columns)
-    return found
+            key = name.decode().lower()
+            found[key] = found.get(key, ()) + tuple(column.decode().lower() for (column,) in columns)
+    return LiveSchema(tables=found)
+
+
+def _means(exc: BaseException) -> dict[str, bool]:
+    """What an error of the engine's says: that it was locked against this."""
+    told = str(exc) if isinstance(exc, sqlite3.DatabaseError) else ""
+    return {"barred": told.startswith(("not authorized", "access to "))}
 
 
 def _without_statement(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         plain = getattr(super(_Connection, self), name)
-        return _governed(self._guardai_target, name, args, kwargs, plain)
+        return _governed(self._guardai_open, name, args, kwargs, plain)
 
     method.__name__ = name
     return method
 
 
-def _governed(
-    target: Target, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], plain: Callable[..., Any]
-) -> Any:
+def _governed(open_: _Open, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], plain: Callable[..., Any]) -> Any:
     """A connection's method that does without a statement, between intent and outcome."""
     run = acting(f"-- {name}", _DIALECT)
     if run is None:
         return plain(*args, **kwargs)
     with contextlib.ExitStack() as calls:
-        for call in _described(target, name, args, kwargs):
+        for call in _described(open_.target, name, args, kwargs):
             ticket = opened(call, run)
             calls.push(_Ending(ticket))
         return plain(*args, **kwargs)
@@ -195,6 +317,11 @@ def _files(connection: Any) -> dict[str, str]:
 # The C types' own methods. Ours stand right in front of them, so `super()` would find these: 0.1 µs later.
 _c_cursor: Final[Any] = sqlite3.Connection.cursor
 _c_execute: Final[Any] = sqlite3.Cursor.execute
+_c_executemany: Final[Any] = sqlite3.Cursor.executemany
+_c_executescript: Final[Any] = sqlite3.Cursor.executescript
+_c_set_authorizer: Final[Any] = sqlite3.Connection.set_authorizer
+_c_set_trace: Final[Any] = sqlite3.Connection.set_trace_callback
+_c_set_progress: Final[Any] = sqlite3.Connection.set_progress_handler
 _c_fetchall: Final[Any] = sqlite3.Cursor.fetchall
 _c_fetchone: Final[Any] = sqlite3.Cursor.fetchone
 
@@ -205,18 +332,30 @@ class _Connection(sqlite3.Connection):
     INVARIANT: every cursor that leaves a governed connection is a governed cursor.
     """
 
-    _guardai_target: Target
+    _guardai_open: _Open
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         database = args[0] if args else kwargs.get("database", "")
         uri = args[7] if len(args) > 7 else kwargs.get("uri", False)
         super().__init__(*args, **kwargs)
-        self._guardai_target = Target("database", _url(database, uri=bool(uri)))
+        self._guardai_open = _Open(Target("database", _url(database, uri=bool(uri))))
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         if factory is sqlite3.Cursor:
             return _c_cursor(self, _Cursor)
         return _cursor(super().cursor, factory, self)
+
+    def set_authorizer(self, authorizer_callback: Any) -> None:
+        super().set_authorizer(authorizer_callback)
+        self._guardai_open.authorizer = authorizer_callback
+
+    def set_trace_callback(self, trace_callback: Any) -> None:
+        super().set_trace_callback(trace_callback)
+        self._guardai_open.trace = trace_callback
+
+    def set_progress_handler(self, progress_handler: Any, n: int) -> None:
+        super().set_progress_handler(progress_handler, n)
+        self._guardai_open.progress = (progress_handler, n)
 
     # The C shortcuts do not call an overridden `cursor` on every Python, so they are spelled out.
 
@@ -275,8 +414,9 @@ class _Cursor(sqlite3.Cursor):
 
     _rows: Rows | None = None
     _factory: Any = None
+    _clock: _Clock | None = None
     #: Set where the connection is not governed itself but was wrapped.
-    _guardai_target: Target | None = None
+    _guardai_open: _Open | None = None
     _guardai_owner: Any = None
 
     @property
@@ -299,57 +439,55 @@ class _Cursor(sqlite3.Cursor):
         if run is None:
             if self._rows is not None:
                 self._release()
+            if isinstance(sql, str) and redefines(sql):
+                _C_CONNECTION.__get__(self)._guardai_open.changed()
             return _c_execute(self, sql, parameters)
-        # The former statement's rows stay masked until the C level drops them: a refused call changes nothing.
-        ticket = opened(self._call(sql), run)
-        if self._rows is not None:
-            self._release()
-        try:
-            _c_execute(self, sql, parameters)
-        except BaseException as exc:
-            ticket.fail(exc)
-            raise
-        self._began(ticket)
-        return self
+        return self._governed(run, sql, parameters, _c_execute)
 
     def executemany(self, sql: Any, parameters: Iterable[Any], /) -> Any:
-        return self._write(sql, lambda: super(_Cursor, self).executemany(sql, parameters))
-
-    def executescript(self, script: Any, /) -> Any:
-        return self._write(script, lambda: super(_Cursor, self).executescript(script))
-
-    def _write(self, sql: Any, effect: Callable[[], Any]) -> Any:
         run = acting(sql, _DIALECT) if isinstance(sql, str) else None
         if run is None:
             self._release()
-            return effect()
-        ticket = opened(self._call(sql), run)
-        self._release()
-        try:
-            effect()
-        except BaseException as exc:
-            ticket.fail(exc)
-            raise
-        self._began(ticket)
-        return self
+            return _c_executemany(self, sql, parameters)
+        return self._governed(run, sql, parameters, _c_executemany)
 
-    def _call(self, sql: str) -> Call:
-        connection: Any = self.connection
-        target = self._guardai_target or connection._guardai_target
-        return Call("db", target, statement=sql, dialect=_DIALECT)
+    def executescript(self, script: Any, /) -> Any:
+        run = acting(script, _DIALECT) if isinstance(script, str) else None
+        if run is None:
+            self._release()
+            (self._guardai_open or _C_CONNECTION.__get__(self)._guardai_open).changed()
+            return _c_executescript(self, script)
+        return self._governed(run, script, (), lambda cursor, sql, _: _c_executescript(cursor, sql))
 
-    def _began(self, ticket: Ticket) -> None:
-        """The effect has happened; rows, if there are any, come lazily."""
+    def _governed(self, run: Run, sql: str, parameters: Any, effect: Callable[[Any, str, Any], Any]) -> Any:
+        bare = _C_CONNECTION.__get__(self)
+        open_: _Open = self._guardai_open or bare._guardai_open
+        statement = begin(run, open_.target, sql, _DIALECT, parameters, open_.schema(bare))
+        # The former statement's rows stay masked until the C level drops them: a refused call changes nothing.
+        if self._rows is not None:
+            self._release()
+        limit = statement.ticket.obligations.timeout
+        self._clock = None if limit is None else _Clock(open_, limit)
+        with open_.guard(statement, bare), _NOTHING if self._clock is None else self._clock.running(bare):
+            perform(
+                lambda text: _c_execute(sqlite3.Cursor(bare), text),
+                statement,
+                lambda bound: effect(self, sql, bound),
+                lambda: self.rowcount,
+                _means,
+            )
+        if statement.ticket.redefines:
+            open_.changed()
         described = self.description
         if described is None:
-            ticket.close(None, affected=self.rowcount)
-            return
-        connection = self.connection
+            statement.wrote(self.rowcount)
+            return self
         # In place before anything that can fail: a cursor with rows is never without what masks them.
         self._factory = _RAW_FACTORY.__get__(self)
         _RAW_FACTORY.__set__(self, None)
-        self._rows = ticket.result_rows([column[0] for column in described], lambda: _schema(connection))
+        self._rows = statement.ticket.result_rows([column[0] for column in described])
         self._rows.label()
+        return self
 
     def _release(self) -> None:
         """Nobody reads the rest of the rows."""
@@ -360,8 +498,12 @@ class _Cursor(sqlite3.Cursor):
             _RAW_FACTORY.__set__(self, self._factory)
 
     def _fetch(self, rows: Rows, fetch: Callable[[], Any]) -> Any:
+        clock = self._clock
         try:
-            return fetch()
+            if clock is None:
+                return fetch()
+            with clock.running(_C_CONNECTION.__get__(self)):
+                return fetch()
         except StopIteration:
             rows.end()
             raise
@@ -424,15 +566,15 @@ class _ConnectionProxy(wrapt.ObjectProxy[Any]):
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        self._self_target = Target("database", _url(_files(connection).get("main", ""), uri=False))
+        self._self_open = _Open(Target("database", _url(_files(connection).get("main", ""), uri=False)))
 
     @property
-    def _guardai_target(self) -> Target:
-        return self._self_target
+    def _guardai_open(self) -> _Open:
+        return self._self_open
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         cursor = _cursor(self.__wrapped__.cursor, factory, self.__wrapped__)
-        cursor._guardai_target = self._self_target
+        cursor._guardai_open = self._self_open
         cursor._guardai_owner = self
         return cursor
 
@@ -457,5 +599,5 @@ class _ConnectionProxy(wrapt.ObjectProxy[Any]):
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
         if name in _WITHOUT_STATEMENT or name == "blobopen":
-            return lambda *args, **kwargs: _governed(self._self_target, name, args, kwargs, found)
+            return lambda *args, **kwargs: _governed(self._self_open, name, args, kwargs, found)
         return found

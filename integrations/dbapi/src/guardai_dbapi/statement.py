@@ -1,0 +1,297 @@
+"""One statement of an agent at a driver: what all drivers share, without I/O.
+
+A driver's file does what this says, sync or async::
+
+    run = acting(sql, dialect)                  None: the application's own, left alone
+    statement = begin(...)                      decided, parameters masked, intent recorded
+    statement.guarded(...)                      what has to stand around the effect
+    perform(query, statement, effect)           or `await aperform(…)`
+    statement.began(…) / statement.wrote(…)     rows come, or not
+
+`query` runs a text of ours on the same connection, unseen by the gate, and drops what comes back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from guardai.hooks import Call, LiveSchema, Rows, Run, Target, Ticket, opened
+
+__all__ = ["Guard", "Statement", "aperform", "begin", "perform"]
+
+T = TypeVar("T")
+
+_NAME: Final = "guardai"
+
+
+class Guard(NamedTuple):
+    """What runs on the connection around one statement.
+
+    Attributes:
+        before: before it.
+        after: when it has run.
+        back: instead of `after`, when it did more than it may.
+        failed: when it raised. What fails there is passed over: the statement's own error counts.
+        locked: the engine refuses whatever is no read.
+    """
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    locked: bool = False
+
+
+_NONE: Final = Guard()
+
+#: Dialect → begin, begin for reading alone, savepoint, release, back to it. "" is what the engine does not have.
+_WORDS: Final = {
+    "postgres": (
+        "BEGIN",
+        "BEGIN READ ONLY",
+        f"SAVEPOINT {_NAME}",
+        f"RELEASE SAVEPOINT {_NAME}",
+        f"ROLLBACK TO SAVEPOINT {_NAME}",
+    ),
+    "mysql": (
+        "START TRANSACTION",
+        "START TRANSACTION READ ONLY",
+        f"SAVEPOINT {_NAME}",
+        f"RELEASE SAVEPOINT {_NAME}",
+        f"ROLLBACK TO SAVEPOINT {_NAME}",
+    ),
+    "sqlite": ("", "", f"SAVEPOINT {_NAME}", f"RELEASE {_NAME}", f"ROLLBACK TO {_NAME}"),
+    "duckdb": ("BEGIN TRANSACTION", "BEGIN TRANSACTION READ ONLY", "", "", ""),
+}
+_REMEMBER: Final = f"SELECT set_config('{_NAME}.timeout', current_setting('statement_timeout'), false); "
+#: Setting a limit of time, in milliseconds and seconds, and putting the former one back.
+_TIMES: Final = {
+    "postgres": (
+        _REMEMBER + "SELECT set_config('statement_timeout', '{ms}', false)",
+        f"SELECT set_config('statement_timeout', current_setting('{_NAME}.timeout'), false)",
+    ),
+    "mysql": (
+        f"SET @{_NAME}_timeout = @@SESSION.max_execution_time, SESSION max_execution_time = {{ms}}",
+        f"SET SESSION max_execution_time = @{_NAME}_timeout",
+    ),
+    "mariadb": (
+        f"SET @{_NAME}_timeout = @@SESSION.max_statement_time, SESSION max_statement_time = {{s}}",
+        f"SET SESSION max_statement_time = @{_NAME}_timeout",
+    ),
+}
+
+
+class Statement:
+    """From the decision to the end of the rows.
+
+    Attributes:
+        parameters: as policy lets them leave; what was given if nothing is masked.
+        guard: what stands around the effect.
+        rows: what passes the result's rows; None before `began`.
+    """
+
+    __slots__ = ("guard", "parameters", "rows", "ticket")
+
+    def __init__(self, ticket: Ticket, parameters: Any) -> None:
+        self.ticket = ticket
+        self.parameters = parameters
+        self.guard = _NONE
+        self.rows: Rows | None = None
+
+    def guarded(self, dialect: str, *, autocommit: bool, transaction: bool) -> None:
+        """Finds out what has to stand around the effect; mostly nothing.
+
+        Args:
+            dialect: the engine's.
+            autocommit: a statement outside a transaction is one of its own.
+            transaction: one is open. Where neither holds, the driver must have begun one before.
+
+        Raises:
+            PolicyDenied: policy limits how many rows may change, and this engine could not take them back.
+        """
+        ticket = self.ticket
+        obligations = ticket.obligations
+        cap = obligations.affected_cap if ticket.changes else None
+        reads = ticket.reads_only
+        if cap is None and not reads and obligations.timeout is None:
+            return
+        begin, begin_reading, savepoint, release, back = _WORDS["mysql" if dialect == "mariadb" else dialect]
+        alone = autocommit and not transaction
+        before: list[str] = []
+        after: list[str] = []
+        failed: list[str] = []
+        undo: list[str] = []
+        locked = False
+        times = _TIMES.get(dialect)
+        if obligations.timeout is not None and times is not None:
+            before.append(times[0].format(ms=obligations.timeout * 1000, s=obligations.timeout))
+            after.append(times[1])
+            # In a transaction of PostgreSQL's that has failed nothing can be set; its end takes the setting back.
+            failed.append(times[1])
+        if cap is not None:
+            if alone and begin:
+                before.append(begin)
+                after.insert(0, "COMMIT")
+                undo = ["ROLLBACK"]
+                failed.insert(0, "ROLLBACK")
+            elif savepoint:
+                before.append(savepoint)
+                after.insert(0, release)
+                undo = [back, release]
+                if dialect != "postgres":
+                    failed[:0] = [back, release]
+            else:
+                ticket.impossible("the engine has no savepoints, and policy limits how many rows may change")
+            undo += [text for text in after if text not in {"COMMIT", release}]
+        elif reads:
+            locked = True
+            if alone and begin_reading:
+                before.append(begin_reading)
+                after.insert(0, "COMMIT")
+                failed.insert(0, "ROLLBACK")
+            elif dialect == "postgres":
+                # The end of a savepoint ends its being read-only, too.
+                before += [savepoint, "SET LOCAL transaction_read_only = on"]
+                after.insert(0, release)
+            else:
+                locked = False
+        self.guard = Guard(tuple(before), tuple(after), tuple(undo), tuple(failed), locked)
+
+    def began(self, columns: Sequence[str], origins: Sequence[str] = ()) -> Rows:
+        """The effect has happened, rows will come.
+
+        Raises:
+            ResultWithheld: it could not be told what they bear. No row has passed.
+        """
+        rows = self.rows = self.ticket.result_rows(columns, origins)
+        rows.label()
+        return rows
+
+    def wrote(self, affected: int | None) -> None:
+        """The effect has happened, and there are no rows."""
+        self.ticket.close(None, affected=affected)
+
+    def failed(self, exc: BaseException, *, lost: bool = False, barred: bool = False) -> None:
+        """The driver raised. Its exception goes on.
+
+        Args:
+            exc: what it raised.
+            lost: the connection is gone: what was sent may have happened.
+            barred: it is the engine's word for "read only".
+        """
+        if barred and self.guard.locked:
+            self.ticket.barred(exc)
+        else:
+            self.ticket.fail(exc, unknown=lost)
+
+    def exceeds(self, affected: int | None) -> bool:
+        """Whether it changed more rows than it may."""
+        cap = self.ticket.obligations.affected_cap
+        return cap is not None and bool(self.guard.back) and affected is not None and affected > cap
+
+
+def begin(
+    run: Run,
+    target: Target,
+    sql: str,
+    dialect: str,
+    parameters: Any = None,
+    schema: LiveSchema | None = None,
+    returns: tuple[str, ...] = (),
+) -> Statement:
+    """Decides, masks the parameters, records the intent.
+
+    Args:
+        run: what `acting` found.
+        target: the database.
+        sql: the statement.
+        dialect: the engine's.
+        parameters: what is bound to it, as JSON-like data; for many rows a list of them, or what yields them one by one.
+        schema: what the database told of itself.
+        returns: labels of a result that cannot be masked.
+
+    Raises:
+        PolicyDenied: nothing happened.
+        LedgerError: it cannot be recorded; nothing happened.
+    """
+    whole = isinstance(parameters, list | tuple | dict)
+    call = Call(
+        "db",
+        target,
+        payload=parameters if whole and parameters else None,
+        statement=sql,
+        dialect=dialect,
+        schema=schema,
+        returns=returns,
+    )
+    ticket = opened(call, run)
+    if whole:
+        return Statement(ticket, ticket.payload if parameters else parameters)
+    return Statement(ticket, ticket.leaving(parameters) if isinstance(parameters, Iterable) else parameters)
+
+
+def perform(
+    query: Callable[[str], object],
+    statement: Statement,
+    effect: Callable[[Any], T],
+    affected: Callable[[], int | None],
+    ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
+) -> T:
+    """Runs the effect with what has to stand around it.
+
+    Args:
+        query: runs a text of ours on the same connection.
+        statement: what was begun.
+        effect: runs the statement, given its parameters.
+        affected: how many rows it changed, asked afterwards.
+        ended: what an exception means: `lost`, `barred` of `Statement.failed`.
+
+    Raises:
+        PolicyDenied: it changed more rows than policy permits, and has been taken back.
+    """
+    guard = statement.guard
+    try:
+        for text in guard.before:
+            query(text)
+        result = effect(statement.parameters)
+        changed = affected() if guard.back else None
+        for text in guard.back if statement.exceeds(changed) else guard.after:
+            query(text)
+    except BaseException as exc:
+        statement.failed(exc, **ended(exc))
+        for text in guard.failed:
+            with contextlib.suppress(Exception):
+                query(text)
+        raise
+    if changed is not None and statement.exceeds(changed):
+        statement.ticket.overstepped(changed)
+    return result
+
+
+async def aperform(
+    query: Callable[[str], Awaitable[object]],
+    statement: Statement,
+    effect: Callable[[Any], Awaitable[T]],
+    affected: Callable[[], int | None],
+    ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
+) -> T:
+    """Awaits the effect; otherwise as `perform`."""
+    guard = statement.guard
+    try:
+        for text in guard.before:
+            await query(text)
+        result = await effect(statement.parameters)
+        changed = affected() if guard.back else None
+        for text in guard.back if statement.exceeds(changed) else guard.after:
+            await query(text)
+    except BaseException as exc:
+        statement.failed(exc, **ended(exc))
+        for text in guard.failed:
+            with contextlib.suppress(Exception):
+                await query(text)
+        raise
+    if changed is not None and statement.exceeds(changed):
+        statement.ticket.overstepped(changed)
+    return result
