@@ -1,11 +1,21 @@
 """What the tests of the core and of the integrations share: a home of their own, a gate that is taken down again, and the events it left."""
 
+import importlib.util
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Tests are modules of no package; this one is shared by those of the core and of the integrations.
+_spec = importlib.util.spec_from_file_location("services", Path(__file__).parent / "tests" / "services.py")
+services = sys.modules["services"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(services)
+#: Databases, fresh for each test.
+mariadb, mariadb_server = services.mariadb_database, services.mariadb_server
+postgres, postgres_server = services.postgres_database, services.postgres_server
 
 # Machines are shared: an example is slow or wrong, not late.
 settings.register_profile("guardai", deadline=None, print_blob=True)

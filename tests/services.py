@@ -1,0 +1,265 @@
+"""Database servers for tests: one that runs, otherwise one of their own from what is installed, otherwise a skip.
+
+Fixtures, to be had in every test of the core and of the integrations (the root `conftest.py` imports them):
+
+- `postgres`, `mariadb`: the address of an empty database that is dropped after the test, e.g.
+  `postgresql://postgres@127.0.0.1:5432/guardai_test_0a1b2c3d4e5f` and `mysql://root@127.0.0.1:3306/guardai_test_…`;
+- `postgres_server`, `mariadb_server`: the `Server` itself, one for the session: `server.address("a database")`,
+  `server.host`, `.port`, `.user`, `.password` for drivers that take them one by one, `server.connect("a database")` for
+  a connection of psycopg or pymysql in autocommit.
+
+The user may do everything: `CREATE ROLE`, `CREATE USER`. Roles and users are of the whole server, which other tests use at
+the same time: give them names from `unique()` and drop them (`DROP OWNED BY`, `DROP ROLE`; `DROP USER`).
+
+Which server: of PostgreSQL the one at PGHOST, PGPORT, PGUSER, PGPASSWORD, of MariaDB the one at MYSQL_HOST, MYSQL_PORT,
+MYSQL_USER, MYSQL_PWD; without these at 127.0.0.1 and the default port as `postgres` and `root` without a password. Where
+none lets the test in, each process of the test run starts its own in a temporary folder, at a free port, and stops it at
+the end. Where nothing is installed the test is skipped and says why; `GUARDAI_REQUIRE_SERVICES=1` makes that a failure.
+"""
+
+import atexit
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+#: Seconds that a server of our own may take to let the first connection in, on a busy machine.
+START = 90
+
+
+class Missing(Exception):
+    """No server, and why."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server is, and as whom to go there. `scheme` is `postgresql` or `mysql`."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str
+    password: str = ""
+
+    def address(self, database: str, user: str = "", password: str = "") -> str:
+        """The URL of a database, as the server's own user or another."""
+        name, secret = (user, password) if user else (self.user, self.password)
+        told = f"{quote(name, safe='')}:{quote(secret, safe='')}" if secret else quote(name, safe="")
+        return f"{self.scheme}://{told}@{self.host}:{self.port}/{database}"
+
+    def connect(self, database: str | None = None, user: str = "", password: str = ""):
+        """A connection in autocommit, of psycopg or pymysql."""
+        name, secret = (user, password) if user else (self.user, self.password)
+        if self.scheme == "postgresql":
+            import psycopg
+
+            return psycopg.connect(
+                host=self.host, port=self.port, user=name, password=secret or None, dbname=database or "postgres",
+                connect_timeout=5, autocommit=True,
+            )  # fmt: skip
+        import pymysql
+
+        return pymysql.connect(
+            host=self.host, port=self.port, user=name, password=secret, database=database, connect_timeout=5,
+            autocommit=True,
+        )  # fmt: skip
+
+
+def unique(prefix="guardai_test"):
+    """A name that nobody else uses on the server."""
+    return f"{prefix}_{secrets.token_hex(6)}"
+
+
+def postgres():
+    """A PostgreSQL server.
+
+    Raises:
+        Missing: none runs that lets us in, and none can be started.
+    """
+    asked, environment = _asked("PGHOST", "PGPORT", "PGUSER"), os.environ
+    server = Server(
+        "postgresql",
+        environment.get("PGHOST", "127.0.0.1"),
+        int(environment.get("PGPORT", 5432)),
+        environment.get("PGUSER", "postgres"),
+        environment.get("PGPASSWORD", ""),
+    )
+    refused = _refuses(server)
+    if not refused:
+        return server
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda bin: int(bin.parent.name.split(".")[0]))
+    initdb = next((bin / "initdb" for bin in reversed(folders) if (bin / "initdb").exists()), shutil.which("initdb"))
+    if asked or not initdb:
+        raise Missing(f"PostgreSQL at {server.host}:{server.port}: {refused}; none is started in its place")
+    folder, owner = _folder("postgres")
+    data = folder / "data"
+    make = [initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    _made(make, folder, owner)
+    port = _free_port()
+    run = [
+        Path(initdb).with_name("postgres"), "-D", data, "-p", str(port), "-k", folder, "-c",
+        "listen_addresses=127.0.0.1", "-c", "fsync=off",
+    ]  # fmt: skip
+    return _started(Server("postgresql", "127.0.0.1", port, "postgres"), run, folder, owner, signal.SIGINT)
+
+
+def mariadb():
+    """A MariaDB server.
+
+    Raises:
+        Missing: none runs that lets us in, and none can be started.
+    """
+    asked, environment = _asked("MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER"), os.environ
+    server = Server(
+        "mysql",
+        environment.get("MYSQL_HOST", "127.0.0.1"),
+        int(environment.get("MYSQL_PORT", 3306)),
+        environment.get("MYSQL_USER", "root"),
+        environment.get("MYSQL_PWD", ""),
+    )
+    refused = _refuses(server)
+    if not refused:
+        return server
+    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+    daemon, install = shutil.which("mariadbd", path=places), shutil.which("mariadb-install-db", path=places)
+    if asked or not daemon or not install:
+        raise Missing(f"MariaDB at {server.host}:{server.port}: {refused}; none is started in its place")
+    folder, owner = _folder("mysql")
+    data = folder / "data"
+    make = [
+        install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db",
+    ]  # fmt: skip
+    _made(make, folder, owner)
+    port = _free_port()
+    run = [
+        daemon, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
+        f"--socket={folder}/socket", f"--pid-file={folder}/pid", "--skip-log-bin",
+    ]  # fmt: skip
+    return _started(Server("mysql", "127.0.0.1", port, "root"), run, folder, owner, signal.SIGTERM)
+
+
+def _asked(*names):
+    """Whoever names a server wants that one, and no other."""
+    return any(name in os.environ for name in names)
+
+
+def _refuses(server):
+    """Why the server is of no use; "" if it is."""
+    try:
+        server.connect().close()
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    return ""
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _folder(user):
+    """A folder that is gone when the process ends, and whose it is: these servers do not run as root."""
+    # Not where TMPDIR says: the server's user has to reach it, and a socket's path may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="guardai-", dir="/tmp"))
+    owner = {}
+    if os.geteuid() == 0:
+        import pwd
+
+        try:
+            entry = pwd.getpwnam(user)
+        except KeyError:
+            entry = pwd.getpwnam("nobody")
+        owner = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder, owner
+
+
+def _made(command, folder, owner):
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=START * 2, **owner
+    )
+    if done.returncode:
+        raise Missing(f"{Path(command[0]).name} failed: {done.stderr.strip()[-300:]}")
+
+
+def _started(server, command, folder, owner, stop):
+    # It goes with this process, even if nobody is left to stop it.
+    leash = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG")] if shutil.which("setpriv") else []
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*leash, *command], cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **owner
+        )
+    mine = os.getpid()
+
+    def end():
+        if os.getpid() == mine and process.poll() is None:
+            process.send_signal(stop)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    atexit.register(end)
+    until = time.monotonic() + START
+    while refused := _refuses(server):
+        if process.poll() is not None or time.monotonic() > until:
+            raise Missing(f"{Path(command[0]).name} does not start: {refused}: {(folder / 'log').read_text()[-300:]}")
+        time.sleep(0.1)
+    return server
+
+
+def _have(find):
+    try:
+        return find()
+    except Missing as missing:
+        if os.environ.get("GUARDAI_REQUIRE_SERVICES"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """The PostgreSQL server of this process of the test run."""
+    return _have(postgres)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server():
+    """The MariaDB server of this process of the test run."""
+    return _have(mariadb)
+
+
+@pytest.fixture(name="postgres")
+def postgres_database(postgres_server):
+    """The address of an empty PostgreSQL database."""
+    name = unique()
+    with postgres_server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield postgres_server.address(name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(name="mariadb")
+def mariadb_database(mariadb_server):
+    """The address of an empty MariaDB database."""
+    name = unique()
+    with mariadb_server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        try:
+            yield mariadb_server.address(name)
+        finally:
+            cursor.execute(f"DROP DATABASE {name}")
