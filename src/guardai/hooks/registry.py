@@ -160,7 +160,13 @@ def _told(entry: _Installed) -> dict[str, Any]:
     elif library and found is None:
         status = "absent"
     else:
-        status = next((state for state in ("failed", "absent", "pending") if state in states), "patched")
+        # One whose libraries are many is in place once one of them is.
+        worst = (
+            ("failed", "absent", "patched", "pending")
+            if len(integration.targets) > 1
+            else ("failed", "absent", "pending")
+        )
+        status = next((state for state in worst if state in states), "patched")
     why = entry.why
     if integration is not None and found is not None and not why:
         why = _outside(found, integration.versions)

@@ -1,7 +1,7 @@
-"""Databases through DB-API drivers: every statement and every row of an agent passes the gate."""
+"""Databases through their Python drivers: every statement and every row of an agent passes the gate."""
 
-from guardai_dbapi.sqlite import SqliteIntegration
+from guardai_dbapi.integration import DbapiIntegration
 
 __all__ = ["integration"]
 
-integration = SqliteIntegration()
+integration = DbapiIntegration()

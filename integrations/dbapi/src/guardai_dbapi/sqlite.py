@@ -25,7 +25,7 @@ import wrapt
 from guardai.hooks import Call, Hooks, LiveSchema, Rows, Run, Target, Ticket, acting, opened, redefines
 from guardai_dbapi.statement import Statement, begin, perform
 
-__all__ = ["SqliteIntegration"]
+__all__ = ["SqliteDriver"]
 
 _DIALECT: Final = "sqlite"
 #: Seconds after which the engine is asked again what its tables are: another process may have changed them.
@@ -56,12 +56,11 @@ _WITHOUT_STATEMENT: Final = {
 }
 
 
-class SqliteIntegration:
-    """The integration `dbapi`, for the standard library's `sqlite3`."""
+class SqliteDriver:
+    """The standard library's `sqlite3`."""
 
-    name = "dbapi"
     library = ""
-    targets = ("sqlite3",)
+    targets: tuple[str, ...] = ("sqlite3",)
     versions = ">=3.11"
 
     def install(self, hooks: Hooks) -> None:
@@ -69,10 +68,7 @@ class SqliteIntegration:
         for target in ("sqlite3:connect", "sqlite3.dbapi2:connect"):
             hooks.wrap(target, _connect)
 
-    def uninstall(self, hooks: Hooks) -> None:
-        """Nothing besides the patches: connections that are open pass through, because no gate is started."""
-
-    def wrap(self, obj: Any, hooks: Hooks) -> Any | None:  # noqa: ARG002 - the protocol's signature
+    def wrap(self, obj: Any) -> Any | None:
         """A governed view of one open connection, without patching `sqlite3`."""
         if not isinstance(obj, sqlite3.Connection):
             return None
