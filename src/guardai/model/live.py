@@ -41,7 +41,7 @@ class LiveTrigger(msgspec.Struct, frozen=True):
     body: str = ""
 
 
-class LiveSchema(msgspec.Struct, frozen=True):
+class LiveSchema(msgspec.Struct, frozen=True, weakref=True):
     """Read once for each connection target and epoch, with the rights of the application's own user.
 
     All names are lower-case. A table of the default schema stands under its plain name, any other under `schema.table`.
