@@ -61,11 +61,13 @@ class PerSchema(Generic[Made]):
     content would cost more than inspecting a statement.
     """
 
-    __slots__ = ("_held", "_lock", "_make")
+    __slots__ = ("_held", "_lock", "_make", "get")
 
     def __init__(self, make: Callable[[LiveSchema], Made]) -> None:
         self._make = make
         self._held: dict[int, tuple[weakref.ref[LiveSchema], Made]] = {}
+        #: looks up a schema's identity: what tells whether it is still that schema, and what was made for it
+        self.get = self._held.get
         self._lock = Lock()
 
     def __len__(self) -> int:

@@ -38,6 +38,11 @@ def inspect(sql: str, dialect: str, *, schema: LiveSchema | None = None) -> Insp
             until the database is read anew.
     """
     if schema is not None:
+        held = _held(id(schema))  # spelt out here: two calls less for a statement seen before
+        if held is not None and held[0]() is schema:
+            found = held[1].get((sql, dialect))
+            if found is not None:
+                return found
         return _schemas.of(schema).inspect(sql, dialect)
     found = _get((sql, dialect))  # 0.15 µs
     if found is not None:
@@ -50,16 +55,17 @@ def inspect(sql: str, dialect: str, *, schema: LiveSchema | None = None) -> Insp
 class Against:
     """`inspect` against one live schema, with a memory of its own. Holds what the schema holds, but not the schema."""
 
-    __slots__ = ("_contents", "_memory", "_reaches")
+    __slots__ = ("_contents", "_memory", "_reaches", "get")
 
     def __init__(self, schema: LiveSchema) -> None:
         self._contents = msgspec.structs.replace(schema)
         self._memory = Memory()
+        self.get = self._memory.get
         self._reaches: dict[str, Reach] = {}
 
     def inspect(self, sql: str, dialect: str) -> Inspection:
         """See `inspect`."""
-        found = self._memory.get((sql, dialect))
+        found = self.get((sql, dialect))
         if found is not None:
             return found
         found = _fresh(str(sql), dialect, self.reach(dialect) if dialect in DIALECTS else None)
@@ -77,6 +83,7 @@ class Against:
 _memory = Memory()
 _get = _memory.get
 _schemas = PerSchema(Against)
+_held = _schemas.get
 against = _schemas.of
 
 
