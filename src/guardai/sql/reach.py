@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from guardai.sql import lexicon as lx
 from guardai.sql.bodies import called_routine, judge_body, judge_view
+from guardai.sql.calls import known_call
 from guardai.sql.facts import Facts
 from guardai.sql.judge import verb
 from guardai.sql.names import candidates, own_name
+from guardai.sql.phrases import NAMES
+from guardai.sql.words import GRAMMAR, functions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterable
 
     from guardai.model import LiveSchema
     from guardai.sql.prescan import Token
@@ -80,6 +83,35 @@ class Reach:
             return []
         return [found for found in candidates(name, self.path) if found in self.functions]
 
+    def closure(self, name: str) -> Facts:
+        """What calling a function does, with all that it reaches."""
+        facts = Facts()
+        facts.stranger(name)
+        _Closure(self, facts).run(frozenset(), [])
+        return facts
+
+    def overloads(self, name: str) -> list[str]:
+        """The functions that a database declares under a name of the engine's own: a call may mean either."""
+        if name not in GRAMMAR and not known_call(name, self.dialect, functions(self.dialect)):
+            return []
+        return [found for found in self.called(name) if self.functions[found].language.lower() not in _COMPILED]
+
+    def members(self, tokens: list[Token], columns: Iterable[str]) -> set[str]:
+        """PostgreSQL calls `f(t)` for `t.f`, and for `(t).f`, where a table has no column of that name."""
+        found: set[str] = set()
+        if self.dialect not in _POSTGRES or not self.functions:
+            return found
+        for column in columns:
+            table, _, name = column.rpartition(".")
+            own = own_name(table, self.path, self.tables) if table and self.called(name) else None
+            if own is not None and name not in self.tables[own]:
+                found.add(name)
+        for index in range(2, len(tokens)):
+            kind, name, *_ = tokens[index]
+            if tokens[index - 1][1] == "." and tokens[index - 2][1] == ")" and kind in NAMES and self.called(name):
+                found.add(name)
+        return found
+
     def _once(self, kind: str, name: str, judge: Callable[[], Judged]) -> Judged:
         found = self._judged.get((kind, name))
         if found is None:
@@ -130,8 +162,8 @@ class _Closure:
         begun.reads, begun.writes, begun.strangers = set(total.reads), set(total.writes), strangers
         begun.functions, begun.columns, begun.reasons = set(total.functions), set(total.columns), reasons
         begun.spelled = total.spelled
-        if reach.dialect in _POSTGRES:
-            self.members(tokens, begun)
+        for name in reach.members(tokens, begun.columns):
+            begun.strangers.setdefault(name, f"unknown-function:{name}")
         self.pending.append((begun, events))
         while self.pending:
             facts, events = self.pending.pop()
@@ -205,28 +237,9 @@ class _Closure:
                 self.add(*self.reach.function(function))
 
     def overloaded(self, name: str) -> None:
-        """A function of the engine's own name that the database declares besides: the call may mean either."""
-        for function in self.reach.called(name):
-            declared = self.reach.functions[function]
-            if declared.language.lower() not in _COMPILED and self.once("function", function):
+        for function in self.reach.overloads(name):
+            if self.once("function", function):
                 self.add(*self.reach.function(function))
-
-    def members(self, tokens: list[Token], facts: Facts) -> None:
-        """PostgreSQL calls `f(t)` for `t.f`, and for `(t).f`, where a table has no column of that name."""
-        for column in facts.columns:
-            table, _, name = column.rpartition(".")
-            if table and self.reach.called(name):
-                own = own_name(table, self.reach.path, self.reach.tables)
-                if own is not None and name not in self.reach.tables[own]:
-                    facts.strangers.setdefault(name, f"unknown-function:{name}")
-        for index in range(2, len(tokens)):
-            if tokens[index - 1][1] == "." and tokens[index - 2][1] == ")" and tokens[index][0] in {lx.WORD, lx.QUOTED}:
-                name = tokens[index][1]
-                if self.reach.called(name) and not self.is_column(name):
-                    facts.strangers.setdefault(name, f"unknown-function:{name}")
-
-    def is_column(self, name: str) -> bool:
-        return any(name in columns for columns in self.reach.tables.values())
 
 
 def _events(words: Container[str]) -> frozenset[str]:
