@@ -2,7 +2,8 @@
 
 from guardai.sql.inspection import Inspection, describe
 from guardai.sql.lexicon import DIALECTS
-from guardai.sql.lineage import Lineage, SqlNotUnderstood, column_lineage
+from guardai.sql.lineage import Lineage, SqlNotUnderstood, column_lineage, lineage_of
+from guardai.sql.names import own_name
 from guardai.sql.readable import readable
 from guardai.sql.whole import inspect
 
@@ -14,5 +15,7 @@ __all__ = [
     "column_lineage",
     "describe",
     "inspect",
+    "lineage_of",
+    "own_name",
     "readable",
 ]

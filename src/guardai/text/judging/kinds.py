@@ -116,7 +116,9 @@ def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
     if not word:
         return False
     if word[-1] not in _RELEASE_ENDS:
-        return word[-1] in _FIGURES and b">" in before and _ARROW.search(data[max(wall, start - 64) : start]) is not None
+        return (
+            word[-1] in _FIGURES and b">" in before and _ARROW.search(data[max(wall, start - 64) : start]) is not None
+        )
     if word.endswith(_ROUTES):
         return _UPGRADE.search(data[max(wall, start - 48) : start]) is not None
     return _RELEASE.search(before) is not None
