@@ -114,6 +114,25 @@ def test_statement_is_told_in_plain_words_without_its_values(sql, told):
     assert "secret" not in line
 
 
+@pytest.mark.parametrize(
+    ("labelled", "told"),
+    [
+        ({}, "deletes from customers, not bounded"),
+        ({"customers.email": {"pii.email"}}, "deletes from customers, not bounded, 1 column labelled pii"),
+        (
+            {
+                "customers.email": {"pii.email", "pii.contact"},
+                "customers.iban": ["pii.iban", "origin.eu"],
+                "customers.id": (),
+            },
+            "deletes from customers, not bounded, 1 column labelled origin, 2 columns labelled pii",
+        ),
+    ],
+)
+def test_labelled_columns_are_counted_by_kind(labelled, told):
+    assert describe(inspect("DELETE FROM customers", "postgres"), labelled) == told
+
+
 def test_every_effect_is_known():
     assert set(EFFECTS) == {"read", "write", "destroy", "admin", "exec", "file", "network", "session", "unknown"}
     assert Inspection(statements=1, effects=frozenset()).action == "db.unknown"

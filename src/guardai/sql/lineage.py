@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from guardai.sql.inspection import Inspection
-    from guardai.sql.prescan import Token
+    from guardai.sql.prescan import Scan, Token
     from guardai.sql.reach import Reach
     from guardai.sql.resolve import Resolver
     from guardai.sql.whole import Against
 
-__all__ = ["Lineage", "SqlNotUnderstood", "column_lineage", "lineage_of"]
+__all__ = ["BEYOND", "ENTRIES", "Lineage", "SqlNotUnderstood", "column_lineage", "lineage_of"]
 
 #: With one of these, something is read or run that no schema tells of.
-_BEYOND: Final = frozenset({"unknown", "exec", "file", "network"})
-_ENTRIES: Final = 1_024
+BEYOND: Final = frozenset({"unknown", "exec", "file", "network"})
+ENTRIES: Final = 1_024
 _VIEW_DEPTH: Final = 12
 
 
@@ -59,10 +59,10 @@ class Lineage:
     def __init__(self, schema: LiveSchema | Mapping[str, Sequence[str] | str], dialect: str) -> None:
         self.dialect = dialect
         self._against: Against | None = None
-        self._reach: Reach | None = None
+        self.reach: Reach | None = None
         if isinstance(schema, LiveSchema):
             self._against = against(schema)
-            self._reach = self._against.reach(dialect) if dialect in DIALECTS else None
+            self.reach = self._against.reach(dialect) if dialect in DIALECTS else None
             self.schema: Schema | LiveTables = LiveTables(schema)
         else:
             self.schema = Schema(schema)
@@ -70,6 +70,8 @@ class Lineage:
         self._calls: dict[str, Sources] = {}
         self._opening: list[str] = []
         self._known: dict[str, tuple[frozenset[str], ...] | str] = {}
+        #: what `flows` remembers
+        self.carried: dict[str, dict[str, frozenset[str]] | str] = {}
 
     def columns(self, sql: str) -> list[frozenset[str]]:
         """For each output column the columns `table.column` that it comes from; empty if nothing is returned.
@@ -80,7 +82,7 @@ class Lineage:
         found = self._known.get(sql)
         if found is None:
             found = self._fresh(sql)
-            if len(self._known) >= _ENTRIES:
+            if len(self._known) >= ENTRIES:
                 self._known.clear()
             if len(sql) <= LENGTH:
                 self._known[sql] = found
@@ -118,11 +120,20 @@ class Lineage:
         Raises:
             NotParsed, Refused: with a reason code.
         """
+        scan, tokens = self.tokens(sql)
+        return parsed(sql, tokens, self.dialect, odd=scan.odd), tokens
+
+    def tokens(self, sql: str) -> tuple[Scan, list[Token]]:
+        """The pre-scan of a text and the tokens of its only statement.
+
+        Raises:
+            NotParsed, Refused: with a reason code.
+        """
         scan = prescan(sql, self.dialect)
         found = statements(scan, self.dialect)
         if len(found) != 1 or scan.versioned:
             raise NotParsed("not-one-statement")
-        return parsed(sql, found[0], self.dialect, odd=scan.odd), found[0]
+        return scan, found[0]
 
     def resolver(self) -> Resolver:
         """A resolver of one statement."""
@@ -137,9 +148,9 @@ class Lineage:
         Of things read of which nothing is known; of what triggers put into written rows; of functions that are called
         by a name of the engine's own or as if they were columns.
         """
-        if facts.effects & _BEYOND:
+        if facts.effects & BEYOND:
             return EVERYTHING
-        reach = self._reach
+        reach = self.reach
         if reach is None:
             return NOTHING
         called = reach.members(tokens, facts.columns_read) or any(
@@ -151,14 +162,14 @@ class Lineage:
 
     def call(self, name: str) -> Sources:
         """What the value of a function that is not the engine's is made of, besides its arguments."""
-        reach = self._reach
+        reach = self.reach
         if reach is None:
             return EVERYTHING
         found = self._calls.get(name)
         if found is None:
             facts = reach.closure(name)
             found = EVERYTHING
-            if not facts.effects & _BEYOND:
+            if not facts.effects & BEYOND:
                 found = NOTHING.union(*(self.row(table) for table in facts.reads | facts.writes))
             self._calls[name] = found
         return found

@@ -61,9 +61,7 @@ class Reach:
 
     def settle(self, tokens: list[Token], facts: Facts) -> None:
         """Adds to the facts of one statement what it does besides, and says of each stranger what it does."""
-        changes = verb(tokens) in _CHANGES
-        events = _events({token[1] for token in tokens if token[0] == lx.WORD}) if changes else frozenset[str]()
-        _Closure(self, facts).run(events, tokens)
+        _Closure(self, facts).run(self.events(tokens), tokens)
 
     def view(self, name: str) -> Judged:
         """What reading a view does by itself."""
@@ -89,6 +87,20 @@ class Reach:
         facts.stranger(name)
         _Closure(self, facts).run(frozenset(), [])
         return facts
+
+    def fires(self, tokens: list[Token], tables: Iterable[str]) -> bool:
+        """Whether a statement that writes these tables runs a trigger of one."""
+        events = self.events(tokens)
+        for table in tables:
+            own = own_name(table, self.path, self.triggers)
+            if own is not None and any(not t.events or t.events & events for t in self.triggers[own]):
+                return True
+        return False
+
+    def events(self, tokens: list[Token]) -> frozenset[str]:
+        """Which kinds of changes a statement can make."""
+        changes = verb(tokens) in _CHANGES
+        return _events({token[1] for token in tokens if token[0] == lx.WORD}) if changes else frozenset()
 
     def overloads(self, name: str) -> list[str]:
         """The functions that a database declares under a name of the engine's own: a call may mean either."""

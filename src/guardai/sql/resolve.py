@@ -267,6 +267,8 @@ class Resolver:
             elif kind is exp.Star:
                 if type(part.parent) is not exp.Count:
                     found |= NOTHING.union(*(relation.row() for relation in scope.relations.values()))
+            elif kind is exp.Anonymous and part.name.lower() == "values" and (new := scope.relation("excluded")):
+                found |= new.find(name_of(part.expressions[0])) or new.row()  # of ON DUPLICATE KEY UPDATE
             elif kind is exp.Dot and (row := self.member(part, scope)) is not None:
                 found |= row
             elif kind is exp.Dot and (name := self.qualified(part, scope)):
@@ -305,6 +307,8 @@ class Resolver:
             relation = scope.relation(table)
             return relation.row() if relation is not None else UNPROVEN
         if not table:
+            if name == "default" and not node.this.args.get("quoted"):
+                return NOTHING
             found = scope.column(name)
             return self.row_id(scope) if found is UNPROVEN and name in _ROW_IDS else found
         relation = scope.relation(table)
