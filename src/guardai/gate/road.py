@@ -452,6 +452,12 @@ class Ticket:
         return self.decision.obligations if self.enforcing else _NOTHING_OWED
 
     @property
+    def limited(self) -> bool:
+        """Whether something has to stand around the statement while it runs."""
+        owed = self.obligations
+        return owed.timeout is not None or owed.affected_cap is not None or self.reads_only
+
+    @property
     def changes(self) -> bool:
         """Whether this is one statement that changes rows, and nothing else."""
         inspection = self._plan.inspection if self._plan is not None else None
