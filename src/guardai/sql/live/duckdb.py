@@ -38,11 +38,12 @@ def duckdb() -> Generator[str, Rows, LiveSchema]:
     """Yields queries, is sent their rows; returns the schema."""
     found = Found()
     rows = yield (
-        "SELECT current_database(), unnest(current_schemas(false)), "
+        "SELECT current_database(), unnest(current_schemas(true)), "
         "(SELECT count(*) FROM duckdb_functions() WHERE function_name = 'duckdb_triggers')"
     )
     database = text(rows[0][0]) if rows else ""
-    schemas = list(dict.fromkeys(text(row[1]) for row in rows))
+    # The first is temp's; `main` of the current database comes after those that were set.
+    schemas = [schema for schema in dict.fromkeys(text(row[1]) for row in rows[1:]) if schema != "pg_catalog"]
     homes = [("temp", "main"), *((database, schema) for schema in schemas)]
     ranks = {home: rank for rank, home in reversed(list(enumerate(homes)))}
     columns = _grouped((yield _COLUMNS))
