@@ -18,7 +18,7 @@ def test_query_of_a_view_is_found_behind_any_name(name, columns, gap, other, mar
         return marks[0] + name.replace(marks[0], marks) + marks[0]
 
     listed = f"({','.join(map(quoted, columns))})" if columns else ""
-    sql = f"CREATE TEMP VIEW{gap}main.{quoted(name)}{listed}{other}AS{gap}{QUERY}"
+    sql = f"CREATE TEMP VIEW{gap}main.{quoted(name)}{listed}{other}AS {QUERY}"
     assert query_of(sql) == QUERY
 
 
