@@ -22,7 +22,9 @@ def test_query_of_a_view_is_found_behind_any_name(name, columns, gap, other, mar
     assert query_of(sql) == QUERY
 
 
-@pytest.mark.parametrize("sql", ["", "SELECT 1 AS a", "CREATE TABLE t AS SELECT 1", "CREATE VIEW v", 'CREATE VIEW "v AS'])
+@pytest.mark.parametrize(
+    "sql", ["", "SELECT 1 AS a", "CREATE TABLE t AS SELECT 1", "CREATE VIEW v", 'CREATE VIEW "v AS']
+)
 def test_what_is_no_view_has_no_query(sql):
     assert query_of(sql) == ""
 

@@ -191,7 +191,9 @@ def test_temporary_view_over_an_attached_file(connection):
     assert (schema.views, schema.columns) == ({"v": "SELECT b FROM other.t"}, {"v": ("x",)})
 
 
-@pytest.mark.parametrize("denied", [sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_PRAGMA])
+@pytest.mark.parametrize(
+    "denied", [sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_PRAGMA]
+)
 def test_whatever_an_authorizer_denies_is_left_out(connection, denied):
     connection.execute("CREATE TABLE t (a)")
     connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == denied else sqlite3.SQLITE_OK)

@@ -47,7 +47,8 @@ def read(dialect: str, query: Callable[[str], Rows]) -> LiveSchema:
 
     The queries change nothing, but they are part of whatever transaction the connection is in, and begin one where the
     driver begins one for a SELECT. PostgreSQL tells a view's query under the lock of a reader on the view and on its
-    tables: it waits for a migration that holds one of them, and keeps these locks to the end of the transaction.
+    tables, and keeps it to the end of the transaction. The reader does not wait for such a lock: a view over a table that
+    is just being altered by another connection has the query "".
 
     Raises:
         ValueError: nothing can read a schema in this dialect.
