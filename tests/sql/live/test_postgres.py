@@ -310,11 +310,11 @@ def test_four_queries_and_the_same_when_awaited(postgres):
 def test_many_tables_are_read_in_one_go(postgres):
     with at(postgres) as connection:
         connection.execute(
-            "DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text)', i); "
+            "DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text)', i); "
             "END LOOP; END $$"
         )
         began = time.process_time()
         schema = read(connection)
         took = time.process_time() - began
-    assert len(schema.tables) == len(schema.keys) == 1_000
-    assert took < 2  # 0.03 s of this process, 0.1 s of the clock; a machine may be slow
+    assert len(schema.tables) == len(schema.keys) == 500
+    assert took < 2  # 0.02 s of this process, 0.1 s of the clock; a machine may be slow

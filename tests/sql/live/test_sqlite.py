@@ -201,9 +201,9 @@ def test_whatever_an_authorizer_denies_is_left_out(connection, denied):
 
 
 def test_many_tables_take_a_second_or_two(connection):
-    for n in range(10_000):
+    for n in range(2_000):
         connection.execute(f"CREATE TABLE t{n} (id integer PRIMARY KEY, a, b, c)")
     began = time.process_time()
     schema = read(connection)
-    assert len(schema.tables) == 10_000
-    assert time.process_time() - began < 10  # 0.8 s; a machine may be slow
+    assert len(schema.tables) == 2_000
+    assert time.process_time() - began < 5  # 0.2 s, and 0.9 s for 10,000; a machine may be slow
