@@ -25,7 +25,7 @@ class Rows:
     text is scanned.
     """
 
-    __slots__ = ("_about", "_cap", "_lifelike", "_masked", "_masking", "_ticket", "count")
+    __slots__ = ("_about", "_cap", "_masked", "_masking", "_partly", "_ticket", "count")
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class Rows:
         self._masking = ticket.returning()
         #: (position, label) of the columns that are masked as wholes.
         self._masked: list[tuple[int, str]] = []
-        #: Positions of those whose masked cells look like any others.
-        self._lifelike: set[int] = set()
+        #: Positions of those whose masked cells still show something of what they were.
+        self._partly: set[int] = set()
         self._about = (catalog, inspection, columns, origins)
         self._cap = ticket.obligations.row_cap
 
@@ -66,8 +66,8 @@ class Rows:
                 if owed:
                     mask = strongest(list(owed))
                     self._masked.append((position, owed[mask]))
-                    if mask in ("shift", "fpe"):
-                        self._lifelike.add(position)
+                    if mask == "partial":
+                        self._partly.add(position)
         except Exception as exc:
             if ticket.enforcing:
                 ticket.withhold(exc)
@@ -127,26 +127,23 @@ class Rows:
 
     def _columns(self, rows: list[Any]) -> list[Any]:
         """The rows with the cells of labelled columns masked, the others scanned. A cell stays a cell: `drop` leaves None."""
-        masking, columns = self._masking, self._masked
-        masking.ready((label, row[position]) for row in rows for position, label in columns)
-        made, later = [], []
-        for row in rows:
-            cells = list(row)
-            for position, label in columns:
-                masked = masking.value(label, cells[position])
-                if position in self._lifelike:
-                    later.append(masked)
-                    masked = None
-                cells[position] = masked
-            made.append(tuple(cells))
-        scanned = masking.rows(made, self._about[2])
-        if not later:
+        masking = self._masking
+        columns: list[Any] = list(zip(*rows, strict=True))
+        finished: dict[int, list[Any]] = {}
+        for position, label in self._masked:
+            masked = masking.column(label, columns[position])
+            if position in self._partly:
+                columns[position] = masked  # what is left of the value may still be something
+            else:
+                finished[position] = masked
+                columns[position] = (None,) * len(rows)
+        scanned = masking.rows(list(zip(*columns, strict=True)), self._about[2])
+        if not finished:
             return scanned
-        # What looks real was not scanned: it would be found, and masked twice.
-        upcoming = iter(later)
-        return [
-            tuple(next(upcoming) if at in self._lifelike else cell for at, cell in enumerate(row)) for row in scanned
-        ]
+        columns = list(zip(*scanned, strict=True))
+        for position, masked in finished.items():
+            columns[position] = masked
+        return list(zip(*columns, strict=True))
 
 
 def _labels(
