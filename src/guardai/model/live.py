@@ -41,10 +41,12 @@ class LiveTrigger(msgspec.Struct, frozen=True):
     body: str = ""
 
 
-class LiveSchema(msgspec.Struct, frozen=True, eq=False):
+class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """Read once for each connection target and epoch, with the rights of the application's own user.
 
-    Another reading is another schema, whatever is in it. All names are lower-case. A table of the default schema stands under its plain name, any other under `schema.table`.
+    Another reading is another schema, whatever is in it.
+
+    All names are lower-case. A table of the default schema stands under its plain name, any other under `schema.table`.
 
     Attributes:
         tables: table → its columns, in order.

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from guardai.sql import lexicon as lx
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "Refused", "Scan", "Token", "prescan", "render"]
+__all__ = ["MAX_DEPTH", "MAX_LENGTH", "PARAMETER", "Refused", "Scan", "Token", "prescan", "render"]
 
 #: Characters. A statement of this length takes sqlglot about 0.3 s; more is not judged.
 MAX_LENGTH: Final = 1_000_000
@@ -43,7 +43,7 @@ Token = tuple[int, str, str, int, int]
 
 #: How the parser is shown a parameter where `?` would be an operator to it. The parser's lexer takes `$1,$` for the start
 #: of a dollar-quoted string; a space is no part of its tag.
-_PARAMETER: Final = {"postgres": "$1 ", "redshift": "$1 ", "tsql": "@p"}
+PARAMETER: Final = {"postgres": "$1 ", "redshift": "$1 ", "tsql": "@p"}
 _OPENING: Final = frozenset("([{")
 _GOES_ON: Final = frozenset("([{.")
 _CLOSING: Final = frozenset(")]}")
@@ -235,7 +235,7 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
             ):
                 raise Refused("ambiguous-literal")  # sqlite lets a name go on there
             else:
-                shown = _PARAMETER.get(dialect, "?")
+                shown = PARAMETER.get(dialect, "?")
                 odd |= text != shown
                 add((kind, "?", shown, start, position))
         elif kind == lx.VARIABLE:
