@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from types import CellType, ModuleType
 from typing import Any, Final
 
-from guardai.hooks import Hooks, Patch, Rows, Run, acting, redefines, started
+from guardai.hooks import Hooks, Patch, Rows, Run, acting, redefines, schema_reader, started
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
 from guardai_dbapi.statement import Statement, begin
@@ -221,7 +221,7 @@ class _Governed:
             many = range(result.nfields) if result is not None else ()
             rows = self.statement.began(
                 [(result.fname(i) or b"").decode("utf-8", "replace") for i in many],
-                postgres.origins(self.known.key, [(result.ftable(i), result.ftablecol(i)) for i in many]),
+                postgres.origins(self.known, [(result.ftable(i), result.ftablecol(i)) for i in many]),
             )
             self._result = result
         return rows
@@ -229,15 +229,15 @@ class _Governed:
     def settle(self, cursor: Any) -> None:
         """The effect has happened: rows will come, or not."""
         if self.statement.ticket.redefines:
-            postgres.changed(self.known.key)
+            postgres.schemas.changed(self.known.key)
         if self.statement.ticket.ended:
             return
         results = cursor._results
         result = cursor.pgresult
-        if result is not None and result.nfields:
+        if result is not None and _has_rows(result):
             self.rows(result)
             self.reached(cursor)
-        elif not any(one.nfields for one in results):
+        elif not any(map(_has_rows, results)):
             self.statement.wrote(cursor._rowcount)
 
     def reached(self, cursor: Any) -> None:
@@ -349,6 +349,13 @@ class _Governed:
                 yield from _ours(conn, text)
 
 
+def _has_rows(result: Any) -> bool:
+    from psycopg.pq import ExecStatus
+
+    # A SELECT may have no columns; what describes a server's cursor has no rows yet.
+    return bool(result.nfields or result.status == ExecStatus.TUPLES_OK)
+
+
 def _idle() -> Any:
     from psycopg.pq import TransactionStatus
 
@@ -390,24 +397,16 @@ def _ours(conn: Any, text: str) -> PQGen:
 
 def _read(conn: Any, known: Known) -> PQGen:
     """Asks the server what its tables are: neither a transaction nor a statement of the program's."""
-    epoch, reader = postgres.epoch(known.key), postgres.reader()
+    epoch, reader = postgres.schemas.epoch(known.key), schema_reader(DIALECT)
     within = conn.pgconn.transaction_status != _idle()
     if within:
         yield from _ours(conn, postgres.READING[0])
     try:
         query = next(reader)
         while True:
-            result = yield from _ours(conn, query)
-            cells = [
-                tuple(
-                    None if (cell := result.get_value(row, at)) is None else cell.decode("utf-8", "replace")
-                    for at in range(result.nfields)
-                )
-                for row in range(result.ntuples)
-            ]
-            query = reader.send(cells)
+            query = reader.send(_rows(conn, (yield from _ours(conn, query))))
     except StopIteration as told:
-        postgres.keep(known.key, told.value, epoch)
+        postgres.schemas.put(known.key, told.value, epoch)
     except Exception:
         if within:
             for text in postgres.UNMOVED:
@@ -417,11 +416,30 @@ def _read(conn: Any, known: Known) -> PQGen:
         yield from _ours(conn, postgres.READING[1])
 
 
+#: Types whose values are numbers: int8, int2, int4.
+_INTEGERS: Final = frozenset({20, 21, 23})
+
+
+def _rows(conn: Any, result: Any) -> list[tuple[Any, ...]]:
+    """A result of ours, without the program's own loaders."""
+    encoding = conn.pgconn._encoding
+    load = [
+        int if result.ftype(at) in _INTEGERS else lambda cell: cell.decode(encoding, "replace")
+        for at in range(result.nfields)
+    ]
+    return [
+        tuple(
+            None if (cell := result.get_value(row, at)) is None else load[at](cell) for at in range(result.nfields)
+        )
+        for row in range(result.ntuples)
+    ]
+
+
 def _unread(conn: Any, known: Known, text: str) -> bool:
     """Whether the tables have to be read, and can be now."""
     from psycopg.pq import TransactionStatus
 
-    if postgres.fresh(known.key) or conn._pipeline or conn.closed:
+    if postgres.schemas.get(known.key) is not None or conn._pipeline or conn.closed:
         return False
     status = conn.pgconn.transaction_status
     # In a transaction `SET TRANSACTION` has to be the first.
@@ -504,6 +522,7 @@ def _known(conn: Any) -> Known:
             int(port) if port else 5432,
             (pgconn.db or b"").decode("utf-8", "replace"),
             (pgconn.user or b"").decode("utf-8", "replace"),
+            (pgconn.options or b"").decode("utf-8", "replace"),
         )
     return found  # type: ignore[no-any-return]
 
@@ -563,8 +582,7 @@ def _begun(
         PolicyDenied: nothing happened, and the cursor is as it was.
     """
     known = _known(cursor._conn)
-    read = postgres.known(known.key) if postgres.fresh(known.key) else None
-    schema = read.schema if read is not None else None
+    schema = postgres.schemas.get(known.key)
     opaque: dict[str, tuple[str, ...]] = {}
     sent, given, payload = text, parameters, None
     from psycopg._compat import Template
@@ -720,7 +738,7 @@ def _kept(cursor: Any, before: _Governed | None, exc: bool) -> None:
 def _told(cursor: Any, query: Any) -> None:
     """The application may have changed what tables there are."""
     if started() and type(query) is str and redefines(query) and not cursor._conn.closed:
-        postgres.changed(_known(cursor._conn).key)
+        postgres.schemas.changed(_known(cursor._conn).key)
 
 
 # ---------------------------------------------------------------------- the public methods, sync
@@ -829,7 +847,7 @@ def _countable(governed: _Governed) -> None:
 
 def _stream_ended(governed: _Governed) -> None:
     if governed.statement.ticket.redefines:
-        postgres.changed(governed.known.key)
+        postgres.schemas.changed(governed.known.key)
     if governed.statement.rows is None:
         governed.statement.wrote(None)
     else:
