@@ -932,7 +932,7 @@ class _Copying:
     def __init__(self, governed: _Governed, copy: Any) -> None:
         self._governed = governed
         self._copy = copy
-        self._tail = ""
+        self._tail = b""
         self._plain_finish = copy.finish
         self._plain_read = copy._read_gen
         self._plain_write = copy.write
@@ -1016,11 +1016,10 @@ class _Copying:
         if self._binary:
             return block
         encoding = self._copy._pgconn._encoding
-        text = block if isinstance(block, str) else bytes(block).decode(encoding, "surrogateescape")
-        text = self._tail + text
-        end = len(text) if last or len(text) > _LINE else text.rfind("\n") + 1
-        text, self._tail = text[:end], text[end:]
-        return self._leaving(text).encode(encoding, "surrogateescape") if text else b""
+        data = self._tail + (block.encode(encoding) if isinstance(block, str) else bytes(block))
+        end = len(data) if last or len(data) > _LINE else data.rfind(b"\n") + 1
+        lines, self._tail = data[:end], data[end:]
+        return self._leaving(lines.decode(encoding, "surrogateescape")).encode(encoding, "surrogateescape") if lines else b""
 
     def _write(self, buffer: Any) -> None:
         if block := self._block(buffer):
@@ -1038,14 +1037,14 @@ class _Copying:
 
     def _finish(self, exc: BaseException | None) -> None:
         if exc is None and self._tail:
-            self._plain_write(self._block("", last=True))
+            self._plain_write(self._block(b"", last=True))
         self._plain_finish(exc)
         if exc is None and self._governed.guarding:
             self._copy.connection.wait(self._governed.after(self._copy.cursor, self._affected))
 
     async def _afinish(self, exc: BaseException | None) -> None:
         if exc is None and self._tail:
-            await self._plain_write(self._block("", last=True))
+            await self._plain_write(self._block(b"", last=True))
         await self._plain_finish(exc)
         if exc is None and self._governed.guarding:
             await self._copy.connection.wait(self._governed.after(self._copy.cursor, self._affected))
