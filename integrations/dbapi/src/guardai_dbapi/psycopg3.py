@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from types import CellType, ModuleType
 from typing import Any, Final
 
+from guardai import PolicyDenied
 from guardai.hooks import Hooks, Patch, Rows, Run, acting, redefines, schema_reader, started
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
@@ -179,6 +180,14 @@ def _held(cursor: Any, passing: _Passing, load: Callable[[], Any]) -> Any:
 # ---------------------------------------------------------------------- one statement of an agent's
 
 
+class _Refusal(Exception):
+    """A refusal while psycopg waits. A `PermissionError` it would take for its socket's, and close the connection."""
+
+    def __init__(self, refused: PolicyDenied) -> None:
+        super().__init__()
+        self.refused = refused
+
+
 class _Governed:
     """From the decision to the last row. Belongs to the cursor, and goes with it.
 
@@ -285,6 +294,19 @@ class _Governed:
 
     def before(self, cursor: Any) -> PQGen:
         """What has to stand before the effect."""
+        try:
+            yield from self._before(cursor)
+        except PolicyDenied as refused:
+            raise _Refusal(refused) from refused
+
+    def after(self, cursor: Any, affected: int | None = None) -> PQGen:
+        """What has to follow the effect."""
+        try:
+            yield from self._after(cursor, affected)
+        except PolicyDenied as refused:
+            raise _Refusal(refused) from refused
+
+    def _before(self, cursor: Any) -> PQGen:
         statement, conn = self.statement, cursor._conn
         obligations, ticket = statement.ticket.obligations, statement.ticket
         limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.changes)
@@ -305,15 +327,14 @@ class _Governed:
         for text in statement.guard.before:
             yield from _ours(conn, text)
 
-    def after(self, cursor: Any, affected: int | None = None) -> PQGen:
-        """What has to follow the effect."""
+    def _after(self, cursor: Any, affected: int | None) -> PQGen:
         if not self.guarding:
             return
         statement, conn = self.statement, cursor._conn
+        if conn._pipeline:  # a batch's own: what it did has to be known before it is kept
+            yield from conn._pipeline._communicate_gen()
+            yield from conn._pipeline._fetch_gen(flush=True)
         if statement.guard.back and affected is None:
-            if conn._pipeline:
-                yield from conn._pipeline._communicate_gen()
-                yield from conn._pipeline._fetch_gen(flush=True)
             affected = cursor._rowcount
             if cursor._execmany_returning:
                 affected = sum(result.command_tuples or 0 for result in cursor._results)
@@ -435,15 +456,20 @@ def _rows(conn: Any, result: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-def _unread(conn: Any, known: Known, text: str) -> bool:
-    """Whether the tables have to be read, and can be now."""
+def _unread(conn: Any, known: Known) -> bool:
+    """Whether the tables have to be read, as far as that can be told without the connection's lock."""
+    return postgres.schemas.get(known.key) is None and not conn._pipeline and not conn.closed
+
+
+def _reading(conn: Any, known: Known, text: str) -> PQGen:
+    """Reads the tables if they can be read now."""
     from psycopg.pq import TransactionStatus
 
-    if postgres.schemas.get(known.key) is not None or conn._pipeline or conn.closed:
-        return False
     status = conn.pgconn.transaction_status
     # In a transaction `SET TRANSACTION` has to be the first.
-    return status == TransactionStatus.IDLE or (status == TransactionStatus.INTRANS and not postgres.controls(text))
+    may = status == TransactionStatus.IDLE or (status == TransactionStatus.INTRANS and not postgres.controls(text))
+    if may and _unread(conn, known):
+        yield from _read(conn, known)
 
 
 # ---------------------------------------------------------------------- what a program asks for
@@ -703,7 +729,7 @@ class _Receipt:
     def _set_results(self, results: Any) -> None:
         cursor, governed = self._cursor, self._governed
         now = _governed(cursor)
-        latest = now is governed
+        latest = now is governed and not governed.superseded
         governed.superseded = False
         if not latest:
             _Slot.set(cursor, _Passing(governed, _nothing, cursor))
@@ -798,9 +824,9 @@ def _rest(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def _have_tables(conn: Any, text: str) -> None:
     known = _known(conn)
-    if _unread(conn, known, text):
+    if _unread(conn, known):
         with conn.lock, contextlib.suppress(Exception):
-            conn.wait(_read(conn, known))
+            conn.wait(_reading(conn, known, text))
 
 
 def _failed(cursor: Any, governed: _Governed, exc: BaseException) -> None:
@@ -809,6 +835,8 @@ def _failed(cursor: Any, governed: _Governed, exc: BaseException) -> None:
         conn = cursor._conn
         with conn.lock, contextlib.suppress(Exception):
             conn.wait(governed.undo(conn))
+    if isinstance(exc, _Refusal):
+        raise exc.refused from None
 
 
 def _stream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -1112,10 +1140,10 @@ async def _aapplication(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs
 
 async def _ahave_tables(conn: Any, text: str) -> None:
     known = _known(conn)
-    if _unread(conn, known, text):
+    if _unread(conn, known):
         async with conn.lock:
             with contextlib.suppress(Exception):
-                await conn.wait(_read(conn, known))
+                await conn.wait(_reading(conn, known, text))
 
 
 async def _afailed(cursor: Any, governed: _Governed, exc: BaseException) -> None:
@@ -1125,6 +1153,8 @@ async def _afailed(cursor: Any, governed: _Governed, exc: BaseException) -> None
         async with conn.lock:
             with contextlib.suppress(Exception):
                 await conn.wait(governed.undo(conn))
+    if isinstance(exc, _Refusal):
+        raise exc.refused from None
 
 
 def _astream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -1326,29 +1356,26 @@ _METHODS: Final[dict[str, dict[str, Any]]] = {
 
 @functools.cache
 def _subclass(asked: Any) -> Any:
-    """The governed subclass of a cursor class."""
+    """The governed subclass of a cursor class: ours → asked → governed → psycopg's own."""
+    own = next(kind for kind in asked.__mro__ if kind.__module__.partition(".")[0] == "psycopg")
+    names = {"__module__": asked.__module__, "__qualname__": asked.__qualname__, "__doc__": asked.__doc__}
+    if asked is not own:
+        return type(asked.__name__, (asked, _subclass(own)), names)
     from psycopg._cursor_base import BaseCursor
 
     _have_slot(BaseCursor)
-    names: dict[str, Any] = {
-        "__module__": asked.__module__,
-        "__qualname__": asked.__qualname__,
-        "__doc__": asked.__doc__,
-        "__slots__": (),
-        "_make_row": _MAKER,
-    }
-    classes = {kind.__name__ for kind in asked.__mro__}
-    for methods in _METHODS.values():
-        for path, wrapper in methods.items():
-            of, _, method = path.partition(".")
-            if of in classes:
-                names[method] = _method(asked, method, wrapper)
-    return type(asked.__name__, (asked,), names)
+    kinds = {kind.__name__: kind for kind in own.__mro__}
+    methods: dict[str, Any] = {"__slots__": (), "_make_row": _MAKER}
+    for paths in _METHODS.values():
+        for path, wrapper in paths.items():
+            of, _, name = path.partition(".")
+            # What a class of psycopg's overrides is not the method that is wrapped.
+            if of in kinds and getattr(own, name) is vars(kinds[of]).get(name):
+                methods[name] = _method(getattr(own, name), wrapper)
+    return type(own.__name__, (own,), {**names, **methods})
 
 
-def _method(asked: Any, name: str, wrapper: Any) -> Any:
-    plain = getattr(asked, name)
-
+def _method(plain: Any, wrapper: Any) -> Any:
     @functools.wraps(plain)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         bound = plain.__get__(self)
