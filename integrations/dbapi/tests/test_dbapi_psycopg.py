@@ -81,7 +81,9 @@ DESTRUCTIVE = [
 
 class TestDenied:
     @pytest.mark.parametrize("statement", DESTRUCTIVE)
-    @pytest.mark.parametrize("how", ["cursor", "connection", "executemany", "stream", "server", "client", "raw", "copy"])
+    @pytest.mark.parametrize(
+        "how", ["cursor", "connection", "executemany", "stream", "server", "client", "raw", "copy"]
+    )
     def test_denied_statement_never_reaches_the_server(self, started, db, log, statement, how):
         sent = last_query(log, db)
         with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
@@ -590,7 +592,9 @@ class TestParameters:
         with guardai.session(agent="a"):
             db.execute("UPDATE customers SET note = %s WHERE id = %s", ("ada@example.com", 1))
             db.execute("UPDATE customers SET note = %(note)s WHERE id = %(id)s", {"note": "b@example.com", "id": 2})
-            db.cursor().executemany("UPDATE customers SET note = %s WHERE id = %s", [("c@example.com", 3), ("plain", 4)])
+            db.cursor().executemany(
+                "UPDATE customers SET note = %s WHERE id = %s", [("c@example.com", 3), ("plain", 4)]
+            )
             db.cursor().executemany("UPDATE customers SET note = %s WHERE id = %s", iter([("d@example.com", 5)]))
             psycopg.ClientCursor(db).execute("UPDATE customers SET note = %s WHERE id = %s", ["e@example.com", 6])
             psycopg.RawCursor(db).execute("UPDATE customers SET note = $1 WHERE id = $2", ["f@example.com", 7])
@@ -605,7 +609,10 @@ class TestParameters:
         with guardai.session(agent="a"):
             query = "SELECT id FROM customers WHERE name LIKE 'name1%%' AND id < %s ORDER BY id"
             assert db.execute(query, (5,)).fetchall() == [(1,)]
-            assert db.execute("SELECT id FROM customers WHERE name LIKE 'name1%' ORDER BY id").fetchall() == [(1,), (10,)]
+            assert db.execute("SELECT id FROM customers WHERE name LIKE 'name1%' ORDER BY id").fetchall() == [
+                (1,),
+                (10,),
+            ]
 
     def test_objects_of_all_kinds_are_bound_as_they_were(self, start, db):
         start()
@@ -615,7 +622,7 @@ class TestParameters:
             assert db.execute(query, given).fetchone() == given
 
 
-LIMITED = "@id(\"everything\") {annotations} permit (principal, action, resource);"
+LIMITED = '@id("everything") {annotations} permit (principal, action, resource);'
 
 
 class TestGuards:
@@ -667,7 +674,9 @@ class TestGuards:
 
     @pytest.mark.parametrize("autocommit", [False, True])
     @pytest.mark.parametrize("how", ["execute", "stream", "executemany", "server"])
-    def test_engine_refuses_what_the_inspection_took_for_a_read(self, start, shop, log, misjudged, events, autocommit, how):
+    def test_engine_refuses_what_the_inspection_took_for_a_read(
+        self, start, shop, log, misjudged, events, autocommit, how
+    ):
         start(self.READS, "")
         query = "UPDATE customers SET name = 'x'"
         with psycopg.connect(shop, autocommit=autocommit) as connection:

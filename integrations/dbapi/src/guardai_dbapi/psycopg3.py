@@ -449,9 +449,7 @@ def _rows(conn: Any, result: Any) -> list[tuple[Any, ...]]:
         for at in range(result.nfields)
     ]
     return [
-        tuple(
-            None if (cell := result.get_value(row, at)) is None else load[at](cell) for at in range(result.nfields)
-        )
+        tuple(None if (cell := result.get_value(row, at)) is None else load[at](cell) for at in range(result.nfields))
         for row in range(result.ntuples)
     ]
 
@@ -565,7 +563,7 @@ def _plain(parameters: Any) -> Any:
 
 
 def _inside(value: Any) -> Any:
-    """psycopg's wrappers of JSON hide what they hold."""
+    """What a wrapper of psycopg's for JSON holds."""
     from psycopg.types.json import _JsonWrapper
 
     return value.obj if isinstance(value, _JsonWrapper) else value
@@ -610,7 +608,8 @@ def _begun(
     known = _known(cursor._conn)
     schema = postgres.schemas.get(known.key)
     opaque: dict[str, tuple[str, ...]] = {}
-    sent, given, payload = text, parameters, None
+    sent, given = text, parameters
+    payload: Any = None
     from psycopg._compat import Template
 
     template = isinstance(query, Template)
@@ -641,7 +640,9 @@ def _begun(
             if not many:
                 given = _wrapped_up(_plain(parameters), statement.parameters)
             elif isinstance(payload, list):
-                given = [_wrapped_up(_plain(row), masked) for row, masked in zip(given, statement.parameters, strict=True)]
+                given = [
+                    _wrapped_up(_plain(row), masked) for row, masked in zip(given, statement.parameters, strict=True)
+                ]
             else:
                 given = statement.parameters
         if type(query) is not str and not isinstance(query, bytes):
@@ -678,7 +679,9 @@ def _taken_apart(template: Any) -> tuple[Callable[[Any], Any], None, tuple[Any, 
         left = iter(masked)
         return Template(
             *(
-                Interpolation(next(left), part.expression, part.conversion, part.format_spec) if is_value(part) else part
+                Interpolation(next(left), part.expression, part.conversion, part.format_spec)
+                if is_value(part)
+                else part
                 for part in parts
             )
         )
@@ -693,7 +696,7 @@ def _nothing(values: Any) -> Any:
 
 
 def _sent(cursor: Any, governed: _Governed) -> None:
-    """psycopg has sent it. Outside of a pipeline its results are there; within, they are told to us when they come."""
+    """It has been sent. Outside of a pipeline its results are there; within, they are told to us when they come."""
     pipeline = governed.outer
     if pipeline is not None:
         queue = pipeline.result_queue
@@ -751,11 +754,17 @@ def _left(cursor: Any) -> _Governed | None:
     return before
 
 
-def _kept(cursor: Any, before: _Governed | None, exc: bool) -> None:
-    """The application's statement is done: what it replaced is over, or still there if it replaced nothing."""
+def _over(before: _Governed | None) -> None:
+    """The application's statement has replaced it."""
+    if before is not None:
+        before.release()
+
+
+def _still(cursor: Any, before: _Governed | None) -> None:
+    """The application's statement has failed: what it would have replaced is over, or still there if it has not."""
     if before is None:
         return
-    if exc and _governed(cursor) is before and cursor.pgresult is not None:
+    if _governed(cursor) is before and cursor.pgresult is not None:
         before.superseded = False
     else:
         before.release()
@@ -800,9 +809,9 @@ def _application(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[
     try:
         result = wrapped(*args, **kwargs)
     except BaseException:
-        _kept(cursor, before, True)
+        _still(cursor, before)
         raise
-    _kept(cursor, before, False)
+    _over(before)
     _told(cursor, _query(args, kwargs))
     return result
 
@@ -843,12 +852,14 @@ def _stream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, 
     query = _query(args, kwargs)
     found = _run(cursor, query)
     if found is None:
-        return _streamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        return (
+            _streamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        )
     return _streamed(wrapped, cursor, found, args, kwargs)
 
 
 def _streamed_by_application(wrapped: Any, cursor: Any, args: Any, kwargs: Any) -> Iterator[Any]:
-    _kept(cursor, _left(cursor), False)
+    _over(_left(cursor))
     yield from wrapped(*args, **kwargs)
 
 
@@ -932,7 +943,7 @@ def _close(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, A
 def _copy(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _run(cursor, _query(args, kwargs))
     if found is None:
-        _kept(cursor, _left(cursor), False)
+        _over(_left(cursor))
         return wrapped(*args, **kwargs)
     return _copying(wrapped, cursor, found, args, kwargs)
 
@@ -943,13 +954,11 @@ def _copying(wrapped: Any, cursor: Any, found: tuple[Run, str], args: Any, kwarg
     governed = _begun(cursor, *found, _query(args, kwargs), _parameters(args, kwargs), copy=True)
     try:
         with wrapped(governed.query, **_rest(kwargs)) as copy:
-            copying = _Copying(governed, copy)
-            copying.install()
+            _Copying(governed, copy).install()
             yield copy
     except BaseException as exc:
         _failed(cursor, governed, exc)
         raise
-    copying.over()
 
 
 class _Copying:
@@ -1047,7 +1056,11 @@ class _Copying:
         data = self._tail + (block.encode(encoding) if isinstance(block, str) else bytes(block))
         end = len(data) if last or len(data) > _LINE else data.rfind(b"\n") + 1
         lines, self._tail = data[:end], data[end:]
-        return self._leaving(lines.decode(encoding, "surrogateescape")).encode(encoding, "surrogateescape") if lines else b""
+        return (
+            self._leaving(lines.decode(encoding, "surrogateescape")).encode(encoding, "surrogateescape")
+            if lines
+            else b""
+        )
 
     def _write(self, buffer: Any) -> None:
         if block := self._block(buffer):
@@ -1069,6 +1082,8 @@ class _Copying:
         self._plain_finish(exc)
         if exc is None and self._governed.guarding:
             self._copy.connection.wait(self._governed.after(self._copy.cursor, self._affected))
+        if exc is None:
+            self._over()
 
     async def _afinish(self, exc: BaseException | None) -> None:
         if exc is None and self._tail:
@@ -1076,27 +1091,27 @@ class _Copying:
         await self._plain_finish(exc)
         if exc is None and self._governed.guarding:
             await self._copy.connection.wait(self._governed.after(self._copy.cursor, self._affected))
+        if exc is None:
+            self._over()
 
     @property
     def _affected(self) -> int:
         results = self._copy.cursor._results
         return (results[0].command_tuples or 0) if results and not self._coming else 0
 
-    def over(self) -> None:
-        """The block was left without an error."""
-        governed, cursor = self._governed, self._copy.cursor
-        rows = governed.statement.rows
+    def _over(self) -> None:
+        """The block was left without an error. psycopg still holds the connection's lock."""
+        governed = self._governed
         if governed.statement.ticket.ended:
             return
         if not self._coming:
-            governed.statement.wrote(cursor._rowcount)
-        elif rows is None or not self._copy._finished:
-            if self._copy._finished:
-                governed.statement.wrote(None)
-            else:
-                governed.release()
+            governed.statement.wrote(self._affected)
+        elif not self._copy._finished:
+            governed.release()
+        elif governed.statement.rows is None:
+            governed.statement.wrote(None)
         else:
-            rows.end()
+            governed.last()
 
 
 # ---------------------------------------------------------------------- the public methods, async
@@ -1131,9 +1146,9 @@ async def _aapplication(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs
     try:
         result = await wrapped(*args, **kwargs)
     except BaseException:
-        _kept(cursor, before, True)
+        _still(cursor, before)
         raise
-    _kept(cursor, before, False)
+    _over(before)
     _told(cursor, _query(args, kwargs))
     return result
 
@@ -1160,12 +1175,14 @@ async def _afailed(cursor: Any, governed: _Governed, exc: BaseException) -> None
 def _astream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _run(cursor, _query(args, kwargs))
     if found is None:
-        return _astreamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        return (
+            _astreamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        )
     return _astreamed(wrapped, cursor, found, args, kwargs)
 
 
 async def _astreamed_by_application(wrapped: Any, cursor: Any, args: Any, kwargs: Any) -> AsyncIterator[Any]:
-    _kept(cursor, _left(cursor), False)
+    _over(_left(cursor))
     async with contextlib.aclosing(wrapped(*args, **kwargs)) as rows:
         async for row in rows:
             yield row
@@ -1219,7 +1236,7 @@ async def _anext(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[
 def _acopy(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _run(cursor, _query(args, kwargs))
     if found is None:
-        _kept(cursor, _left(cursor), False)
+        _over(_left(cursor))
         return wrapped(*args, **kwargs)
     return _acopying(wrapped, cursor, found, args, kwargs)
 
@@ -1230,13 +1247,11 @@ async def _acopying(wrapped: Any, cursor: Any, found: tuple[Run, str], args: Any
     governed = _begun(cursor, *found, _query(args, kwargs), _parameters(args, kwargs), copy=True)
     try:
         async with wrapped(governed.query, **_rest(kwargs)) as copy:
-            copying = _Copying(governed, copy)
-            copying.install()
+            _Copying(governed, copy).install()
             yield copy
     except BaseException as exc:
         await _afailed(cursor, governed, exc)
         raise
-    copying.over()
 
 
 # ---------------------------------------------------------------------- the generators of both faces
