@@ -108,6 +108,25 @@ class Rows:
         """One row."""
         return self.many([row])[0]
 
+    def again(self, rows: list[Any]) -> list[Any]:
+        """Rows that have passed before, read once more: masked as they were, not counted.
+
+        Raises:
+            ResultWithheld: they could not be inspected.
+        """
+        ticket = self._ticket
+        if not ticket.enforcing:
+            return rows
+        try:
+            return self._columns(rows) if self._masked else self._masking.rows(rows, self._about[2])
+        except Exception as exc:
+            ticket.withhold(exc)
+
+    def follow(self, before: Rows) -> None:
+        """This result is another of the same statement's, and counts on."""
+        before.report()
+        self.count = before.count
+
     def end(self) -> None:
         """The last row has passed."""
         if not self._ticket.ended:

@@ -57,6 +57,8 @@ class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
         triggers: table → its triggers.
         guarded: tables with row-level policies.
         path: the schemas whose tables need no qualifier, in order.
+        origins: PostgreSQL's numbers of a relation and of its column → `table.column`, of views too: by them a result says
+            where its columns come from.
     """
 
     tables: Mapping[str, tuple[str, ...]] = {}
@@ -67,3 +69,4 @@ class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
     triggers: Mapping[str, tuple[LiveTrigger, ...]] = {}
     guarded: frozenset[str] = frozenset()
     path: tuple[str, ...] = ()
+    origins: Mapping[tuple[int, int], str] = {}

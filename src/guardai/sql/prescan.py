@@ -41,8 +41,9 @@ _JOIN_KINDS: Final = frozenset({"left", "right", "full", "inner", "outer"})
 #: kind, text for comparisons (lower-cased if a word, unquoted and lower-cased if a name), text for the parser, start, end
 Token = tuple[int, str, str, int, int]
 
-#: How the parser is shown a parameter where `?` would be an operator to it.
-PARAMETER: Final = {"postgres": "$1", "redshift": "$1", "tsql": "@p"}
+#: How the parser is shown a parameter where `?` would be an operator to it. The parser's lexer takes `$1,$` for the start
+#: of a dollar-quoted string; a space is no part of its tag.
+PARAMETER: Final = {"postgres": "$1 ", "redshift": "$1 ", "tsql": "@p"}
 _OPENING: Final = frozenset("([{")
 _GOES_ON: Final = frozenset("([{.")
 _CLOSING: Final = frozenset(")]}")

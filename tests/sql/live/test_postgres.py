@@ -45,6 +45,22 @@ def test_tables_with_columns_in_order_and_keys_in_theirs(postgres):
     assert schema.path == ("pg_temp", "pg_catalog", "public")
 
 
+def test_numbers_by_which_a_result_names_its_columns_are_told(postgres):
+    with at(postgres) as connection:
+        connection.execute('CREATE TABLE t (gone int, id int, "Mail" text)')
+        connection.execute("ALTER TABLE t DROP COLUMN gone")
+        connection.execute('CREATE VIEW v AS SELECT "Mail" AS m FROM t')
+        schema = read(connection)
+        for query, origins in (
+            ('SELECT "Mail" AS x, 1, id FROM t', ["t.mail", "", "t.id"]),
+            ("SELECT m FROM v", ["v.m"]),
+        ):
+            result = connection.execute(query).pgresult
+            assert [
+                schema.origins.get((result.ftable(i), result.ftablecol(i)), "") for i in range(result.nfields)
+            ] == origins
+
+
 def test_names_are_plain_where_the_search_path_finds_them(postgres):
     schema = schema_of(
         postgres,
