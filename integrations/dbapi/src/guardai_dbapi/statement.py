@@ -200,6 +200,7 @@ def begin(
     parameters: Any = None,
     schema: LiveSchema | None = None,
     returns: tuple[str, ...] = (),
+    opaque: tuple[str, ...] = (),
 ) -> Statement:
     """Decides, masks the parameters, records the intent.
 
@@ -211,6 +212,7 @@ def begin(
         parameters: what is bound to it, as JSON-like data; for many rows a list of them, or what yields them one by one.
         schema: what the database told of itself.
         returns: labels of a result that cannot be masked.
+        opaque: labels of what leaves besides and cannot be masked.
 
     Raises:
         PolicyDenied: nothing happened.
@@ -224,6 +226,7 @@ def begin(
         statement=sql,
         dialect=dialect,
         schema=schema,
+        opaque=opaque,
         returns=returns,
     )
     ticket = opened(call, run)
