@@ -113,10 +113,9 @@ class _Governed:
 
     async def _exec(self, n: int, timeout: Any) -> Any:
         statement = await self._begin()
-        limit = statement.ticket.obligations.timeout
-        if limit is not None:  # the server's own limit is set for a statement, and is over
-            timeout = limit if timeout is None else min(timeout, limit)
-        records = await self._sound(statement, super()._exec(n, timeout))  # type: ignore[misc]
+        executed = super()._exec  # type: ignore[misc]
+        # What stands around the statement stands around each part of it: what changes rows does so when it is first read.
+        records = await performed(self._connection, statement, lambda _: executed(n, timeout))
         return self._passed(statement, records)
 
     def __del__(self) -> None:
