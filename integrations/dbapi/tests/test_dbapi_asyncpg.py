@@ -837,4 +837,3 @@ class TestPatches:
             for way in ALL_ROWS:
                 await WAYS[way](wrapped, "SELECT id FROM orders")
         assert [[e["kind"] for e in pair] for pair in calls()] == [["call.intent", "call.outcome"]] * 10
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from guardai.hooks import Hooks
+from guardai_dbapi.aiosqlite import AiosqliteDriver
 from guardai_dbapi.asyncpg import AsyncpgDriver
 from guardai_dbapi.sqlite import SqliteDriver
 
@@ -32,7 +33,7 @@ class Driver(Protocol):
 
 
 #: In the order in which `guardai.wrap` asks them.
-_DRIVERS: Final[tuple[Driver, ...]] = (SqliteDriver(), AsyncpgDriver())
+_DRIVERS: Final[tuple[Driver, ...]] = (SqliteDriver(), AiosqliteDriver(), AsyncpgDriver())
 
 
 class DbapiIntegration:
