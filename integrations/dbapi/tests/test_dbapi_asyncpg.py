@@ -618,6 +618,29 @@ class TestLimits:
         assert len(rows) == 50
         assert (await names(shop))[0] == "mine"
 
+    async def test_error_that_the_server_never_saw_leaves_the_transaction_as_it_was(self, start, shop, agents):
+        start(READS)
+        async with agents.transaction():
+            with guardai.session(agent="a"):
+                with pytest.raises(asyncpg.DataError):
+                    await agents.fetch("SELECT id FROM orders WHERE id = $1", "no number")
+                with pytest.raises(asyncpg.InterfaceError):
+                    await agents.fetch("SELECT id FROM orders WHERE id = $1")
+            await agents.execute("UPDATE customers SET name = 'mine' WHERE id = 1")
+            with pytest.raises(asyncpg.PostgresError, match="savepoint"):
+                async with agents.transaction():
+                    await agents.execute("ROLLBACK TO SAVEPOINT guardai")
+        assert (await names(shop))[0] == "mine"
+
+    async def test_agents_own_words_of_a_transaction_stay_what_they_are(self, start, shop, agents):
+        start(READS)
+        with guardai.session(agent="a"):
+            await agents.execute("BEGIN")
+            assert agents.is_in_transaction()
+            await agents.fetch("SELECT id FROM orders")
+            await agents.execute("ROLLBACK")
+            assert not agents.is_in_transaction()
+
 
 class TestWhenItBreaks:
     async def test_connection_that_is_cut_leaves_it_unknown(self, start, shop, agents, calls):

@@ -17,6 +17,7 @@ from guardai.model import Call, LiveSchema, Target, TargetKind
 from guardai.sql.live import LiveSchemas
 from guardai.sql.live import aread as aread_schema
 from guardai.sql.live import read as read_schema
+from guardai.sql.live import reader as schema_reader
 
 __all__ = [
     "Call",
@@ -41,5 +42,6 @@ __all__ = [
     "read_schema",
     "redefines",
     "report",
+    "schema_reader",
     "started",
 ]

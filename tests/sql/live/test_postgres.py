@@ -5,6 +5,7 @@ import time
 
 import psycopg
 import pytest
+from msgspec.structs import astuple
 from services import unique
 
 from guardai.sql import live
@@ -42,6 +43,22 @@ def test_tables_with_columns_in_order_and_keys_in_theirs(postgres):
     }  # fmt: skip
     assert schema.keys == {"users": ("id",), "pairs": ("c", "a")}
     assert schema.path == ("pg_temp", "pg_catalog", "public")
+
+
+def test_numbers_by_which_a_result_names_its_columns_are_told(postgres):
+    with at(postgres) as connection:
+        connection.execute('CREATE TABLE t (gone int, id int, "Mail" text)')
+        connection.execute("ALTER TABLE t DROP COLUMN gone")
+        connection.execute('CREATE VIEW v AS SELECT "Mail" AS m FROM t')
+        schema = read(connection)
+        for query, origins in (
+            ('SELECT "Mail" AS x, 1, id FROM t', ["t.mail", "", "t.id"]),
+            ("SELECT m FROM v", ["v.m"]),
+        ):
+            result = connection.execute(query).pgresult
+            assert [
+                schema.origins.get((result.ftable(i), result.ftablecol(i)), "") for i in range(result.nfields)
+            ] == origins
 
 
 def test_names_are_plain_where_the_search_path_finds_them(postgres):
@@ -271,7 +288,7 @@ def test_four_queries_and_the_same_when_awaited(postgres):
             return await live.aread("postgres", lambda sql: query(connection, sql))
 
     schema = schema_of(postgres, "CREATE TABLE t (a int)")
-    assert asyncio.run(both()) == schema
+    assert astuple(asyncio.run(both())) == astuple(schema)
     assert len(asked) == 4
     assert not any(mark in sql for sql in asked for mark in "%:?")
 

@@ -14,22 +14,22 @@ connections. `prepare` is no effect: the server tells what the statement would r
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from typing import Any, Final
 
-from guardai.hooks import Hooks, LiveSchema, LiveSchemas, Run, Target, acting, aread_schema, redefines
+from guardai.hooks import Hooks, LiveSchema, Run, acting, aread_schema, redefines
+from guardai_dbapi import postgres
+from guardai_dbapi.postgres import DIALECT, READING, SAVEPOINT, UNMOVED, Known, controls, known_at, schemas
 from guardai_dbapi.records import masked_record, plain
 from guardai_dbapi.statement import Statement, aperform, begin
 
-__all__ = ["DIALECT", "AsyncpgDriver", "affected", "begun", "means", "performed", "shown", "whose"]
+__all__ = ["AsyncpgDriver", "affected", "begun", "means", "performed", "shown", "whose"]
 
-DIALECT: Final = "postgres"
 _RAW: Final = ("opaque.raw",)
-_schemas: Final = LiveSchemas()
 #: The connection on which the library, or a governed statement of ours, is at work in this context.
 _own: Final[ContextVar[Any]] = ContextVar("guardai_asyncpg", default=None)
 
@@ -59,32 +59,19 @@ class AsyncpgDriver:
 # ---------------------------------------------------------------------- whose, where
 
 
-class _Where(NamedTuple):
-    target: Target
-    key: tuple[str, int, str, str]
-
-
 @functools.lru_cache(maxsize=256)
-def _where(address: Any, database: str, user: str) -> _Where:
-    """`postgresql://host:port/database`, as the catalog's patterns are written: no user, no password."""
+def _known(address: Any, database: str, user: str, options: str) -> Known:
     if isinstance(address, str):  # a socket of this machine: /run/postgresql/.s.PGSQL.5432
-        host, port = "localhost", int(address.rpartition(".")[2]) if address.rpartition(".")[2].isdigit() else 5432
-    else:
-        host, port = address[0], address[1]
-    named = f"[{host}]" if ":" in host else host
-    return _Where(
-        Target("database", f"postgresql://{named}:{port}/{quote(database, safe='')}"), (host, port, database, user)
-    )
+        folder, _, port = address.rpartition("/.s.PGSQL.")
+        return known_at(folder or "/", int(port) if port.isdigit() else 5432, database, user, options)
+    return known_at(address[0], address[1], database, user, options)
 
 
-def _of(connection: Any) -> _Where:
-    asked = connection._params
-    address = connection._addr
-    return _where(
-        address if isinstance(address, str) else tuple(address[:2]),
-        asked.database or asked.user or "",
-        asked.user or "",
-    )
+def _of(connection: Any) -> Known:
+    asked, address = connection._params, connection._addr
+    user = asked.user or ""
+    options = repr(sorted(asked.server_settings.items())) if asked.server_settings else ""
+    return _known(address if isinstance(address, str) else tuple(address[:2]), asked.database or user, user, options)
 
 
 def whose(connection: Any, sql: Any) -> Run | None:
@@ -93,7 +80,7 @@ def whose(connection: Any, sql: Any) -> Run | None:
         return None
     run = acting(sql, DIALECT)
     if run is None and redefines(sql):
-        _schemas.changed(_of(connection).key)
+        schemas.changed(_of(connection).key)
     return None if run is not None and not sql.strip("; \t\r\n") else run  # nothing: it is how pools see if it lives
 
 
@@ -107,12 +94,13 @@ async def _as_own(connection: Any, call: Callable[[], Awaitable[Any]]) -> Any:
         _own.set(before)
 
 
-async def _schema(connection: Any, key: tuple[str, int, str, str]) -> LiveSchema | None:
+async def _schema(connection: Any, key: Any, sql: str) -> LiveSchema | None:
     """What the server tells of its tables. None if it cannot tell now: a transaction that has failed, say."""
-    schema = _schemas.get(key)
-    if schema is not None:
+    schema = schemas.get(key)
+    # In a transaction `SET TRANSACTION` has to be the first.
+    if schema is not None or (controls(sql) and connection.is_in_transaction()):
         return schema
-    epoch = _schemas.epoch(key)
+    epoch = schemas.epoch(key)
     # A question that fails must not fail the program's transaction.
     inside = connection.is_in_transaction()
 
@@ -123,20 +111,22 @@ async def _schema(connection: Any, key: tuple[str, int, str, str]) -> LiveSchema
         if not inside:
             return await aread_schema(DIALECT, rows)
         query = connection._protocol.query
-        await query("SAVEPOINT guardai", None)
+        mark, release = READING
+        await query(mark, None)
         try:
-            return await aread_schema(DIALECT, rows)
+            read = await aread_schema(DIALECT, rows)
         except BaseException:
-            await query("ROLLBACK TO SAVEPOINT guardai", None)
+            for text in UNMOVED:
+                await query(text, None)
             raise
-        finally:
-            await query("RELEASE SAVEPOINT guardai", None)
+        await query(release, None)
+        return read
 
     try:
         read: LiveSchema = await _as_own(connection, asked)
     except Exception:
         return None
-    _schemas.put(key, read, epoch)
+    schemas.put(key, read, epoch)
     return read
 
 
@@ -157,9 +147,10 @@ async def begun(
         PolicyDenied: nothing happened.
     """
     where = _of(connection)
-    schema = await _schema(connection, where.key)
+    schema = await _schema(connection, where.key, sql)
     statement = begin(run, where.target, sql, DIALECT, parameters, schema, returns, opaque)
-    statement.guarded(DIALECT, autocommit=True, transaction=connection.is_in_transaction())
+    if not controls(sql):
+        statement.guarded(DIALECT, autocommit=True, transaction=connection.is_in_transaction())
     return statement
 
 
@@ -170,24 +161,33 @@ async def performed(
     changed: Callable[[], int | None] = lambda: None,
 ) -> Any:
     """Runs the effect with what has to stand around it."""
+    query = connection._protocol.query
+    marked = SAVEPOINT in statement.guard.before
+
+    async def marking(bound: Any) -> Any:
+        try:
+            return await _as_own(connection, lambda: effect(bound))
+        except Exception as exc:
+            # Nothing that the server said: it has not seen it, so the transaction is sound and becomes what it was.
+            if marked and not isinstance(exc, OSError) and getattr(exc, "severity", None) is None:
+                for text in UNMOVED if not connection.is_closed() else ():
+                    with contextlib.suppress(Exception):
+                        await query(text, None)
+            raise
+
     result = await aperform(
-        lambda text: connection._protocol.query(text, None),
-        statement,
-        lambda bound: _as_own(connection, lambda: effect(bound)),
-        changed,
-        lambda exc: means(connection, exc),
+        lambda text: query(text, None), statement, marking, changed, lambda exc: means(connection, exc)
     )
     if statement.ticket.redefines:
-        _schemas.changed(_of(connection).key)
+        schemas.changed(_of(connection).key)
     return result
 
 
 def means(connection: Any, exc: BaseException) -> dict[str, bool]:
     """What an error says: it is not known whether the statement happened, or the engine was locked against it."""
-    state = getattr(exc, "sqlstate", None) or ""
     # What asyncpg gives up waiting for may have happened all the same.
-    gone = connection.is_closed() or isinstance(exc, OSError) or state.startswith(("08", "57P"))
-    return {"lost": gone, "barred": state == "25006"}
+    gone = connection.is_closed() or isinstance(exc, OSError)
+    return postgres.means(exc, getattr(exc, "sqlstate", None), closed=gone)
 
 
 def affected(status: Any) -> int | None:

@@ -160,12 +160,15 @@ class Statement:
         self.guard = Guard(tuple(before), tuple(after), tuple(undo), tuple(failed), locked)
 
     def began(self, columns: Sequence[str], origins: Sequence[str] = ()) -> Rows:
-        """The effect has happened, rows will come.
+        """The effect has happened, rows will come. Of several results each begins when it is the one that is read.
 
         Raises:
-            ResultWithheld: it could not be told what they bear. No row has passed.
+            ResultWithheld: it could not be told what they bear. None of them has passed.
         """
+        before = self.rows
         rows = self.rows = self.ticket.result_rows(columns, origins)
+        if before is not None:
+            rows.follow(before)
         rows.label()
         return rows
 

@@ -37,6 +37,7 @@ class Found:
         self._functions: dict[str, LiveFunction] = {}
         self._triggers: dict[str, tuple[LiveTrigger, ...]] = {}
         self._guarded: set[str] = set()
+        self._origins: dict[tuple[int, int], str] = {}
 
     def table(self, name: str, columns: Iterable[str], key: Iterable[str] = ()) -> None:
         """A table, its columns in order, and those of its primary key."""
@@ -62,6 +63,11 @@ class Found:
         elif name in self._views:
             lower, query = self._columns[name] + lower, ""
         self._views[name], self._columns[name] = query, lower
+
+    def numbered(self, name: str, relation: int, columns: Iterable[tuple[int, str]]) -> None:
+        """By which numbers the engine knows a relation and its columns."""
+        for number, column in columns:
+            self._origins[relation, number] = f"{name}.{column}".lower()
 
     def function(self, name: str, function: LiveFunction) -> None:
         """A function. Of several with one name: the worst that any promises, and only what all have in common besides."""
@@ -96,6 +102,7 @@ class Found:
             triggers=self._triggers,
             guarded=frozenset(self._guarded),
             path=tuple(dict.fromkeys(schema.lower() for schema in path)),
+            origins=self._origins,
         )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Final
 
+from msgspec.structs import astuple
+
 from guardai.model import LiveSchema
 
 __all__ = ["LiveSchemas"]
@@ -66,7 +68,10 @@ class LiveSchemas:
         with self._lock:
             if epoch is not None and epoch != self._epochs.get(key, self._floor):
                 return
-            self._kept.pop(key, None)
+            former = self._kept.pop(key, None)
+            # Read anew and found the same: what is remembered of the former reading still holds.
+            if former is not None and astuple(former[0]) == astuple(schema):
+                schema = former[0]
             self._kept[key] = (schema, monotonic() + self._age)
             while len(self._kept) > self._most:
                 del self._kept[next(iter(self._kept))]

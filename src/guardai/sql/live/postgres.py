@@ -53,7 +53,10 @@ SELECT {{schema}}, {{name}}, CAST(c.relkind AS text), CAST(pg_catalog.pg_table_i
    CROSS JOIN LATERAL pg_catalog.unnest(p.conkey) WITH ORDINALITY AS k (attnum, place)
    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
    WHERE p.conrelid = c.oid AND p.contype = 'p'),
-  CASE WHEN c.relkind IN ('v', 'm') THEN {{query}} END
+  CASE WHEN c.relkind IN ('v', 'm') THEN {{query}} END,
+  CAST(c.oid AS text),
+  (SELECT CAST(pg_catalog.json_agg(a.attnum ORDER BY a.attnum) AS text) FROM pg_catalog.pg_attribute AS a
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {_OURS}"""  # noqa: S608 - no value of anybody's stands in it
 
@@ -165,9 +168,11 @@ def postgres() -> Generator[str, Rows, LiveSchema]:
 
 
 def _relations(found: Found, rows: Rows, told: Callable[[Any], str]) -> None:
-    for schema, relation, kind, visible, guarded, columns, key, query in rows:
+    for schema, relation, kind, visible, guarded, columns, key, query, number, numbers in rows:
         name = _named(told(schema), told(relation), visible)
         listed = json.loads(told(columns)) if columns is not None else []
+        if listed:
+            found.numbered(name, int(text(number)), zip(json.loads(text(numbers)), listed, strict=True))
         if text(kind) in ("v", "m"):
             found.view(name, listed, told(query))
         else:
