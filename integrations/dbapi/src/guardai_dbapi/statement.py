@@ -160,14 +160,23 @@ class Statement:
         self.guard = Guard(tuple(before), tuple(after), tuple(undo), tuple(failed), locked)
 
     def began(self, columns: Sequence[str], origins: Sequence[str] = ()) -> Rows:
-        """The effect has happened, rows will come.
+        """The effect has happened, rows will come. Called again for each further result of the same statement.
 
         Raises:
             ResultWithheld: it could not be told what they bear. No row has passed.
         """
+        former = self.rows
         rows = self.rows = self.ticket.result_rows(columns, origins)
+        if former is not None:
+            former.report()
+            rows.count = former.count
         rows.label()
         return rows
+
+    def pending(self) -> None:
+        """Results wait to be read, and nobody may ever do it: then the session's end is the call's."""
+        if not self.ticket.ended:
+            self.ticket.run.open.add(self.ticket)
 
     def wrote(self, affected: int | None) -> None:
         """The effect has happened, and there are no rows."""
