@@ -19,6 +19,8 @@ No message here ever carries a value that was found sensitive: a denial names th
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ApprovalDenied",
     "ApprovalPending",
@@ -36,10 +38,11 @@ class GuardError(Exception):
     """The root of every error that guardai raises."""
 
 
-def _denial(verb: str, reason: str, policies: tuple[str, ...], event: str) -> str:
+def _denial(verb: str, reason: str, policies: tuple[str, ...], event: str, about: str) -> str:
     by = f" by {', '.join(policies)}" if policies else ""
+    what = f"; the statement {about}" if about else ""
     record = f" (event {event})" if event else ""
-    return f"{verb}{by}: {reason}{record}"
+    return f"{verb}{by}: {reason}{what}{record}"
 
 
 class _Refusal(BaseException):
@@ -53,13 +56,17 @@ class _Refusal(BaseException):
         policies: tuple[str, ...] = (),
         event: str = "",
         groups: tuple[str, ...] = (),
+        about: str = "",
+        statement: str = "",
     ) -> None:
         self.reason = reason
         self.action = action
         self.policies = policies
         self.event = event
         self.groups = groups
-        super().__init__(_denial(self._verb().format(action=action or "call"), reason, policies, event))
+        self.about = about
+        self.statement = statement
+        super().__init__(_denial(self._verb().format(action=action or "call"), reason, policies, event, about))
 
     @staticmethod
     def _verb() -> str:
@@ -67,13 +74,12 @@ class _Refusal(BaseException):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Worker pools pickle what a task raised; keyword-only arguments need a hand.
-        return _rebuild, (type(self), self.reason, self.action, self.policies, self.event, self.groups)
+        known = {name: getattr(self, name) for name in ("action", "policies", "event", "groups", "about", "statement")}
+        return _rebuild, (type(self), self.reason, known)
 
 
-def _rebuild(
-    cls: type[_Refusal], reason: str, action: str, policies: tuple[str, ...], event: str, groups: tuple[str, ...]
-) -> _Refusal:
-    return cls(reason, action=action, policies=policies, event=event, groups=groups)
+def _rebuild(cls: type[_Refusal], reason: str, known: dict[str, Any]) -> _Refusal:
+    return cls(reason, **known)
 
 
 class PolicyDenied(_Refusal, GuardError, PermissionError):
@@ -85,6 +91,8 @@ class PolicyDenied(_Refusal, GuardError, PermissionError):
         policies: the `@id`s of the policies that decided; empty when nothing permitted.
         event: the id of the event that records the refusal.
         groups: the approval groups that would lift it, if any.
+        about: of a SQL statement, what it would do, in plain words: `deletes from customers, not bounded`.
+        statement: a SQL statement laid out for people, a `?` for each of its literals.
     """
 
 

@@ -9,6 +9,7 @@ import pytest
 from guardai.sql import describe, inspect, whole
 from guardai.sql.inspection import EFFECTS, Inspection
 from guardai.sql.lexicon import DIALECTS
+from guardai.sql.memory import Memory
 from guardai.sql.words import functions
 
 
@@ -35,26 +36,25 @@ def test_repeat_is_the_same_object():
 def test_long_statement_is_not_remembered():
     sql = f"SELECT '{'x' * 20_000}'"
     assert inspect(sql, "sqlite") == inspect(sql, "sqlite")
-    assert (sql, "sqlite") not in whole._cache
+    assert (sql, "sqlite") not in whole._memory.answers
 
 
-def test_memory_of_statements_is_bounded(monkeypatch):
-    monkeypatch.setattr(whole, "_CACHED_ENTRIES", len(whole._cache) + 10)
+def test_memory_of_statements_is_bounded():
+    memory = Memory(entries=10, characters=2_000)
     for number in range(40):
-        inspect(f"SELECT {number}, 'bounded'", "sqlite")
-    assert len(whole._cache) <= whole._CACHED_ENTRIES
-    assert whole._held == sum(len(sql) for sql, _ in whole._cache)
-    monkeypatch.setattr(whole, "_CACHED_CHARACTERS", 2_000)
-    inspect("SELECT 'one more'", "sqlite")
-    assert whole._held <= 2_000
-    assert whole._held == sum(len(sql) for sql, _ in whole._cache)
+        memory.put(f"SELECT {number}", "sqlite", inspect(f"SELECT {number}", "sqlite"))
+    assert len(memory.answers) == 10
+    assert memory.held == sum(len(sql) for sql, _ in memory.answers)
+    memory.put("x" * 1_999, "sqlite", inspect("SELECT 1", "sqlite"))
+    assert memory.held <= 2_000
+    assert memory.held == sum(len(sql) for sql, _ in memory.answers)
 
 
 def test_threads_get_the_same_answers():
     statements = [f"SELECT {n} FROM t WHERE id = {n % 7}" if n % 3 else f"DELETE FROM t{n}" for n in range(300)]
     alone = [inspect(sql, "postgres") for sql in statements]
-    whole._cache.clear()
-    whole._held = 0
+    whole._memory.answers.clear()
+    whole._memory.held = 0
     with ThreadPoolExecutor(16) as pool:
         together = list(pool.map(lambda sql: inspect(sql, "postgres"), statements * 4))
     assert together == alone * 4
@@ -112,6 +112,25 @@ def test_statement_is_told_in_plain_words_without_its_values(sql, told):
     line = describe(inspect(sql, "postgres"))
     assert line == told
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("labelled", "told"),
+    [
+        ({}, "deletes from customers, not bounded"),
+        ({"customers.email": {"pii.email"}}, "deletes from customers, not bounded, 1 column labelled pii"),
+        (
+            {
+                "customers.email": {"pii.email", "pii.contact"},
+                "customers.iban": ["pii.iban", "origin.eu"],
+                "customers.id": (),
+            },
+            "deletes from customers, not bounded, 1 column labelled origin, 2 columns labelled pii",
+        ),
+    ],
+)
+def test_labelled_columns_are_counted_by_kind(labelled, told):
+    assert describe(inspect("DELETE FROM customers", "postgres"), labelled) == told
 
 
 def test_every_effect_is_known():

@@ -227,3 +227,10 @@ thread.join()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "answered", (done.returncode, done.stderr[-500:])
+
+
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO t VALUES ($1,$2)", "INSERT INTO t VALUES (%s,%s)", "SELECT id FROM t WHERE a=$1::text||$2"]
+)
+def test_parameters_side_by_side_are_no_dollar_quoted_string(sql):
+    assert inspect(sql, "postgres").action in HARMLESS

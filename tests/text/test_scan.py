@@ -270,3 +270,26 @@ def test_more_words_announce_a_phone(text):
 def test_an_address_is_found_as_mail_servers_write_it():
     text = "Received: from mx ([IPv6:2001:db8::9]) by x"
     assert [(text[f.start : f.end], f.label) for f in scan(text)] == [("2001:db8::9", "pii.ip")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<Version>1.2.3.4</Version>",
+        '[assembly: AssemblyVersion("1.2.3.4")]',
+        "Kernel 5.4.0.1 was booted",
+        "the firmware was upgraded from 1.2.3.4 -> 1.2.3.5",
+        "Kapitel 1.2.3.4 beschreibt",
+        "siehe Tabelle 3.1.2.4",
+        "§ 4.1.2.3 gilt",
+    ],
+)
+def test_four_numbers_that_are_a_version_or_a_place_in_a_document_are_no_address(text):
+    assert scan(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["client 10.1.2.3 connected", "host: 8.8.8.8", "<ip>10.1.2.3</ip>", "10.1.2.3 -> 10.1.2.4"]
+)
+def test_four_numbers_elsewhere_are_an_address(text):
+    assert {finding.label for finding in scan(text)} == {"pii.ip"}

@@ -43,15 +43,23 @@ class Verdict(NamedTuple):
 
 
 class Approval:
-    """One pause: which groups have to agree, who asked, and who said what. Not thread-safe: its call owns it."""
+    """One pause: which groups have to agree, who asked, and who said what. Not thread-safe: its call owns it.
 
-    __slots__ = ("asked_by", "groups", "state", "verdicts")
+    Attributes:
+        groups, asked_by, state, verdicts: as above.
+        about: what the call would do, in plain words without any value; "" where there is no more to say than its action.
+        statement: a SQL statement laid out for people, its literals replaced; "" for other calls.
+    """
 
-    def __init__(self, groups: tuple[str, ...], asked_by: str) -> None:
+    __slots__ = ("about", "asked_by", "groups", "state", "statement", "verdicts")
+
+    def __init__(self, groups: tuple[str, ...], asked_by: str, about: str = "", statement: str = "") -> None:
         if not groups:
             raise ValueError("an approval needs at least one group to ask")
         self.groups = groups
         self.asked_by = asked_by
+        self.about = about
+        self.statement = statement
         self.state = State.PENDING
         self.verdicts: list[Verdict] = []
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from guardai.model import Call, Destination, LiveSchema, Resource
-from guardai.sql import Inspection, inspect
+from guardai.sql import Inspection, inspect, own_name
 
 if TYPE_CHECKING:
     from guardai.policy import Catalog, DatabaseEntry
@@ -87,9 +87,9 @@ class Plans:
         entry = self._catalog.database(call.target.host)
         if call.statement is None:
             return self._whole_database(call, entry)
-        inspection = inspect(call.statement, call.dialect or "")
-        written = {_plain(table, call.dialect) for table in inspection.writes}
-        touched = sorted(written | {_plain(table, call.dialect) for table in inspection.reads})
+        inspection = inspect(call.statement, call.dialect or "", schema=call.schema)
+        written = {_plain(table, call) for table in inspection.writes}
+        touched = sorted(written | {_plain(table, call) for table in inspection.reads})
         parent = ("Database", entry.name)
         environment = entry.environment or self._settings.environment
         attrs = (("environment", environment), ("region", entry.region))
@@ -135,10 +135,12 @@ class Plans:
             for one in (table,) if table else sorted(inspection.reads | inspection.writes):
                 if column != "*":
                     found |= catalog.column_labels(one, column)
-                elif schema is None or one not in schema.tables:
+                    continue
+                known = own_name(one, schema.path, schema.tables) if schema is not None else None
+                if schema is None or known is None:
                     found |= catalog.labels  # whatever it holds
                 else:
-                    found = found.union(*(catalog.column_labels(one, name) for name in schema.tables[one]))
+                    found = found.union(*(catalog.column_labels(one, name) for name in schema.tables[known]))
         return tuple(sorted(found))
 
     def _whole_database(self, call: Call, entry: DatabaseEntry) -> Plan:
@@ -215,9 +217,13 @@ class Plans:
         )
 
 
-def _plain(table: str, dialect: str | None) -> str:
+def _plain(table: str, call: Call) -> str:
     """A table's name without the schema that is there anyway, so that one table has one name in policies."""
-    return table.removeprefix("main.") if dialect == "sqlite" else table
+    schema = call.schema
+    known = own_name(table, schema.path, schema.tables, schema.views) if schema is not None else None
+    if known is not None:
+        return known
+    return table.removeprefix("main.") if call.dialect == "sqlite" else table
 
 
 #: Effects that go beyond reading and writing, and their verbs.

@@ -38,6 +38,7 @@ from guardai.gate.questions import Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
 from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations
+from guardai.sql import describe, readable
 from guardai.text import Masking
 
 if TYPE_CHECKING:
@@ -172,7 +173,9 @@ class Ticket:
             return
         if self.decision.effect == "pause":
             self.phase = Phase.PAUSED
-            self.approval = Approval(self.decision.obligations.approvals, self.run.session.principal.user)
+            self.approval = Approval(
+                self.decision.obligations.approvals, self.run.session.principal.user, *self._told_to_people()
+            )
             self._intend()
             return
         self._intend()
@@ -504,11 +507,25 @@ class Ticket:
     def refuse(self, error: type[PolicyDenied], cause: BaseException | None = None, reason: str = "") -> NoReturn:
         """Raises the refusal, as the session wants it."""
         decision = self.decision
-        known: Any = {"action": self._action, "policies": decision.policies, "event": self.intent}
+        about, statement = self._told_to_people()
+        known: Any = {
+            "action": self._action,
+            "policies": decision.policies,
+            "event": self.intent,
+            "about": about,
+            "statement": statement,
+        }
         reason = reason or decision.reason or "no policy permits it"
         if decision.obligations.abort or self.run.session.on_denied == "abort":
             raise SessionAborted(reason, **known) from cause
         raise error(reason, groups=decision.obligations.approvals, **known) from cause
+
+    def _told_to_people(self) -> tuple[str, str]:
+        """What a statement would do in plain words, and the statement laid out; without any value of it."""
+        inspection = self._plan.inspection if self._plan is not None else None
+        if inspection is None or self.call.statement is None:
+            return "", ""
+        return describe(inspection), readable(self.call.statement, self.call.dialect or "")
 
     @property
     def _action(self) -> str:
@@ -552,9 +569,12 @@ class Ticket:
                 self._committed("parameters", self.payload)
         elif self.payload is not None:
             self._committed("in", self.payload)
+        undone = self.decision.effect != "allow" and call.statement is not None
         self.intent = self._gate.emit(
             Event(
                 action=self._action,
+                # Whoever reads of a refusal wants to know of what.
+                body={"does": self._told_to_people()[0]} if undone else None,
                 call=self.id,
                 content=self._commit,
                 decision=told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guardai.errors import ResultWithheld
-from guardai.model import Call, Mask, strongest
-from guardai.sql import Inspection, SqlNotUnderstood, column_lineage
+from guardai.model import Call, LiveSchema, Mask, strongest
+from guardai.sql import Inspection, SqlNotUnderstood, lineage_of, own_name
 
 if TYPE_CHECKING:
     from guardai.gate.road import Ticket
     from guardai.policy import Catalog
 
 __all__ = ["Rows"]
+
+_UNKNOWN: Final = LiveSchema()
 
 
 class Rows:
@@ -106,6 +108,25 @@ class Rows:
         """One row."""
         return self.many([row])[0]
 
+    def again(self, rows: list[Any]) -> list[Any]:
+        """Rows that have passed before, read once more: masked as they were, not counted.
+
+        Raises:
+            ResultWithheld: they could not be inspected.
+        """
+        ticket = self._ticket
+        if not ticket.enforcing:
+            return rows
+        try:
+            return self._columns(rows) if self._masked else self._masking.rows(rows, self._about[2])
+        except Exception as exc:
+            ticket.withhold(exc)
+
+    def follow(self, before: Rows) -> None:
+        """This result is another of the same statement's, and counts on."""
+        before.report()
+        self.count = before.count
+
     def end(self) -> None:
         """The last row has passed."""
         if not self._ticket.ended:
@@ -164,25 +185,30 @@ def _labels(
 
 
 def _proven(catalog: Catalog, inspection: Inspection, call: Call, columns: Sequence[str]) -> list[frozenset[str]]:
-    live = {} if call.schema is None else call.schema.tables
-    tables = inspection.reads | inspection.writes
-    known = tables <= live.keys()
-    # A view, or a table that the schema does not show, may hold any column of any table.
-    within = tables if known else live.keys()
-    everything = frozenset().union(*(catalog.column_labels(table, c) for table in within for c in live[table]))
-    if not live:
-        everything = catalog.labels
-    named = [frozenset().union(*(catalog.column_labels(table, name) for table in tables)) for name in columns]
+    schema = call.schema if call.schema is not None else _UNKNOWN
     try:
-        sources = column_lineage(call.statement or "", call.dialect or "", live)
+        sources = lineage_of(schema, call.dialect or "").columns(call.statement or "")
     except SqlNotUnderstood:
         sources = []
-    if len(sources) != len(columns) or not known:
-        return [everything | labels for labels in named]
-    return [
-        frozenset().union(*(catalog.column_labels(*_address(source)) for source in sources_of_one))
-        for sources_of_one in sources
-    ]
+    if len(sources) == len(columns):
+        return [
+            frozenset().union(*(_label(catalog, *_address(source)) for source in sources_of_one))
+            for sources_of_one in sources
+        ]
+    everything: frozenset[str] = frozenset()
+    for table in inspection.reads | inspection.writes:
+        known = schema.tables.get(own_name(table, schema.path, schema.tables) or "")
+        everything |= (
+            catalog.labels if known is None else frozenset().union(*(catalog.column_labels(table, c) for c in known))
+        )
+    return [everything] * len(columns)
+
+
+def _label(catalog: Catalog, table: str, column: str) -> frozenset[str]:
+    if column != "*":
+        return catalog.column_labels(table, column)
+    # A table or view of which nothing is known may hold anything; one that tells of tables holds nothing of theirs.
+    return frozenset() if table.startswith("information_schema.") else catalog.labels
 
 
 def _address(source: str) -> tuple[str, str]:

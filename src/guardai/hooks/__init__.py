@@ -14,6 +14,10 @@ from guardai.hooks.calls import acting, opened, redefines, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report
 from guardai.model import Call, LiveSchema, Target, TargetKind
+from guardai.sql.live import LiveSchemas
+from guardai.sql.live import aread as aread_schema
+from guardai.sql.live import read as read_schema
+from guardai.sql.live import reader as schema_reader
 
 __all__ = [
     "Call",
@@ -21,6 +25,7 @@ __all__ = [
     "Hooks",
     "Integration",
     "LiveSchema",
+    "LiveSchemas",
     "Patch",
     "Rows",
     "Run",
@@ -30,10 +35,13 @@ __all__ = [
     "Ticket",
     "Wraps",
     "acting",
+    "aread_schema",
     "inside",
     "installed",
     "opened",
+    "read_schema",
     "redefines",
     "report",
+    "schema_reader",
     "started",
 ]

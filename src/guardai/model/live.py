@@ -41,10 +41,12 @@ class LiveTrigger(msgspec.Struct, frozen=True):
     body: str = ""
 
 
-class LiveSchema(msgspec.Struct, frozen=True, eq=False):
+class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """Read once for each connection target and epoch, with the rights of the application's own user.
 
-    Another reading is another schema, whatever is in it. All names are lower-case. A table of the default schema stands under its plain name, any other under `schema.table`.
+    Another reading is another schema, whatever is in it.
+
+    All names are lower-case. A table of the default schema stands under its plain name, any other under `schema.table`.
 
     Attributes:
         tables: table → its columns, in order.
@@ -55,6 +57,8 @@ class LiveSchema(msgspec.Struct, frozen=True, eq=False):
         triggers: table → its triggers.
         guarded: tables with row-level policies.
         path: the schemas whose tables need no qualifier, in order.
+        origins: PostgreSQL's numbers of a relation and of its column → `table.column`, of views too: by them a result says
+            where its columns come from.
     """
 
     tables: Mapping[str, tuple[str, ...]] = {}
@@ -65,3 +69,4 @@ class LiveSchema(msgspec.Struct, frozen=True, eq=False):
     triggers: Mapping[str, tuple[LiveTrigger, ...]] = {}
     guarded: frozenset[str] = frozenset()
     path: tuple[str, ...] = ()
+    origins: Mapping[tuple[int, int], str] = {}

@@ -1,8 +1,10 @@
 """What a statement does, before it runs: effects, tables, bounds, and where each result column comes from. Floor 2."""
 
+from guardai.sql.flows import flows
 from guardai.sql.inspection import Inspection, describe
 from guardai.sql.lexicon import DIALECTS
-from guardai.sql.lineage import Lineage, SqlNotUnderstood, column_lineage
+from guardai.sql.lineage import Lineage, SqlNotUnderstood, column_lineage, lineage_of
+from guardai.sql.names import own_name
 from guardai.sql.readable import readable
 from guardai.sql.whole import inspect
 
@@ -13,6 +15,9 @@ __all__ = [
     "SqlNotUnderstood",
     "column_lineage",
     "describe",
+    "flows",
     "inspect",
+    "lineage_of",
+    "own_name",
     "readable",
 ]

@@ -102,17 +102,17 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
                 facts.give("dynamic-table")
             elif name in table.harmless:
                 facts.functions.add(name)
+            facts.spelled.add(name)
             continue
         if name in relations:
             continue
         facts.functions.add(name)
         if qualifier:
-            _judge_qualified(name, qualifier, dialect, facts, table)
+            _judge_qualified(name, tokens, index, dialect, facts, table)
         elif not known_call(name, dialect, table) and not (
             name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}
         ):
-            facts.called.add("unknown")
-            facts.give(f"unknown-function:{name}")
+            _stranger([name], facts)
 
 
 def _package(tokens: list[Token], index: int, table: Functions) -> frozenset[str] | None:
@@ -125,7 +125,8 @@ def _package(tokens: list[Token], index: int, table: Functions) -> frozenset[str
     return None
 
 
-def _judge_qualified(name: str, qualifier: str, dialect: str, facts: Facts, table: Functions) -> None:
+def _judge_qualified(name: str, tokens: list[Token], index: int, dialect: str, facts: Facts, table: Functions) -> None:
+    qualifier = tokens[index - 3][1]
     if qualifier in _NETWORK.get(dialect, ()):
         facts.called.add("network")
     elif not (
@@ -138,5 +139,15 @@ def _judge_qualified(name: str, qualifier: str, dialect: str, facts: Facts, tabl
         )
         or (qualifier == "hll_count" and name in {"init", "merge", "merge_partial", "extract"})
     ):
+        start = index - 3
+        while start >= 2 and tokens[start - 1][1] == ".":
+            start -= 2
+        _stranger([token[1] for token in tokens[start:index:2]], facts)
+
+
+def _stranger(parts: list[str], facts: Facts) -> None:
+    if any("." in part for part in parts):  # a quoted name that would pass for a qualified one
         facts.called.add("unknown")
-        facts.give(f"unknown-function:{name}")
+        facts.give(f"unknown-function:{parts[-1]}")
+    else:
+        facts.stranger(".".join(parts))

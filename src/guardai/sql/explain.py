@@ -64,8 +64,11 @@ def judge_explain(tokens: list[Token], dialect: str, inner: Callable[[list[Token
         facts.effects = {"read"}  # sqlite explains everything but pragmas without running it
     facts.functions |= found.functions
     facts.columns |= found.columns
-    if found.reason and facts.effects - {"read"}:
-        facts.give(found.reason)
+    facts.strangers |= found.strangers
+    facts.spelled |= found.spelled
+    if facts.strangers or facts.effects - {"read"}:
+        for reason in found.reasons:
+            facts.give(reason)
     if "into" in words and dialect == "oracle":
         facts.effects.add("write")
     return facts

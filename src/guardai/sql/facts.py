@@ -11,10 +11,24 @@ class Facts:
     Attributes:
         effects, reads, writes, functions, columns, unbounded: as in `Inspection`.
         called: effects that come from functions and odd tables: they happen even where the statement is only explained.
-        reason: the first reason code that was given.
+        strangers: functions of which the dialect's tables know nothing, as they are called → the reason code to give if
+            nobody else knows them either.
+        spelled: words of the grammar that stand before a bracket; a database may have a function of such a name.
+        reasons: the reason codes that were given, in order.
     """
 
-    __slots__ = ("called", "columns", "effects", "functions", "reads", "reason", "unbounded", "writes")
+    __slots__ = (
+        "called",
+        "columns",
+        "effects",
+        "functions",
+        "reads",
+        "reasons",
+        "spelled",
+        "strangers",
+        "unbounded",
+        "writes",
+    )
 
     def __init__(self, effects: set[str] | None = None) -> None:
         self.effects: set[str] = effects if effects is not None else set()
@@ -24,12 +38,25 @@ class Facts:
         self.functions: set[str] = set()
         self.columns: set[str] = set()
         self.unbounded = False
-        self.reason: str | None = None
+        self.spelled: set[str] = set()
+        self.strangers: dict[str, str] = {}
+        self.reasons: list[str] = []
+
+    @property
+    def reason(self) -> str | None:
+        """The first reason code that was given."""
+        return self.reasons[0] if self.reasons else None
 
     def give(self, reason: str) -> None:
-        """Remembers why, unless an earlier reason stands."""
-        if self.reason is None:
-            self.reason = reason
+        """Remembers why."""
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def stranger(self, name: str) -> None:
+        """A function is called of which nothing is known yet."""
+        reason = f"unknown-function:{name.rpartition('.')[2]}"
+        self.strangers[name] = reason
+        self.give(reason)
 
     def unknown(self, reason: str) -> None:
         """Something is not proven."""
@@ -45,5 +72,7 @@ class Facts:
         self.functions |= other.functions
         self.columns |= other.columns
         self.unbounded |= other.unbounded
-        if other.reason is not None:
-            self.give(other.reason)
+        self.spelled |= other.spelled
+        self.strangers |= other.strangers
+        for reason in other.reasons:
+            self.give(reason)

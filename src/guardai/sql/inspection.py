@@ -25,18 +25,26 @@ reads `effects`. A text without a statement does nothing and counts as a read of
 Reason codes: `unknown-dialect`; refused before parsing: `too-long`, `nul`, `odd-character`, `unterminated`,
 `ambiguous-comment`, `ambiguous-literal`, `odd-number`, `unicode-identifier`, `template`, `too-deep`; not understood:
 `split-disagreement`, `unknown-statement`, `parse-error`, `unknown-node:…`, `unknown-function:…`, `dynamic-table`;
-understood, and worth telling: `transaction-control`, `credential-table`, `system-table`, `fts-command`, `user-variable`.
+understood, and worth telling: `transaction-control`, `credential-table`, `system-table`, `fts-command`, `user-variable`;
+with a live schema: `unreadable-view` (a view whose query may not be read or is not understood: a read of it is a read, a
+write through it is unknown), `unreadable-trigger`.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections import Counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 __all__ = ["EFFECTS", "Inspection", "describe"]
 
 EFFECTS: Final = ("read", "write", "destroy", "admin", "exec", "file", "network", "session", "unknown")
+_NONE: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 _ADMIN: Final = frozenset({"admin", "exec", "file", "network", "session"})
 
 
@@ -46,7 +54,8 @@ class Inspection(msgspec.Struct, frozen=True):
     Attributes:
         statements: how many statements; a trailing semicolon or a comment is none.
         effects: what they do, see the module's table.
-        reads, writes: tables, lower-case, as written (with schema if written).
+        reads, writes: tables, lower-case, as written (with schema if written); with a live schema also the tables below
+            a view and those that triggers and functions touch.
         functions: functions that are called, lower-case.
         unbounded: an UPDATE or DELETE that no AND-ed `column = constant` or `IN` list bounds.
         reason: a code, if something was refused or not understood.
@@ -117,8 +126,14 @@ def _names(tables: frozenset[str]) -> str:
     return ", ".join(shown) + (f" and {len(tables) - 3} more" if len(tables) > 3 else "")
 
 
-def describe(inspection: Inspection) -> str:
-    """One line in plain words, without any value of the statement: "deletes from customers, not bounded"."""
+def describe(inspection: Inspection, labelled: Mapping[str, Collection[str]] = _NONE) -> str:
+    """One line in plain words, without any value of the statement: "deletes from customers, not bounded".
+
+    Args:
+        inspection: of the statement.
+        labelled: the columns that the statement touches → the labels of each, as far as they have some. They are counted
+            by kind, "2 columns labelled pii": how many matters to a reader, and the names are in the tables' own terms.
+    """
     if inspection.statements == 0:
         return "no statement"
     parts: list[str] = []
@@ -146,4 +161,6 @@ def describe(inspection: Inspection) -> str:
     parts += [text for effect, text in _EFFECT_TOLD.items() if effect in inspection.effects and effect not in hidden]
     if "unknown" in inspection.effects:
         parts.append(f"not understood ({inspection.reason or 'unknown'})")
+    counted = Counter(kind for labels in labelled.values() for kind in {label.partition(".")[0] for label in labels})
+    parts += [f"{count} column{'s' if count > 1 else ''} labelled {kind}" for kind, count in sorted(counted.items())]
     return ", ".join(parts)

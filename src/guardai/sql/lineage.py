@@ -12,23 +12,34 @@ relation, SHOW, PRAGMA, EXPLAIN, and whatever does not parse. A caller masks eve
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from guardai.model import LiveSchema
 from guardai.sql.judge import NotParsed, parsed
 from guardai.sql.lexicon import DIALECTS
+from guardai.sql.memory import LENGTH, PerSchema
+from guardai.sql.names import own_name
+from guardai.sql.phrases import NAMES
 from guardai.sql.prescan import Refused, prescan
-from guardai.sql.relations import EVERYTHING, NOTHING, Relation, Schema, Sources, Unknowable
+from guardai.sql.relations import EVERYTHING, NOTHING, LiveTables, Relation, Schema, Sources, Unknowable, View
 from guardai.sql.split import statements
-from guardai.sql.whole import inspect
+from guardai.sql.whole import against, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Lineage", "SqlNotUnderstood", "column_lineage"]
+    from guardai.sql.inspection import Inspection
+    from guardai.sql.prescan import Scan, Token
+    from guardai.sql.reach import Reach
+    from guardai.sql.resolve import Resolver
+    from guardai.sql.whole import Against
+
+__all__ = ["BEYOND", "ENTRIES", "Lineage", "SqlNotUnderstood", "column_lineage", "lineage_of"]
 
 #: With one of these, something is read or run that no schema tells of.
-_BEYOND: Final = frozenset({"unknown", "exec", "file", "network"})
-_ENTRIES: Final = 1_024
+BEYOND: Final = frozenset({"unknown", "exec", "file", "network"})
+ENTRIES: Final = 1_024
 _VIEW_DEPTH: Final = 12
 
 
@@ -40,16 +51,27 @@ class Lineage:
     """Column lineage against one schema, remembered by exact text. Make a new one when the schema changes.
 
     Args:
-        schema: table → its columns, in order; or view → the text of its query (or of its CREATE VIEW).
+        schema: what a running database tells of itself; or table → its columns, in order; or view → the text of its
+            query (or of its CREATE VIEW).
         dialect: a dialect that `inspect` knows.
     """
 
-    def __init__(self, schema: Mapping[str, Sequence[str] | str], dialect: str) -> None:
+    def __init__(self, schema: LiveSchema | Mapping[str, Sequence[str] | str], dialect: str) -> None:
         self.dialect = dialect
-        self._schema = Schema(schema)
+        self._against: Against | None = None
+        self.reach: Reach | None = None
+        if isinstance(schema, LiveSchema):
+            self._against = against(schema)
+            self.reach = self._against.reach(dialect) if dialect in DIALECTS else None
+            self.schema: Schema | LiveTables = LiveTables(schema)
+        else:
+            self.schema = Schema(schema)
         self._views: dict[str, Relation] = {}
+        self._calls: dict[str, Sources] = {}
         self._opening: list[str] = []
         self._known: dict[str, tuple[frozenset[str], ...] | str] = {}
+        #: what `flows` remembers
+        self.carried: dict[str, dict[str, frozenset[str]] | str] = {}
 
     def columns(self, sql: str) -> list[frozenset[str]]:
         """For each output column the columns `table.column` that it comes from; empty if nothing is returned.
@@ -60,9 +82,10 @@ class Lineage:
         found = self._known.get(sql)
         if found is None:
             found = self._fresh(sql)
-            if len(self._known) >= _ENTRIES:
+            if len(self._known) >= ENTRIES:
                 self._known.clear()
-            self._known[sql] = found
+            if len(sql) <= LENGTH:
+                self._known[sql] = found
         if isinstance(found, str):
             raise SqlNotUnderstood(found)
         return list(found)
@@ -71,15 +94,13 @@ class Lineage:
         if self.dialect not in DIALECTS:
             return "unknown-dialect"
         try:
-            tree = self._tree(sql)
-            facts = inspect(sql, self.dialect)
+            tree, tokens = self.tree(sql)
+            facts = self.inspect(sql)
             if facts.statements != 1:
                 return "not-one-statement"
-            resolver = _resolver(self.dialect, self._relation)
-            outputs = resolver.outputs(tree)
-            if facts.effects & _BEYOND:
-                outputs = [sources | EVERYTHING for sources in outputs]
-            return self._told(outputs, tree)
+            outputs = self.resolver().outputs(tree)
+            besides = self.besides(facts, tokens)
+            return self.told([sources | besides for sources in outputs], tree)
         except Unknowable:
             return "unknown-columns"
         except (NotParsed, Refused) as why:
@@ -89,16 +110,78 @@ class Lineage:
         except Exception:  # fail closed: whoever asks masks everything
             return "internal-error"
 
-    def _tree(self, sql: str) -> Any:
+    def inspect(self, sql: str) -> Inspection:
+        """What a statement does, against the live schema if there is one."""
+        return inspect(sql, self.dialect) if self._against is None else self._against.inspect(sql, self.dialect)
+
+    def tree(self, sql: str) -> tuple[Any, list[Token]]:
+        """The parser's tree of one statement, and its tokens.
+
+        Raises:
+            NotParsed, Refused: with a reason code.
+        """
+        scan, tokens = self.tokens(sql)
+        return parsed(sql, tokens, self.dialect, odd=scan.odd), tokens
+
+    def tokens(self, sql: str) -> tuple[Scan, list[Token]]:
+        """The pre-scan of a text and the tokens of its only statement.
+
+        Raises:
+            NotParsed, Refused: with a reason code.
+        """
         scan = prescan(sql, self.dialect)
         found = statements(scan, self.dialect)
         if len(found) != 1 or scan.versioned:
             raise NotParsed("not-one-statement")
-        return parsed(sql, found[0], self.dialect, odd=scan.odd)
+        return scan, found[0]
 
-    def _relation(self, name: str) -> Relation | None:
+    def resolver(self) -> Resolver:
+        """A resolver of one statement."""
+        # sqlglot is imported at the first use, not with this room
+        from guardai.sql.resolve import Resolver
+
+        return Resolver(self.dialect, self.relation, self.call)
+
+    def besides(self, facts: Inspection, tokens: list[Token]) -> Sources:
+        """What may be in any value of a statement.
+
+        Of things read of which nothing is known; of what triggers put into written rows; of functions that are called
+        by a name of the engine's own or as if they were columns.
+        """
+        if facts.effects & BEYOND:
+            return EVERYTHING
+        reach = self.reach
+        if reach is None:
+            return NOTHING
+        called = reach.members(tokens, facts.columns_read) or any(
+            after[1] == "(" and token[0] in NAMES and reach.overloads(token[1]) for token, after in pairwise(tokens)
+        )
+        if called or any(own_name(table, reach.path, reach.triggers) for table in facts.writes):
+            return NOTHING.union(*(self.row(table) for table in facts.reads | facts.writes))
+        return NOTHING
+
+    def call(self, name: str) -> Sources:
+        """What the value of a function that is not the engine's is made of, besides its arguments."""
+        reach = self.reach
+        if reach is None:
+            return EVERYTHING
+        found = self._calls.get(name)
+        if found is None:
+            facts = reach.closure(name)
+            found = EVERYTHING
+            if not facts.effects & BEYOND:
+                found = NOTHING.union(*(self.row(table) for table in facts.reads | facts.writes))
+            self._calls[name] = found
+        return found
+
+    def row(self, table: str) -> Sources:
+        """Every column of a table or view."""
+        relation = self.relation(table)
+        return relation.row() if relation is not None else EVERYTHING | {f"{table}.*"}
+
+    def relation(self, name: str) -> Relation | None:
         """A table's relation, or a view's, from its definition."""
-        found = self._schema.find(name)
+        found = self.schema.find(name)
         if found is None:
             if name.startswith("information_schema."):  # tells of tables, not of what is in them
                 return Relation(None, frozenset({f"{name}.*"}))
@@ -110,84 +193,92 @@ class Lineage:
             self._views[own] = self._view(own, relation)
         return self._views[own]
 
-    def _view(self, name: str, definition: str) -> Relation:
+    def _view(self, name: str, view: View) -> Relation:
         from sqlglot import exp
 
-        unknown = Relation(None, EVERYTHING | {f"{name}.*"})
-        if name in self._opening or len(self._opening) > _VIEW_DEPTH:
+        from guardai.sql.relations import Scope
+
+        taint = EVERYTHING | {f"{name}.*"}
+        unknown = Relation([(column, taint) for column in view.columns] or None, taint)
+        if not view.definition or name in self._opening or len(self._opening) > _VIEW_DEPTH:
             return unknown
         self._opening.append(name)
         try:
-            tree = self._tree(definition)
-            names: list[str] = []
+            tree, tokens = self.tree(view.definition)
+            names: list[str] = list(view.columns)
             if isinstance(tree, exp.Create):
-                if isinstance(tree.this, exp.Schema):
+                if isinstance(tree.this, exp.Schema) and not names:
                     names = [column.name.lower() for column in tree.this.expressions]
                 tree = tree.expression
-            from guardai.sql.relations import Scope
-
-            resolver = _resolver(self.dialect, self._relation)
-            relation = resolver.query(tree, Scope()).renamed(names)
-            if inspect(definition, self.dialect).effects & _BEYOND:
-                return (
-                    unknown
-                    if relation.columns is None
-                    else Relation([(n, s | EVERYTHING) for n, s in relation.columns])
-                )
-            if relation.columns is None:
+            relation = self.resolver().query(tree, Scope())
+            if relation.columns is None or (view.columns and len(view.columns) != len(relation.columns)):
                 return unknown
+            relation = relation.renamed(names)
+            besides = self.besides(self.inspect(view.definition), tokens)
             # Within a view, "every table read" is not the outer statement's: spelt out here.
-            told = self._told([sources for _, sources in relation.columns], tree)
-            return Relation([(n, s) for (n, _), s in zip(relation.columns, told, strict=True)])
+            told = self.told([sources | besides for _, sources in relation.known()], tree)
+            return Relation([(n, s) for (n, _), s in zip(relation.known(), told, strict=True)])
         except (Unknowable, NotParsed, Refused, RecursionError):
             return unknown
         finally:
             self._opening.pop()
 
-    def _told(self, outputs: list[Sources], tree: Any) -> tuple[Sources, ...]:
+    def told(self, outputs: Sequence[Sources], tree: Any) -> tuple[Sources, ...]:
         """With the marks for what is not proven replaced by what they stand for."""
         marked: Sources = NOTHING.union(*outputs)
-        everything = self._schema.everything if "??" in marked else NOTHING
-        read = self._read(tree) if "?" in marked else NOTHING
+        everything = self.schema.everything if "??" in marked else NOTHING
+        read = self.read(tree) if "?" in marked else NOTHING
         return tuple(
             (sources | (everything if "??" in sources else NOTHING) | (read if "?" in sources else NOTHING))
             - {"?", "??"}
             for sources in outputs
         )
 
-    def _read(self, tree: Any) -> Sources:
+    def read(self, tree: Any) -> Sources:
         """Every column of every table that a tree names, wherever it stands."""
         from sqlglot import exp
 
         from guardai.sql.ctes import visible_cte
         from guardai.sql.tables import table_name
 
-        found: set[str] = set()
         clauses: dict[int, dict[str, Any]] = {}
-        for name in {table_name(table) for table in tree.find_all(exp.Table) if not visible_cte(table, clauses)} - {""}:
-            relation = self._relation(name)
-            found |= relation.row() if relation is not None else EVERYTHING | {f"{name}.*"}
+        named = {table_name(table) for table in tree.find_all(exp.Table) if not visible_cte(table, clauses)} - {""}
+        found: Sources = NOTHING.union(*(self.row(name) for name in named))
         if "??" in found:
-            found |= self._schema.everything
-        return frozenset(found - {"?", "??"})
+            found |= self.schema.everything
+        return found - {"?", "??"}
 
 
-def _resolver(dialect: str, lookup: Any) -> Any:
-    # sqlglot is imported at the first use, not with this room
-    from guardai.sql.resolve import Resolver
-
-    return Resolver(dialect, lookup)
+def _none_yet(_schema: LiveSchema) -> dict[str, Lineage]:
+    return {}
 
 
-def column_lineage(sql: str, dialect: str, schema: Mapping[str, Sequence[str] | str]) -> list[frozenset[str]]:
+_of_schema = PerSchema(_none_yet)
+
+
+def lineage_of(schema: LiveSchema | Mapping[str, Sequence[str] | str], dialect: str) -> Lineage:
+    """The lineage of a live schema, which is kept as long as the schema is; of a dictionary, a new one."""
+    if not isinstance(schema, LiveSchema):
+        return Lineage(schema, dialect)
+    kept = _of_schema.of(schema)
+    found = kept.get(dialect)
+    if found is None:
+        found = kept[dialect] = Lineage(schema, dialect)
+    return found
+
+
+def column_lineage(
+    sql: str, dialect: str, schema: LiveSchema | Mapping[str, Sequence[str] | str]
+) -> list[frozenset[str]]:
     """For each output column of one statement the columns that it comes from. `Lineage` does the same for many.
 
     Args:
         sql: one statement.
         dialect: a dialect that `inspect` knows.
-        schema: table → its columns, in order; or view → the text of its query.
+        schema: what a running database tells of itself, for which answers are remembered as long as it lives; or table →
+            its columns, in order; or view → the text of its query.
 
     Raises:
         SqlNotUnderstood: the number of output columns cannot be told.
     """
-    return Lineage(schema, dialect).columns(sql)
+    return lineage_of(schema, dialect).columns(sql)

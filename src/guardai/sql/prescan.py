@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from guardai.sql import lexicon as lx
 
-__all__ = ["MAX_DEPTH", "MAX_LENGTH", "Refused", "Scan", "Token", "prescan", "render"]
+__all__ = ["MAX_DEPTH", "MAX_LENGTH", "PARAMETER", "Refused", "Scan", "Token", "prescan", "render"]
 
 #: Characters. A statement of this length takes sqlglot about 0.3 s; more is not judged.
 MAX_LENGTH: Final = 1_000_000
@@ -41,8 +41,9 @@ _JOIN_KINDS: Final = frozenset({"left", "right", "full", "inner", "outer"})
 #: kind, text for comparisons (lower-cased if a word, unquoted and lower-cased if a name), text for the parser, start, end
 Token = tuple[int, str, str, int, int]
 
-#: How the parser is shown a parameter where `?` would be an operator to it.
-_PARAMETER: Final = {"postgres": "$1", "redshift": "$1", "tsql": "@p"}
+#: How the parser is shown a parameter where `?` would be an operator to it. The parser's lexer takes `$1,$` for the start
+#: of a dollar-quoted string; a space is no part of its tag.
+PARAMETER: Final = {"postgres": "$1 ", "redshift": "$1 ", "tsql": "@p"}
 _OPENING: Final = frozenset("([{")
 _GOES_ON: Final = frozenset("([{.")
 _CLOSING: Final = frozenset(")]}")
@@ -234,7 +235,7 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
             ):
                 raise Refused("ambiguous-literal")  # sqlite lets a name go on there
             else:
-                shown = _PARAMETER.get(dialect, "?")
+                shown = PARAMETER.get(dialect, "?")
                 odd |= text != shown
                 add((kind, "?", shown, start, position))
         elif kind == lx.VARIABLE:

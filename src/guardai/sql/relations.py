@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from guardai.sql.names import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from guardai.model import LiveSchema
 
 __all__ = [
     "EVERYTHING",
     "NOTHING",
     "UNPROVEN",
+    "LiveTables",
     "Relation",
     "Schema",
     "Scope",
     "Sources",
     "Unknowable",
+    "View",
     "column_names",
     "name_of",
 ]
@@ -148,6 +155,18 @@ class Scope:
         return False
 
 
+class View(NamedTuple):
+    """A view, as far as a schema tells.
+
+    Attributes:
+        definition: the text of its query, "" where it may not be read.
+        columns: the names of its columns, in order; empty where only the query tells.
+    """
+
+    definition: str
+    columns: Sequence[str] = ()
+
+
 class Schema:
     """Tables with their columns, and views with their definitions, by lower-case name.
 
@@ -164,27 +183,58 @@ class Schema:
         for name in self._tables:
             last = name.rpartition(".")[2]
             self._short[last] = None if last in self._short else name
-        self.everything: Sources = frozenset(
+
+    @cached_property
+    def everything(self) -> Sources:
+        """Every column of every table."""
+        return frozenset(
             f"{name}.{column.partition('=')[0].lower()}"
             for name, columns in self._tables.items()
             if not isinstance(columns, str)
             for column in columns
         )
 
-    def find(self, name: str) -> tuple[str, Relation | str] | None:
+    def find(self, name: str) -> tuple[str, Relation | View] | None:
         """A table's own name and relation, or a view's name and query; None if it is not known."""
         full = name if name in self._tables else self._short.get(name.rpartition(".")[2])
         if full is None:
-            last = name.rpartition(".")[2]
-            if last in _BUILT_IN:
-                return last, _table(last, _BUILT_IN[last])
-            return None
+            return _built_in(name)
         columns = self._tables[full]
         if isinstance(columns, str):
-            return full, columns
+            return full, View(columns)
         if any("=" in column for column in columns):
             return full, Relation([_defined(column) for column in columns])
         return full, _table(full, columns)
+
+
+class LiveTables:
+    """The same of a live schema, of which it holds the contents alone."""
+
+    def __init__(self, schema: LiveSchema) -> None:
+        self._tables, self._views, self._columns = schema.tables, schema.views, schema.columns
+        self._path = schema.path
+        self._found: dict[str, Relation] = {}
+
+    @cached_property
+    def everything(self) -> Sources:
+        """Every column of every table."""
+        return frozenset(f"{name}.{column}" for name, columns in self._tables.items() for column in columns)
+
+    def find(self, name: str) -> tuple[str, Relation | View] | None:
+        """A table's own name and relation, or a view's name and query; None if it is not known."""
+        own = own_name(name, self._path, self._views, self._tables, self._columns)
+        if own is None:
+            return _built_in(name)
+        if own in self._views or own not in self._tables:
+            return own, View(self._views.get(own, ""), self._columns.get(own, ()))
+        if own not in self._found:
+            self._found[own] = _table(own, self._tables[own])
+        return own, self._found[own]
+
+
+def _built_in(name: str) -> tuple[str, Relation | View] | None:
+    last = name.rpartition(".")[2]
+    return (last, _table(last, _BUILT_IN[last])) if last in _BUILT_IN else None
 
 
 def _table(name: str, columns: Iterable[str]) -> Relation:

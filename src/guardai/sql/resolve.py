@@ -53,11 +53,13 @@ class Resolver:
     Args:
         dialect: a known dialect.
         lookup: a table's name → its relation, None if nothing is known of it.
+        call: the name of a function that is not the engine's → what its value is made of besides its arguments.
     """
 
-    def __init__(self, dialect: str, lookup: Callable[[str], Relation | None]) -> None:
+    def __init__(self, dialect: str, lookup: Callable[[str], Relation | None], call: Callable[[str], Sources]) -> None:
         self.dialect = dialect
         self.lookup = lookup
+        self.call = call
         self.harmless = functions(dialect).harmless
         #: while not None, everything that is referenced is added: within a subquery of a select list
         self.deep: set[str] | None = None
@@ -265,8 +267,13 @@ class Resolver:
             elif kind is exp.Star:
                 if type(part.parent) is not exp.Count:
                     found |= NOTHING.union(*(relation.row() for relation in scope.relations.values()))
+            elif kind is exp.Anonymous and part.name.lower() == "values" and (new := scope.relation("excluded")):
+                found |= new.find(name_of(part.expressions[0])) or new.row()  # of ON DUPLICATE KEY UPDATE
             elif kind is exp.Dot and (row := self.member(part, scope)) is not None:
                 found |= row
+            elif kind is exp.Dot and (name := self.qualified(part, scope)):
+                found |= self.call(name)
+                pending.extend(part.expression.iter_expressions())
             elif kind is exp.Identifier or kind is exp.Var:
                 if scope.names(part.name.lower()):
                     found |= scope.column(part.name.lower())
@@ -276,7 +283,7 @@ class Resolver:
                 continue
             else:
                 if kind is exp.Anonymous and part.name.lower() not in self.harmless and part.name.lower() != "row":
-                    found |= EVERYTHING
+                    found |= self.call(part.name.lower()) if type(part.parent) is not exp.Dot else EVERYTHING
                 if kind is exp.Window:
                     found |= scope.windows
                 pending.extend(part.iter_expressions())
@@ -300,6 +307,8 @@ class Resolver:
             relation = scope.relation(table)
             return relation.row() if relation is not None else UNPROVEN
         if not table:
+            if name == "default" and not node.this.args.get("quoted"):
+                return NOTHING
             found = scope.column(name)
             return self.row_id(scope) if found is UNPROVEN and name in _ROW_IDS else found
         relation = scope.relation(table)
@@ -312,6 +321,15 @@ class Resolver:
 
     def row_id(self, scope: Scope) -> Sources:
         return NOTHING.union(*(relation.row() for relation in scope.relations.values())) or UNPROVEN
+
+    def qualified(self, node: Any, scope: Scope) -> str:
+        """The name of a function that is called with its schema, "" where what stands before it could be data."""
+        schema = node.this
+        if not isinstance(node.expression, exp.Anonymous) or not isinstance(schema, (exp.Column, exp.Identifier)):
+            return ""
+        name = schema.name.lower()
+        plain = isinstance(schema, exp.Identifier) or not schema.args.get("table")
+        return f"{name}.{node.expression.name.lower()}" if plain and scope.column(name) is UNPROVEN else ""
 
     def member(self, node: Any, scope: Scope) -> Sources | None:
         """`(u).ssn`: a column of a whole row."""

@@ -136,8 +136,7 @@ class _Walk:
             if effect is not None:
                 facts.called |= effect
             elif name not in NOT_CALLED and not known_call(name, self.dialect, table) and not _member(node):
-                facts.called.add("unknown")
-                facts.give(f"unknown-function:{name}")
+                facts.stranger(name)
         elif kind is exp.NextValueFor:
             facts.effects.add("write")
         elif issubclass(kind, exp.Func) or kind in _DML_ROOTS:

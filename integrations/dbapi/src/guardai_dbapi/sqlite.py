@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 import wrapt
 
-from guardai.hooks import Call, Hooks, LiveSchema, Rows, Run, Target, Ticket, acting, opened, redefines
+from guardai.hooks import Call, Hooks, LiveSchema, Rows, Run, Target, Ticket, acting, opened, read_schema, redefines
 from guardai_dbapi.statement import Statement, begin, perform
 
 __all__ = ["SqliteDriver"]
@@ -225,20 +225,10 @@ class _Clock:
 
 
 def _read_schema(connection: Any) -> LiveSchema:
-    """Asked of the engine itself. Tables of one name in several files are one."""
+    """Asked of the engine itself."""
     cursor = sqlite3.Cursor(connection)
     cursor.row_factory = None
-    # As blobs, because a program's text factory would change text.
-    tables = cursor.execute(
-        "SELECT schema, name, CAST(name AS BLOB), CAST(type AS BLOB) FROM pragma_table_list"
-    ).fetchall()
-    found: dict[str, tuple[str, ...]] = {}
-    for schema, table, name, kind in tables:
-        if kind in (b"table", b"virtual") and not name.startswith(b"sqlite_"):
-            columns = cursor.execute("SELECT CAST(name AS BLOB) FROM pragma_table_xinfo(?, ?)", (table, schema))
-            key = name.decode().lower()
-            found[key] = found.get(key, ()) + tuple(column.decode().lower() for (column,) in columns)
-    return LiveSchema(tables=found)
+    return read_schema(_DIALECT, lambda sql: _c_execute(cursor, sql).fetchall())
 
 
 def _means(exc: BaseException) -> dict[str, bool]:

@@ -160,16 +160,15 @@ class Statement:
         self.guard = Guard(tuple(before), tuple(after), tuple(undo), tuple(failed), locked)
 
     def began(self, columns: Sequence[str], origins: Sequence[str] = ()) -> Rows:
-        """The effect has happened, rows will come. Called again for each further result of the same statement.
+        """The effect has happened, rows will come. Of several results each begins when it is the one that is read.
 
         Raises:
-            ResultWithheld: it could not be told what they bear. No row has passed.
+            ResultWithheld: it could not be told what they bear. None of them has passed.
         """
-        former = self.rows
+        before = self.rows
         rows = self.rows = self.ticket.result_rows(columns, origins)
-        if former is not None:
-            former.report()
-            rows.count = former.count
+        if before is not None:
+            rows.follow(before)
         rows.label()
         return rows
 
@@ -209,6 +208,7 @@ def begin(
     parameters: Any = None,
     schema: LiveSchema | None = None,
     returns: tuple[str, ...] = (),
+    opaque: tuple[str, ...] = (),
 ) -> Statement:
     """Decides, masks the parameters, records the intent.
 
@@ -220,6 +220,7 @@ def begin(
         parameters: what is bound to it, as JSON-like data; for many rows a list of them, or what yields them one by one.
         schema: what the database told of itself.
         returns: labels of a result that cannot be masked.
+        opaque: labels of what leaves besides and cannot be masked.
 
     Raises:
         PolicyDenied: nothing happened.
@@ -233,6 +234,7 @@ def begin(
         statement=sql,
         dialect=dialect,
         schema=schema,
+        opaque=opaque,
         returns=returns,
     )
     ticket = opened(call, run)

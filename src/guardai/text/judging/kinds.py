@@ -87,18 +87,23 @@ _QUAD: Final = re.compile(
 )
 _DOTTED: Final = b"0123456789."
 _RELEASE: Final = re.compile(
-    rb"(?i)(?<![A-Za-z])(?:version|ver|v|release|rel|build|revision|rev|firmware|sdk|driver|bios|upgraded? to|updated? to|chapter|"
-    rb"section|clause|oid|"
-    rb"objectidentifier)[\"']?[ :=#(.\-]{0,4}[\"']?\Z"
+    rb"(?i)(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
+    rb"(?:version|ver|v|release|rel|build|revision|rev|firmware|sdk|driver|bios|kernel|upgraded? to|updated? to|chapter|"
+    rb"section|clause|table|figure|kapitel|tabelle|abschnitt|\xc2\xa7|oid|objectidentifier)[\"']?[ :=#(.\->]{0,4}[\"']?\Z"
 )
 #: What may stand between such a word and the number, and how such a word ends: most words before an address do not.
-_BETWEEN: Final = b" :=#(.-\"'"
-_RELEASE_ENDS: Final = frozenset(b"nrveldksomNRVELDKSOM")
+_BETWEEN: Final = b" :=#(.->\"'"
+_RELEASE_ENDS: Final = frozenset(b"nrveldksomtNRVELDKSOMT\xa7")
 #: `upgraded the driver from 1.2.3.4 to 1.2.4.0`: either of the two.
 _ROUTES: Final = (b" from", b" to")
 _UPGRADE: Final = re.compile(
     rb"(?i)(?<![A-Za-z])(?:version|release|firmware|driver|bios|sdk|build|up(?:grad|dat)(?:ed?|ing)|downgrad(?:ed?|ing)|bump(?:ed|s)?)"
     rb"(?: [A-Za-z0-9\-]{1,16}){0,2}?(?: from v?[0-9.]{5,15})? (?:from|to) v?\Z"
+)
+#: `firmware 1.2.3.4 -> 1.2.4.0`: what an arrow leads to from a version.
+_ARROW: Final = re.compile(
+    rb"(?i)(?<![A-Za-z])(?:version|release|firmware|driver|bios|sdk|build|up(?:grad|dat)(?:ed?|ing)|downgrad(?:ed?|ing)|bump(?:ed|s)?)"
+    rb"[^0-9\n]{1,24}v?[0-9.]{5,15} ?(?:->|=>) ?v?\Z"
 )
 
 
@@ -108,8 +113,12 @@ def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
         return True
     before = data[max(wall, start - 16) : start]
     word = before.rstrip(_BETWEEN)
-    if not word or word[-1] not in _RELEASE_ENDS:
+    if not word:
         return False
+    if word[-1] not in _RELEASE_ENDS:
+        return (
+            word[-1] in _FIGURES and b">" in before and _ARROW.search(data[max(wall, start - 64) : start]) is not None
+        )
     if word.endswith(_ROUTES):
         return _UPGRADE.search(data[max(wall, start - 48) : start]) is not None
     return _RELEASE.search(before) is not None
