@@ -1,7 +1,8 @@
 """DuckDB: its table functions, over every database that is attached.
 
 Of the current database a table of the search path stands under its plain name, any other under `schema.table`; of another
-database under `database.table` where the schema is `main`, otherwise under `database.schema.table`.
+database under `database.table` where the schema is `main`, otherwise under `database.schema.table`. Macros are told;
+functions that the program registered are not, because DuckDB counts them among its own.
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ def duckdb() -> Generator[str, Rows, LiveSchema]:
     """Yields queries, is sent their rows; returns the schema."""
     found = Found()
     rows = yield (
-        "SELECT current_database(), unnest(current_schemas(false)), "
+        "SELECT current_database(), unnest(current_schemas(true)), "
         "(SELECT count(*) FROM duckdb_functions() WHERE function_name = 'duckdb_triggers')"
     )
     database = text(rows[0][0]) if rows else ""
-    schemas = list(dict.fromkeys(text(row[1]) for row in rows))
+    # The first is temp's; `main` of the current database comes after those that were set.
+    schemas = [schema for schema in dict.fromkeys(text(row[1]) for row in rows[1:]) if schema != "pg_catalog"]
     homes = [("temp", "main"), *((database, schema) for schema in schemas)]
     ranks = {home: rank for rank, home in reversed(list(enumerate(homes)))}
     columns = _grouped((yield _COLUMNS))
@@ -74,8 +76,7 @@ def duckdb() -> Generator[str, Rows, LiveSchema]:
 
     for catalog, schema, name, kind, stability, body in (yield _FUNCTIONS):
         place = (text(catalog), text(schema), text(name))
-        # The program's own functions are of the system; so they need no qualifier.
-        visible = place[:2] in ranks or place[0] == "system"
+        visible = place[:2] in ranks
         macro = text(kind) in ("macro", "table_macro")
         function = LiveFunction(_VOLATILITY.get(text(stability), "volatile"), "sql" if macro else "", text(body))
         found.function(place[2] if visible else qualified(place), function)
