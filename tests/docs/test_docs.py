@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def test_every_command_of_a_page_works_in_the_order_of_the_page(page, tmp_path, 
     seed = "import guardai; guardai.init(); guardai.session().__enter__(); guardai.shutdown()"
     assert run([sys.executable, "-c", seed], tmp_path, GUARDAI_HOME=str(home)).returncode == 0
     for line in commands(page):
-        done = run([*GUARDAI, *line.split()], tmp_path, GUARDAI_HOME=str(home))
+        done = run([*GUARDAI, *shlex.split(line)], tmp_path, GUARDAI_HOME=str(home))
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
 
@@ -55,6 +56,20 @@ def test_python_of_the_page_on_text_runs_as_it_stands(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Write to [EMAIL] or call [PHONE]." in done.stdout
     assert "Write to j***@e***.com or call *********71." in done.stdout
+
+
+def test_python_and_policies_of_the_page_on_databases_do_what_it_says(tmp_path):
+    page = (ROOT / "docs/databases.md").read_text(encoding="utf-8")
+    (tmp_path / "page.py").write_text("\n".join(re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)))
+    done = run([sys.executable, "page.py"], tmp_path, GUARDAI_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["deletes from customers, not bounded", "DELETE"]
+    assert "ada@" not in done.stdout
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "catalog.toml").touch()
+    (tmp_path / "policies" / "page.cedar").write_text("\n".join(re.findall(r"^```cedar\n(.*?)^```", page, re.M | re.S)))
+    checked = run([*GUARDAI, "policy", "check", "."], tmp_path)
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_every_link_between_pages_leads_somewhere():

@@ -86,7 +86,6 @@ def test_a_folder_with_only_comments(folder):
         ('@affected_cap("1.5") ' + PERMIT, "@affected_cap is '1.5'; write a number of rows such as"),
         ('@timeout("5") ' + PERMIT, "@timeout is '5'; write a time such as"),
         ('@timeout("0s") ' + PERMIT, "@timeout is '0s'; write a time such as"),
-        ('@capture("after") ' + PERMIT, "@capture is 'after'; known: before"),
         ('@row_cap("5") forbid (principal, action in Action::"db", resource);', "@row_cap on a forbid does nothing"),
         (
             '@timeout("5s") permit (principal, action in Action::"llm", resource);',

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from guardai.model import Call, Destination, LiveSchema, Resource
-from guardai.sql import Inspection, inspect, own_name
+from guardai.gate.touched import carried, plain, touched
+from guardai.model import Call, Destination, Resource
+from guardai.sql import Inspection, inspect
 
 if TYPE_CHECKING:
     from guardai.policy import Catalog, DatabaseEntry
@@ -35,6 +37,9 @@ class Plan(NamedTuple):
         uris: the event's `resource`, encoded.
         model: the event's `model`, encoded; None for calls that are no model's.
         inspection: of a SQL statement.
+        sources: the outcome's `resource`, encoded, where more is known of it: columns, labels, keys.
+        carried: of a statement that writes, written column → the columns that it is made of.
+        labelled: of a statement, the labelled columns that it touches → their labels.
     """
 
     action: str
@@ -45,6 +50,9 @@ class Plan(NamedTuple):
     uris: msgspec.Raw
     model: dict[str, str] | None = None
     inspection: Inspection | None = None
+    sources: msgspec.Raw | None = None
+    carried: dict[str, list[str]] = {}  # noqa: RUF012 - never changed
+    labelled: Mapping[str, frozenset[str]] = {}
 
 
 class Plans:
@@ -88,18 +96,19 @@ class Plans:
         if call.statement is None:
             return self._whole_database(call, entry)
         inspection = inspect(call.statement, call.dialect or "", schema=call.schema)
-        written = {_plain(table, call) for table in inspection.writes}
-        touched = sorted(written | {_plain(table, call) for table in inspection.reads})
+        written = {plain(table, call) for table in inspection.writes}
+        tables = sorted(written | {plain(table, call) for table in inspection.reads})
         parent = ("Database", entry.name)
         environment = entry.environment or self._settings.environment
         attrs = (("environment", environment), ("region", entry.region))
-        resources = tuple(Resource("Table", f"{entry.name}.{table}", parent, attrs) for table in touched)
+        resources = tuple(Resource("Table", f"{entry.name}.{table}", parent, attrs) for table in tables)
+        seen = touched(self._catalog, inspection, call)
         uris: list[dict[str, object]] = [
-            {
-                "dir": "write" if table in written else "read",
-                "uri": f"{call.target.host}#{table}",
-            }
-            for table in touched
+            {"dir": "write" if table in written else "read", "uri": f"{call.target.host}#{table}"} for table in tables
+        ]
+        sources = [
+            {**seen.told(str(entry["uri"]), table), "dir": entry["dir"]}
+            for table, entry in zip(tables, uris, strict=True)
         ]
         action, asked = _verbs(inspection)
         return Plan(
@@ -116,32 +125,16 @@ class Plans:
                 "sql.tables_read": tuple(sorted(inspection.reads)),
                 "sql.tables_written": tuple(sorted(inspection.writes)),
                 "sql.columns_read": tuple(sorted(inspection.columns_read)),
-                "sql.labels": self._labels(inspection, call.schema),
+                "sql.labels": seen.all_labels,
                 "sql.functions": tuple(sorted(inspection.functions)),
                 "sql.reason": inspection.reason or "",
             },
             uris=msgspec.Raw(_encode(uris or [{"dir": "read", "uri": call.target.host}])),
+            sources=msgspec.Raw(_encode(sources)) if sources else None,
+            carried=carried(call) if written and action in {"db.write", "db.destroy"} else {},
             inspection=inspection,
+            labelled=seen.labels,
         )
-
-    def _labels(self, inspection: Inspection, schema: LiveSchema | None) -> tuple[str, ...]:
-        """The labels of the columns that a statement refers to. A filter on a column leaks it as its value would."""
-        catalog = self._catalog
-        if not catalog.has_columns:
-            return ()
-        found: set[str] = set()
-        for read in inspection.columns_read:
-            table, _, column = read.rpartition(".")
-            for one in (table,) if table else sorted(inspection.reads | inspection.writes):
-                if column != "*":
-                    found |= catalog.column_labels(one, column)
-                    continue
-                known = own_name(one, schema.path, schema.tables) if schema is not None else None
-                if schema is None or known is None:
-                    found |= catalog.labels  # whatever it holds
-                else:
-                    found = found.union(*(catalog.column_labels(one, name) for name in schema.tables[known]))
-        return tuple(sorted(found))
 
     def _whole_database(self, call: Call, entry: DatabaseEntry) -> Plan:
         """A call without a statement: a backup, say. The integration names the verb."""
@@ -215,15 +208,6 @@ class Plans:
             facts=facts,
             uris=msgspec.Raw(_encode([{"dir": "out", "uri": f"{kind}://{name}"}])),
         )
-
-
-def _plain(table: str, call: Call) -> str:
-    """A table's name without the schema that is there anyway, so that one table has one name in policies."""
-    schema = call.schema
-    known = own_name(table, schema.path, schema.tables, schema.views) if schema is not None else None
-    if known is not None:
-        return known
-    return table.removeprefix("main.") if call.dialect == "sqlite" else table
 
 
 #: Effects that go beyond reading and writing, and their verbs.

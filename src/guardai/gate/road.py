@@ -452,6 +452,12 @@ class Ticket:
         return self.decision.obligations if self.enforcing else _NOTHING_OWED
 
     @property
+    def limited(self) -> bool:
+        """Whether something has to stand around the statement while it runs."""
+        owed = self.obligations
+        return owed.timeout is not None or owed.affected_cap is not None or self.reads_only
+
+    @property
     def changes(self) -> bool:
         """Whether this is one statement that changes rows, and nothing else."""
         inspection = self._plan.inspection if self._plan is not None else None
@@ -522,10 +528,11 @@ class Ticket:
 
     def _told_to_people(self) -> tuple[str, str]:
         """What a statement would do in plain words, and the statement laid out; without any value of it."""
-        inspection = self._plan.inspection if self._plan is not None else None
-        if inspection is None or self.call.statement is None:
+        plan = self._plan
+        inspection = plan.inspection if plan is not None else None
+        if plan is None or inspection is None or self.call.statement is None:
             return "", ""
-        return describe(inspection), readable(self.call.statement, self.call.dialect or "")
+        return describe(inspection, plan.labelled), readable(self.call.statement, self.call.dialect or "")
 
     @property
     def _action(self) -> str:
@@ -606,7 +613,11 @@ class Ticket:
         self.phase = Phase.ENDED
         run, plan, done = self.run, self._plan, self._done
         run.open.discard(self)
-        resource = plan.uris if plan is not None else None
+        resource = None
+        if plan is not None:
+            resource = plan.sources or plan.uris
+            if plan.carried and status == "ok":
+                done["carried"] = plan.carried
         model = plan.model if plan is not None else None
         if model is not None and "responded" in done:
             model = {**model, "responded": str(done.pop("responded"))}

@@ -20,7 +20,6 @@ class Obligations(msgspec.Struct, frozen=True):
         row_cap: so many rows of a result pass, and no more (`@row_cap("1000")`). Of several the smallest.
         timeout: a statement may run so many seconds (`@timeout("5s")`). Of several the smallest.
         affected_cap: a statement that changes more rows is taken back (`@affected_cap("100")`). Of several the smallest.
-        before: the rows that an UPDATE or DELETE is about to change are kept first (`@capture("before")`).
     """
 
     approvals: tuple[str, ...] = ()
@@ -28,7 +27,6 @@ class Obligations(msgspec.Struct, frozen=True):
     row_cap: int | None = None
     timeout: int | None = None
     affected_cap: int | None = None
-    before: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -291,7 +291,6 @@ class Engine:
             row_cap=_smallest(said, "row_cap"),
             timeout=_smallest(said, "timeout"),
             affected_cap=_smallest(said, "affected_cap"),
-            before=any(one.get("capture") == "before" for one in said),
         )
 
     @staticmethod

@@ -242,7 +242,14 @@ def test_user_without_rights_reads_the_same(postgres, postgres_server):
 
 @pytest.mark.parametrize(
     "closed",
-    ["pg_class", "pg_proc", "pg_trigger", "FUNCTION pg_get_viewdef(oid)", "FUNCTION pg_get_function_sqlbody(oid)"],
+    [
+        "pg_class",
+        "pg_proc",
+        "pg_trigger",
+        "FUNCTION pg_get_viewdef(oid)",
+        "FUNCTION pg_get_function_sqlbody(oid)",
+        "pg_locks",
+    ],
 )
 def test_closed_catalog_is_left_out_and_no_transaction_breaks(postgres, postgres_server, closed):
     role, database = unique(), postgres.rpartition("/")[2]
@@ -261,7 +268,7 @@ def test_closed_catalog_is_left_out_and_no_transaction_breaks(postgres, postgres
             connection.execute(f"DROP ROLE {role}")
     assert schema.path == ("pg_catalog", "public")
     assert ("t" in schema.tables) is (closed != "pg_class")
-    if "viewdef" in closed:
+    if "viewdef" in closed or closed == "pg_locks":
         assert schema.views == {"v": ""}
 
 
@@ -274,6 +281,30 @@ def test_programs_own_functions_do_not_stand_in_for_the_engines(postgres):
         "SET search_path = public, pg_catalog",
     )
     assert "FROM t" in schema.views["v"]
+
+
+def test_migration_on_another_connection_is_not_waited_for(postgres):
+    with at(postgres, options="-c lock_timeout=20s") as connection, psycopg.connect(postgres) as migrating:
+        for name in ("t", "u"):
+            connection.execute(f"CREATE TABLE {name} (a int)")
+            connection.execute(f"CREATE VIEW v_{name} AS SELECT a FROM {name}")
+            connection.execute(
+                f"CREATE FUNCTION f_{name}() RETURNS bigint LANGUAGE sql STABLE RETURN (SELECT max(a) FROM {name})"
+            )
+            connection.execute(f"CREATE RULE r AS ON UPDATE TO v_{name} DO INSTEAD DELETE FROM {name}")
+        connection.execute("CREATE VIEW outer_v AS SELECT a FROM v_t")
+        connection.execute("CREATE TABLE other (a int)")
+        connection.execute("CREATE VIEW v_other AS SELECT a FROM other")
+        migrating.execute("ALTER TABLE t ADD COLUMN b int")
+        migrating.execute("DROP VIEW v_other")
+        schema = read(connection)
+        assert {name: bool(query) for name, query in schema.views.items()} == {
+            "v_t": False, "v_u": True, "outer_v": True, "v_other": False,
+        }  # fmt: skip
+        assert {name: bool(function.body) for name, function in schema.functions.items()} == {"f_t": False, "f_u": True}
+        assert {name: bool(of[0].body) for name, of in schema.triggers.items()} == {"v_t": False, "v_u": True}
+        migrating.rollback()
+        assert all(read(connection).views.values())
 
 
 def test_four_queries_and_the_same_when_awaited(postgres):
@@ -296,11 +327,11 @@ def test_four_queries_and_the_same_when_awaited(postgres):
 def test_many_tables_are_read_in_one_go(postgres):
     with at(postgres) as connection:
         connection.execute(
-            "DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text)', i); "
+            "DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, a text)', i); "
             "END LOOP; END $$"
         )
         began = time.process_time()
         schema = read(connection)
         took = time.process_time() - began
-    assert len(schema.tables) == len(schema.keys) == 1_000
-    assert took < 2  # 0.03 s of this process, 0.1 s of the clock; a machine may be slow
+    assert len(schema.tables) == len(schema.keys) == 500
+    assert took < 2  # 0.02 s of this process, 0.1 s of the clock; a machine may be slow

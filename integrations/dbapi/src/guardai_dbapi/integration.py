@@ -7,8 +7,10 @@ from typing import Any, Final, Protocol
 from guardai.hooks import Hooks
 from guardai_dbapi.aiosqlite import AiosqliteDriver
 from guardai_dbapi.asyncpg import AsyncpgDriver
+from guardai_dbapi.mysql_connector import MysqlConnectorDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
 from guardai_dbapi.psycopg3 import Psycopg3Driver
+from guardai_dbapi.pymysql import PymysqlDriver
 from guardai_dbapi.sqlite import SqliteDriver
 
 __all__ = ["DbapiIntegration", "Driver"]
@@ -41,6 +43,8 @@ _DRIVERS: Final[tuple[Driver, ...]] = (
     AsyncpgDriver(),
     Psycopg3Driver(),
     Psycopg2Driver(),
+    PymysqlDriver(),
+    MysqlConnectorDriver(),
 )
 
 

@@ -452,16 +452,15 @@ class _Cursor(sqlite3.Cursor):
         # The former statement's rows stay masked until the C level drops them: a refused call changes nothing.
         if self._rows is not None:
             self._release()
-        limit = statement.ticket.obligations.timeout
-        self._clock = None if limit is None else _Clock(open_, limit)
-        with open_.guard(statement, bare), _NOTHING if self._clock is None else self._clock.running(bare):
-            perform(
-                lambda text: _c_execute(sqlite3.Cursor(bare), text),
-                statement,
-                lambda bound: effect(self, sql, bound),
-                lambda: self.rowcount,
-                _means,
-            )
+        self._clock = None
+        if statement.ticket.limited:
+            self._within_limits(open_, statement, bare, lambda bound: effect(self, sql, bound))
+        else:
+            try:
+                effect(self, sql, statement.parameters)
+            except BaseException as exc:
+                statement.failed(exc)
+                raise
         if statement.ticket.redefines:
             open_.changed()
         described = self.description
@@ -474,6 +473,15 @@ class _Cursor(sqlite3.Cursor):
         self._rows = statement.ticket.result_rows([column[0] for column in described])
         self._rows.label()
         return self
+
+    def _within_limits(self, open_: _Open, statement: Statement, bare: Any, effect: Callable[[Any], Any]) -> None:
+        limit = statement.ticket.obligations.timeout
+        if limit is not None:
+            self._clock = _Clock(open_, limit)
+        with open_.guard(statement, bare), _NOTHING if self._clock is None else self._clock.running(bare):
+            perform(
+                lambda text: _c_execute(sqlite3.Cursor(bare), text), statement, effect, lambda: self.rowcount, _means
+            )
 
     def _release(self) -> None:
         """Nobody reads the rest of the rows."""

@@ -1,7 +1,8 @@
 """DuckDB: its table functions, over every database that is attached.
 
 Of the current database a table of the search path stands under its plain name, any other under `schema.table`; of another
-database under `database.table` where the schema is `main`, otherwise under `database.schema.table`.
+database under `database.table` where the schema is `main`, otherwise under `database.schema.table`. Macros are told;
+functions that the program registered are not, because DuckDB counts them among its own.
 """
 
 from __future__ import annotations
@@ -75,8 +76,7 @@ def duckdb() -> Generator[str, Rows, LiveSchema]:
 
     for catalog, schema, name, kind, stability, body in (yield _FUNCTIONS):
         place = (text(catalog), text(schema), text(name))
-        # The program's own functions are of the system; so they need no qualifier.
-        visible = place[:2] in ranks or place[0] == "system"
+        visible = place[:2] in ranks
         macro = text(kind) in ("macro", "table_macro")
         function = LiveFunction(_VOLATILITY.get(text(stability), "volatile"), "sql" if macro else "", text(body))
         found.function(place[2] if visible else qualified(place), function)

@@ -1,4 +1,4 @@
-"""PostgreSQL: four queries of the system catalogs, which every user may read.
+"""PostgreSQL: four queries of the system catalogs, which every user may read, and which wait for nobody.
 
 Where an administrator has closed a catalog or a function, nothing is asked of it: an error would end the transaction that
 the program is in. Names are told as the server's own bytes where the client's encoding could not hold them. Every function
@@ -27,7 +27,8 @@ _EVENTS: Final = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate")
 _RELATIONS_NEED: Final = ("pg_class", "pg_namespace", "pg_attribute", "pg_constraint")
 _FUNCTIONS_NEED: Final = ("pg_proc", "pg_language", "pg_aggregate")
 _TRIGGERS_NEED: Final = ("pg_trigger", "pg_rewrite")
-_CATALOGS: Final = _RELATIONS_NEED + _FUNCTIONS_NEED + _TRIGGERS_NEED
+_LOCKS_NEED: Final = ("pg_database", "pg_depend", "pg_locks")
+_CATALOGS: Final = _RELATIONS_NEED + _FUNCTIONS_NEED + _TRIGGERS_NEED + _LOCKS_NEED
 _CALLED: Final = ("pg_get_viewdef", "pg_get_ruledef", "pg_get_function_sqlbody")
 
 _SETTINGS: Final = (
@@ -43,6 +44,31 @@ _SETTINGS: Final = (
 )
 
 _OURS: Final = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND NOT pg_catalog.pg_is_other_temp_schema(n.oid)"
+
+
+def _unlocked(catalog: str, owner: str) -> str:
+    """A condition: whoever asks for the text of this view, rule or function does not wait for a lock.
+
+    The engine locks, as a reader does, every table that such a text names. A program may hold one of them on another
+    connection, in the middle of a migration: it would wait for itself, without end.
+    """
+    taken = (
+        "k.locktype = 'relation' AND k.mode = 'AccessExclusiveLock' AND k.pid <> pg_catalog.pg_backend_pid() AND "
+        "k.database = (SELECT b.oid FROM pg_catalog.pg_database AS b WHERE b.datname = pg_catalog.current_database())"
+    )
+    return f"""{owner} NOT IN (
+    SELECT k.relation FROM pg_catalog.pg_locks AS k WHERE {taken}
+    UNION ALL
+    SELECT d.objid FROM pg_catalog.pg_locks AS k JOIN pg_catalog.pg_depend AS d ON d.refobjid = k.relation
+    WHERE d.refclassid = CAST('pg_catalog.pg_class' AS regclass)
+      AND d.classid = CAST('pg_catalog.{catalog}' AS regclass) AND {taken})"""  # noqa: S608 - as below
+
+
+#: A view's text hangs on its rule.
+_VIEW_RULE: Final = "(SELECT v.oid FROM pg_catalog.pg_rewrite AS v WHERE v.ev_class = c.oid AND v.rulename = '_RETURN')"
+_UNLOCKED_VIEW: Final = f"{_unlocked('pg_rewrite', 'c.oid')} AND {_unlocked('pg_rewrite', _VIEW_RULE)}"
+_UNLOCKED_RULE: Final = f"{_unlocked('pg_rewrite', 'r.oid')} AND {_unlocked('pg_rewrite', 'c.oid')}"
+_UNLOCKED_FUNCTION: Final = _unlocked("pg_proc", "p.oid")
 
 _RELATIONS: Final = f"""
 SELECT {{schema}}, {{name}}, CAST(c.relkind AS text), CAST(pg_catalog.pg_table_is_visible(c.oid) AS int),
@@ -120,8 +146,10 @@ def postgres() -> Generator[str, Rows, LiveSchema]:
     def told(value: Any) -> str:
         return text(value) if plain else bytes.fromhex(text(value)).decode(codec, "replace")
 
-    def call(function: str, of: str) -> str:
-        return cell(f"pg_catalog.{function}({of})" if may[function] else "''")
+    def call(function: str, of: str, unlocked: str, otherwise: str = "''") -> str:
+        if not (may[function] and allowed((*_LOCKS_NEED, "pg_rewrite"))):
+            return cell(otherwise)
+        return cell(f"CASE WHEN {unlocked} THEN pg_catalog.{function}({of}) ELSE {otherwise} END")
 
     def allowed(catalogs: tuple[str, ...]) -> bool:
         return all(may[catalog] for catalog in catalogs)
@@ -133,17 +161,19 @@ def postgres() -> Generator[str, Rows, LiveSchema]:
         **names,
         columns=cell("pg_catalog.json_agg(a.attname ORDER BY a.attnum)"),
         key=cell("pg_catalog.json_agg(a.attname ORDER BY k.place)"),
-        query=call("pg_get_viewdef", "c.oid"),
+        query=call("pg_get_viewdef", "c.oid", _UNLOCKED_VIEW),
     )
     _relations(found, rows, told)
 
     if not allowed(_FUNCTIONS_NEED):
         return found.schema(path)
-    source = "CASE WHEN l.lanname IN ('c', 'internal') THEN '' ELSE p.prosrc END"
-    if may["pg_get_function_sqlbody"]:
-        source = f"coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), {source})"
+    # A body that is kept parsed has no source.
+    body = call(
+        "pg_get_function_sqlbody", "p.oid", f"p.prosqlbody IS NOT NULL AND {_UNLOCKED_FUNCTION}",
+        "CASE WHEN l.lanname IN ('c', 'internal') THEN '' ELSE p.prosrc END",
+    )  # fmt: skip
     rows = yield _FUNCTIONS.format(
-        schema=names["schema"], name=cell("p.proname"), parts=_PARTS, language=cell("l.lanname"), body=cell(source)
+        schema=names["schema"], name=cell("p.proname"), parts=_PARTS, language=cell("l.lanname"), body=body
     )
     for schema, name, visible, volatility, definer, language, body in rows:
         found.function(
@@ -156,7 +186,10 @@ def postgres() -> Generator[str, Rows, LiveSchema]:
     if not allowed(_TRIGGERS_NEED):
         return found.schema(path)
     rows = yield _TRIGGERS.format(
-        **names, function_schema=cell("m.nspname"), function=cell("p.proname"), rule=call("pg_get_ruledef", "r.oid")
+        **names,
+        function_schema=cell("m.nspname"),
+        function=cell("p.proname"),
+        rule=call("pg_get_ruledef", "r.oid", _UNLOCKED_RULE),
     )
     for schema, name, visible, bits, function_schema, function, function_visible in rows:
         events = [event for bit, event in _EVENTS if bits & bit]

@@ -30,7 +30,8 @@ def reader(dialect: str) -> Generator[str, Rows, LiveSchema]:
 
     It yields the text of queries without parameters, is sent the rows of each (all of them, as tuples of str, int, bytes
     or None), and returns the `LiveSchema`. An error of a query is to be thrown into it: SQLite's reader goes on without
-    what cannot be read; the others raise it again. `read` and `aread` do all this.
+    what an authorizer forbids and what is broken, and raises any other again, as the other readers do all. `read` and
+    `aread` do all this.
 
     Raises:
         ValueError: nothing can read a schema in this dialect.
@@ -44,7 +45,10 @@ def reader(dialect: str) -> Generator[str, Rows, LiveSchema]:
 def read(dialect: str, query: Callable[[str], Rows]) -> LiveSchema:
     """The live schema, by a function that runs a query and returns its rows.
 
-    The queries change nothing, but they are part of whatever transaction the connection is in.
+    The queries change nothing, but they are part of whatever transaction the connection is in, and begin one where the
+    driver begins one for a SELECT. PostgreSQL tells a view's query under the lock of a reader on the view and on its
+    tables, and keeps it to the end of the transaction. The reader does not wait for such a lock: a view over a table that
+    is just being altered by another connection has the query "".
 
     Raises:
         ValueError: nothing can read a schema in this dialect.

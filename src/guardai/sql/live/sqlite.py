@@ -2,7 +2,8 @@
 
 Text is asked for as blobs, because a program's text factory would change it; a blob of text is in the database's own
 encoding. A database that may not be read (an authorizer forbids it), a view over a table that is gone and a virtual table
-whose module is not loaded are left out alone: the errors of this reader's queries are to be thrown into it.
+whose module is not loaded are left out alone: the errors of this reader's queries are to be thrown into it, and it raises
+again those that say nothing of rights, of a locked file for one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def sqlite() -> Generator[str, Rows, LiveSchema]:
     found = Found()
     try:
         rows = yield "SELECT CAST('a' AS BLOB), seq, CAST(name AS BLOB) FROM pragma_database_list ORDER BY seq"
-    except Exception:  # an authorizer
+    except Exception as error:
+        if not _forbidden(error):
+            raise
         return found.schema(["temp", "main"])
     codec = _CODECS.get(bytes(rows[0][0]), "utf-8") if rows else "utf-8"
     names = [text(name, codec) for _, _, name in rows]
@@ -81,7 +84,7 @@ def sqlite() -> Generator[str, Rows, LiveSchema]:
 
     try:
         rows = yield "SELECT CAST(name AS BLOB), flags FROM pragma_function_list WHERE NOT builtin"
-    except Exception:  # a build without it, or an authorizer
+    except Exception:  # a build without the pragma, or an authorizer
         rows = []
     for name, flags in rows:
         if (function := text(name, codec)) not in _BUNDLED:
@@ -106,7 +109,9 @@ def _file(name: str, codec: str) -> Generator[str, Rows, tuple[Rows, dict[int, l
             f"FROM {master} WHERE type IN ('table', 'view', 'trigger')"
         )
         keep((yield _COLUMNS.format(master=master, name=literal, which=_SOUND)))
-    except Exception:  # it may not be read
+    except Exception as error:
+        if not _forbidden(error):
+            raise
         return [], {}
     try:
         keep((yield _COLUMNS.format(master=master, name=literal, which=_OTHERS)))
@@ -118,6 +123,11 @@ def _file(name: str, codec: str) -> Generator[str, Rows, tuple[Rows, dict[int, l
             except Exception:
                 objects = [each for each in objects if each[0] != rowid]
     return objects, columns
+
+
+def _forbidden(error: Exception) -> bool:
+    """Whether an authorizer said no. A locked file, say, is no reason to take the schema for empty."""
+    return any(said in str(error) for said in ("not authorized", "prohibited"))
 
 
 def _trigger(sql: str) -> tuple[frozenset[str], str]:
