@@ -725,6 +725,33 @@ class TestWhenItBreaks:
             await transaction.rollback()
             assert await agents.fetchval("SELECT count(id) FROM orders") == 50
 
+    async def test_file_that_cannot_be_written_is_an_error_and_no_lost_connection(self, start, agents, tmp_path, calls):
+        start("permit (principal, action, resource);")
+        with guardai.session(agent="a"), pytest.raises(FileNotFoundError):
+            await agents.copy_from_table("orders", output=tmp_path / "nowhere" / "file")
+        assert calls()[-1][1]["status"] == "error"
+
+    async def test_task_that_was_begun_within_a_call_is_governed_afterwards(self, start, shop, agents):
+        start(
+            "permit (principal, action, resource);"
+            '@id("no") forbid (principal, action == Action::"db.destroy", resource);'
+        )
+        begun = []
+
+        async def destroy():
+            await asyncio.sleep(0.3)
+            await agents.execute("DROP TABLE orders")
+
+        async def records():
+            begun.append(asyncio.create_task(destroy()))
+            yield (99, 1, 1)
+
+        with guardai.session(agent="a"):
+            await agents.copy_records_to_table("orders", records=records())
+            with pytest.raises(guardai.PolicyDenied):
+                await begun[0]
+        assert await shop.fetchval("SELECT count(*) FROM orders") == 51
+
 
 class TestSize:
     async def test_statement_of_five_megabytes_is_not_understood_and_passes_where_that_is_permitted(

@@ -115,7 +115,12 @@ def run(request, tmp_path, home, policy):
             "ENGINE": "django.db.backends.postgresql", "NAME": at.path[1:], "HOST": at.hostname, "PORT": at.port,
             "USER": at.username, "PASSWORD": at.password or "",
         }  # fmt: skip
-    for name, text in (("__init__", ""), ("models", MODELS), ("migrations/__init__", ""), ("migrations/0001", MIGRATION)):
+    for name, text in (
+        ("__init__", ""),
+        ("models", MODELS),
+        ("migrations/__init__", ""),
+        ("migrations/0001", MIGRATION),
+    ):
         file = tmp_path / "shop" / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

@@ -79,6 +79,7 @@ def start(home, policy):
 @pytest.fixture(params=SYNC)
 def engine(request, tmp_path, start):
     """An engine of the application's, its tables made by it, with guardai started and no session open."""
+    pytest.importorskip({"sqlite": "sqlite3"}.get(request.param, request.param))
     start()
     made = create_engine(address(request, tmp_path, SYNC[request.param]), pool_pre_ping=True)
     Base.metadata.create_all(made)
@@ -91,6 +92,7 @@ def engine(request, tmp_path, start):
 
 @pytest.fixture(params=ASYNC)
 async def async_engine(request, tmp_path, start):
+    pytest.importorskip(request.param)
     start()
     made = create_async_engine(address(request, tmp_path, ASYNC[request.param]), pool_pre_ping=True)
     async with made.begin() as connection:
@@ -264,8 +266,9 @@ class TestAsync:
 
 def test_first_connection_within_a_session_works_under_the_starter_policy(home, tmp_path, postgres):
     guardai.init(home=home, integrations=["dbapi"])
-    for scheme in ("postgresql+psycopg", "postgresql+psycopg2"):
-        engine = create_engine(f"{scheme}://{postgres.partition('://')[2]}", pool_pre_ping=True)
+    for driver in ("psycopg", "psycopg2"):
+        pytest.importorskip(driver)
+        engine = create_engine(f"postgresql+{driver}://{postgres.partition('://')[2]}", pool_pre_ping=True)
         with guardai.session(agent="a"):
             for _ in range(2):
                 with engine.connect() as connection:
@@ -274,6 +277,7 @@ def test_first_connection_within_a_session_works_under_the_starter_policy(home, 
 
 
 async def test_first_async_connection_within_a_session_works_under_the_starter_policy(home, postgres):
+    pytest.importorskip("asyncpg")
     guardai.init(home=home, integrations=["dbapi"])
     engine = create_async_engine(f"postgresql+asyncpg://{postgres.partition('://')[2]}", pool_pre_ping=True)
     with guardai.session(agent="a"):

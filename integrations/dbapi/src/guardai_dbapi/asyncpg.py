@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
@@ -27,11 +26,13 @@ from guardai_dbapi.postgres import DIALECT, READING, SAVEPOINT, UNMOVED, Known, 
 from guardai_dbapi.records import masked_record, plain
 from guardai_dbapi.statement import Statement, aperform, begin
 
-__all__ = ["AsyncpgDriver", "affected", "begun", "means", "performed", "shown", "whose"]
+__all__ = ["PATCHES", "AsyncpgDriver", "affected", "begun", "means", "performed", "shown", "whose"]
 
 _RAW: Final = ("opaque.raw",)
-#: The connection on which the library, or a governed statement of ours, is at work in this context.
-_own: Final[ContextVar[Any]] = ContextVar("guardai_asyncpg", default=None)
+#: Where the library, or a governed statement of ours, is at work in this context: the connection, and nothing once it is
+#: done. A task that was begun meanwhile has the same list.
+_own: Final[ContextVar[list[Any]]] = ContextVar("guardai_asyncpg")
+_IDLE: Final[list[Any]] = []
 
 
 class AsyncpgDriver:
@@ -43,16 +44,18 @@ class AsyncpgDriver:
 
     def install(self, hooks: Hooks) -> None:
         """Waits for the whole package: its pool copies the connection's methods when it is imported."""
-        for name, wrapper in _PATCHES.items():
+        for name, wrapper in PATCHES.items():
             hooks.wrap(f"asyncpg:{name}", wrapper)
 
     def wrap(self, obj: Any) -> Any | None:
         """One open connection, or the one that a pool lent: the same object, its class a governed subclass."""
         if not any(kind.__module__ == "asyncpg.connection" for kind in type(obj).__mro__):
             return None
+        from guardai_dbapi.asyncpg_wrap import governed
+
         connection = getattr(obj, "_con", obj)
-        if hasattr(connection, "_executemany") and not isinstance(connection, _Wrapped):
-            connection.__class__ = _governed_class(type(connection))  # type: ignore[arg-type]
+        if hasattr(connection, "_executemany"):
+            governed(connection)
         return obj
 
 
@@ -76,7 +79,7 @@ def _of(connection: Any) -> Known:
 
 def whose(connection: Any, sql: Any) -> Run | None:
     """The session whose statement this is; None for the application's and for the library's own."""
-    if _own.get() is connection or not isinstance(sql, str) or connection.is_closed():
+    if connection in _own.get(_IDLE) or not isinstance(sql, str) or connection.is_closed():
         return None
     run = acting(sql, DIALECT)
     if run is None and redefines(sql):
@@ -86,11 +89,12 @@ def whose(connection: Any, sql: Any) -> Run | None:
 
 async def _as_own(connection: Any, call: Callable[[], Awaitable[Any]]) -> Any:
     """Awaits what runs statements on this connection that are nobody's."""
-    before = _own.get()
-    _own.set(connection)
+    before, working = _own.get(_IDLE), [connection]
+    _own.set(working)
     try:
         return await call()
     finally:
+        working.clear()
         _own.set(before)
 
 
@@ -169,7 +173,11 @@ async def performed(
             return await _as_own(connection, lambda: effect(bound))
         except Exception as exc:
             # Nothing that the server said: it has not seen it, so the transaction is sound and becomes what it was.
-            if marked and not isinstance(exc, OSError) and getattr(exc, "severity", None) is None:
+            if (
+                marked
+                and not isinstance(exc, ConnectionError | TimeoutError)
+                and getattr(exc, "severity", None) is None
+            ):
                 for text in UNMOVED if not connection.is_closed() else ():
                     with contextlib.suppress(Exception):
                         await query(text, None)
@@ -185,8 +193,8 @@ async def performed(
 
 def means(connection: Any, exc: BaseException) -> dict[str, bool]:
     """What an error says: it is not known whether the statement happened, or the engine was locked against it."""
-    # What asyncpg gives up waiting for may have happened all the same.
-    gone = connection.is_closed() or isinstance(exc, OSError)
+    # What asyncpg gives up waiting for may have happened all the same. Other errors of the system's are those of files.
+    gone = connection.is_closed() or isinstance(exc, ConnectionError | TimeoutError)
     return postgres.means(exc, getattr(exc, "sqlstate", None), closed=gone)
 
 
@@ -490,7 +498,7 @@ def _set_up(call: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[
 
 
 #: `module.Class.method` → what stands in front of it.
-_PATCHES: Final[dict[str, Any]] = {
+PATCHES: Final[dict[str, Any]] = {
     "connection.Connection.execute": _execute_text,
     "connection.Connection._execute": _execute,
     "connection.Connection._executemany": _executemany,
@@ -512,52 +520,3 @@ _PATCHES: Final[dict[str, Any]] = {
     "connect_utils._can_use_connection": _on_the_first,
     "utils._mogrify": _on_the_first,
 }
-#: What makes something on a connection whose class has to be a governed one, too.
-_MAKING: Final = ("_prepare", "cursor", "transaction")
-
-
-# ---------------------------------------------------------------------- guardai.wrap
-
-
-class _Wrapped:
-    """Marks the classes of what is governed one by one."""
-
-    __slots__ = ()
-
-
-@functools.cache
-def _governed_class(kind: Any) -> type:
-    """The subclass of a class of asyncpg's whose methods are governed. Of the same layout: an object can become one."""
-    bases = {base.__name__ for base in kind.__mro__ if base.__module__.startswith("asyncpg.")}
-    methods: dict[str, Any] = {"__slots__": (), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    for name, wrapper in _PATCHES.items():
-        _, owner, attribute = name.split(".") if name.count(".") == 2 else ("", "", "")
-        if owner in bases:
-            methods[attribute] = _method(getattr(kind, attribute), wrapper)
-    methods |= {name: _making(getattr(kind, name)) for name in _MAKING if hasattr(kind, name)}
-    return type(kind.__name__, (_Wrapped, kind), methods)
-
-
-def _method(original: Any, wrapper: Any) -> Any:
-    @functools.wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(functools.partial(original, self), self, args, kwargs)
-
-    return method
-
-
-def _making(original: Any) -> Any:
-    def governed(made: Any) -> Any:
-        if not isinstance(made, _Wrapped):
-            made.__class__ = _governed_class(type(made))  # type: ignore[arg-type]
-        return made
-
-    async def later(made: Awaitable[Any]) -> Any:
-        return governed(await made)
-
-    @functools.wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = original(self, *args, **kwargs)
-        return later(made) if inspect.iscoroutine(made) else governed(made)
-
-    return method
