@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from guardai.hooks import Hooks
+from guardai_dbapi.aiosqlite import AiosqliteDriver
+from guardai_dbapi.asyncpg import AsyncpgDriver
+from guardai_dbapi.mysql_connector import MysqlConnectorDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
 from guardai_dbapi.psycopg3 import Psycopg3Driver
+from guardai_dbapi.pymysql import PymysqlDriver
 from guardai_dbapi.sqlite import SqliteDriver
 
 __all__ = ["DbapiIntegration", "Driver"]
@@ -33,7 +37,15 @@ class Driver(Protocol):
 
 
 #: In the order in which `guardai.wrap` asks them.
-_DRIVERS: Final[tuple[Driver, ...]] = (SqliteDriver(), Psycopg3Driver(), Psycopg2Driver())
+_DRIVERS: Final[tuple[Driver, ...]] = (
+    SqliteDriver(),
+    AiosqliteDriver(),
+    AsyncpgDriver(),
+    Psycopg3Driver(),
+    Psycopg2Driver(),
+    PymysqlDriver(),
+    MysqlConnectorDriver(),
+)
 
 
 class DbapiIntegration:

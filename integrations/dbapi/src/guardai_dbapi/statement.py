@@ -172,6 +172,11 @@ class Statement:
         rows.label()
         return rows
 
+    def pending(self) -> None:
+        """Results wait to be read, and nobody may ever do it: then the session's end is the call's."""
+        if not self.ticket.ended:
+            self.ticket.run.open.add(self.ticket)
+
     def wrote(self, affected: int | None) -> None:
         """The effect has happened, and there are no rows."""
         self.ticket.close(None, affected=affected)
