@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from guardai.hooks import Hooks
+from guardai_dbapi.duckdb import DuckdbDriver
 from guardai_dbapi.sqlite import SqliteDriver
 
 __all__ = ["DbapiIntegration", "Driver"]
@@ -31,7 +32,7 @@ class Driver(Protocol):
 
 
 #: In the order in which `guardai.wrap` asks them.
-_DRIVERS: Final[tuple[Driver, ...]] = (SqliteDriver(),)
+_DRIVERS: Final[tuple[Driver, ...]] = (SqliteDriver(), DuckdbDriver())
 
 
 class DbapiIntegration:
