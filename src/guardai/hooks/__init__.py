@@ -14,6 +14,9 @@ from guardai.hooks.calls import acting, foreseen, opened, redefines, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report
 from guardai.model import Call, LiveSchema, Target, TargetKind
+from guardai.sql.live import LiveSchemas
+from guardai.sql.live import aread as aread_schema
+from guardai.sql.live import read as read_schema
 
 __all__ = [
     "Call",
@@ -21,6 +24,7 @@ __all__ = [
     "Hooks",
     "Integration",
     "LiveSchema",
+    "LiveSchemas",
     "Patch",
     "Rows",
     "Run",
@@ -30,10 +34,12 @@ __all__ = [
     "Ticket",
     "Wraps",
     "acting",
+    "aread_schema",
     "foreseen",
     "inside",
     "installed",
     "opened",
+    "read_schema",
     "redefines",
     "report",
     "started",

@@ -49,14 +49,14 @@ class _Cells:
 
     def back(self, masked: list[Any]) -> list[Any]:
         """The masked cells; those that did not change are those that were given."""
-        import numpy
+        import numpy as np
 
         made = []
         for cell, plain, given in zip(masked, self.plain, self._given, strict=True):
             if cell is plain:
                 made.append(given)
-            elif isinstance(given, numpy.ndarray) and isinstance(cell, list):
-                array = numpy.empty(len(cell), dtype=object)
+            elif isinstance(given, np.ndarray) and isinstance(cell, list):
+                array: Any = np.empty(len(cell), dtype=object)
                 array[:] = cell
                 made.append(array)
             else:
@@ -92,20 +92,20 @@ def _series(column: Any) -> list[Any]:
 
 
 def _series_of(cells: list[Any], like: Any) -> Any:
-    import pandas
+    import pandas as pd
 
     if not hasattr(like, "cat"):
         try:
-            made = pandas.Series(cells, index=like.index, dtype=like.dtype)
+            made = pd.Series(cells, index=like.index, dtype=like.dtype)
         except (TypeError, ValueError, OverflowError):
             pass
         else:
             if _as_told(made, cells):
                 return made
     try:
-        return pandas.Series(cells, index=like.index, dtype="str" if str(like.dtype) == "str" else None)
+        return pd.Series(cells, index=like.index, dtype="str" if str(like.dtype) == "str" else None)
     except (TypeError, ValueError, OverflowError):
-        return pandas.Series(cells, index=like.index, dtype=object)
+        return pd.Series(cells, index=like.index, dtype=object)
 
 
 def _as_told(made: Any, cells: list[Any]) -> bool:
@@ -116,7 +116,7 @@ def _as_told(made: Any, cells: list[Any]) -> bool:
 
 def numpy_arrays(rows: Rows, made: dict[str, Any]) -> dict[str, Any]:
     """NumPy arrays by name, masked arrays where there are nulls, categoricals of pandas for enumerations."""
-    import numpy
+    import numpy as np
 
     names = list(made)
     arrays = list(made.values())
@@ -129,11 +129,11 @@ def numpy_arrays(rows: Rows, made: dict[str, Any]) -> dict[str, Any]:
 
     for at, masked in rows.columns(len(arrays[0]) if arrays else 0, texts, cells).items():
         whole = given[at].back(masked) if at in given else masked
-        array = numpy.empty(len(whole), dtype=object)
+        array: Any = np.empty(len(whole), dtype=object)
         for place, cell in enumerate(whole):
             array[place] = cell
         gone = [cell is None for cell in whole]
-        made[names[at]] = numpy.ma.MaskedArray(array, mask=gone) if any(gone) else array
+        made[names[at]] = np.ma.MaskedArray(array, mask=gone) if any(gone) else array
     return made
 
 
@@ -149,7 +149,7 @@ def _array(array: Any) -> list[Any]:
 
 def arrow_table(rows: Rows, table: Any) -> Any:
     """A `pyarrow.Table`; in it the columns that do not change are the same."""
-    import pyarrow
+    import pyarrow as pa
 
     schema = _schema(rows, table.schema)
     texts = _arrow_texts(table.schema)
@@ -163,20 +163,20 @@ def arrow_table(rows: Rows, table: Any) -> Any:
             done.append(_built(changed[at], schema.field(at).type) if at in changed else part.column(at))
     for at, arrays in parts.items():
         chunks = [chunk for array in arrays for chunk in getattr(array, "chunks", [array])]
-        table = table.set_column(at, schema.field(at), pyarrow.chunked_array(chunks, type=schema.field(at).type))
+        table = table.set_column(at, schema.field(at), pa.chunked_array(chunks, type=schema.field(at).type))
     return table
 
 
 def arrow_reader(rows: Rows, reader: Any, running: AbstractContextManager[Any]) -> Any:
     """A `pyarrow.RecordBatchReader` as lazy as the one that it reads; `running` is entered while that one works."""
-    import pyarrow
+    import pyarrow as pa
 
     schema = _schema(rows, reader.schema)
-    return pyarrow.RecordBatchReader.from_batches(schema, _batches(rows, reader, schema, running))
+    return pa.RecordBatchReader.from_batches(schema, _batches(rows, reader, schema, running))
 
 
 def _batches(rows: Rows, reader: Any, schema: Any, running: AbstractContextManager[Any]) -> Iterator[Any]:
-    import pyarrow
+    import pyarrow as pa
 
     texts = _arrow_texts(schema)
     try:
@@ -187,7 +187,7 @@ def _batches(rows: Rows, reader: Any, schema: Any, running: AbstractContextManag
                 break
             changed = rows.columns(batch.num_rows, texts, _cells(batch))
             if changed:
-                yield pyarrow.RecordBatch.from_arrays(
+                yield pa.RecordBatch.from_arrays(
                     [
                         _built(changed[at], field.type) if at in changed else batch.column(at)
                         for at, field in enumerate(schema)
@@ -213,12 +213,12 @@ def _cells(batch: Any) -> Any:
 
 def _schema(rows: Rows, schema: Any) -> Any:
     """What the masked result's columns are: as they were, but that a column masked as a whole may have to be text."""
-    import pyarrow
+    import pyarrow as pa
 
     for at, mask in rows.masked.items():
         field = schema.field(at)
         if mask not in _KEEPING and not _is_text(field.type):
-            schema = schema.set(at, pyarrow.field(field.name, pyarrow.string(), metadata=field.metadata))
+            schema = schema.set(at, pa.field(field.name, pa.string(), metadata=field.metadata))
         elif not field.nullable:
             schema = schema.set(at, field.with_nullable(True))
     return schema
@@ -253,30 +253,30 @@ def _holds_text(type_: Any) -> bool:
 
 def _built(cells: list[Any], type_: Any) -> Any:
     """The cells as an array of this type; what does not fit is null."""
-    import pyarrow
+    import pyarrow as pa
     from pyarrow import types
 
-    inner = type_.storage_type if isinstance(type_, pyarrow.BaseExtensionType) else type_
+    inner = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
     value = inner.value_type if types.is_dictionary(inner) else inner
     try:
-        array = pyarrow.array(cells, type=value)
-    except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):
-        array = pyarrow.array([_fitting(cell, value) for cell in cells], type=value)
+        array = pa.array(cells, type=value)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        array = pa.array([_fitting(cell, value) for cell in cells], type=value)
     if types.is_dictionary(inner):
         try:
             array = array.dictionary_encode().cast(inner)
-        except pyarrow.ArrowException:  # more different cells than its indices count
-            array = pyarrow.nulls(len(cells), inner)
-    return pyarrow.ExtensionArray.from_storage(type_, array) if inner is not type_ else array
+        except pa.ArrowException:  # more different cells than its indices count
+            array = pa.nulls(len(cells), inner)
+    return pa.ExtensionArray.from_storage(type_, array) if inner is not type_ else array
 
 
 def _fitting(cell: Any, type_: Any) -> Any:
-    import pyarrow
+    import pyarrow as pa
 
     for attempt in (cell, str(cell)) if _is_text(type_) else (cell,):
         try:
-            pyarrow.array([attempt], type=type_)
-        except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):
+            pa.array([attempt], type=type_)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
             continue
         return attempt
     return None
