@@ -26,6 +26,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from guardai.hooks import Call, Hooks, Run, acting, foreseen, opened
+from guardai_dbapi import duckdb_one
 from guardai_dbapi.duckdb_open import (
     DIALECT,
     SCAN,
@@ -73,6 +74,13 @@ _TEXTS: Final = {
     "commit": "COMMIT",
     "rollback": "ROLLBACK",
 }
+#: Methods that only DuckDB 2 has.
+_TWO: Final = frozenset(
+    (
+        "_bind", "_create_view", "_prepare_script", "_register_collection", "_register_map", "_register_source",
+        "_register_values", "_submit", "appender", "query_appender",
+    )
+)  # fmt: skip
 #: Functions of the module that are a method of the default connection, in C.
 _MODULE: Final = (
     *_WITHOUT_STATEMENT,
@@ -103,7 +111,7 @@ class DuckdbDriver:
 
     library = "duckdb"
     targets: tuple[str, ...] = ("duckdb",)
-    versions = ">=2,<3"
+    versions = ">=1.3,<3"
 
     def __init__(self) -> None:
         self._alone: Hooks | None = None
@@ -130,10 +138,6 @@ class DuckdbDriver:
 
 
 def _install(hooks: Hooks, module: Any, only: weakref.WeakSet[Any] | None) -> None:
-    if not hasattr(module.DuckDBPyConnection, "_submit"):
-        # DuckDB 1 has its relations in C: without these methods nothing would be governed that is not a cursor's.
-        hooks.wrap("duckdb:DuckDBPyConnection._submit", lambda wrapped, _, args, kwargs: wrapped(*args, **kwargs))
-        return
     engine.load(module, only)
     hooks.undo_with(_forget)
 
@@ -148,24 +152,35 @@ def _install(hooks: Hooks, module: Any, only: weakref.WeakSet[Any] | None) -> No
     for name in ("execute", "executemany"):
         method(name, _execute)
     for name, governed in _METHODS.items():
-        method(name, governed)
-    for name in ("fetchall", "fetchmany", "fetchnumpy", "df", "torch", "tf"):
+        if not (engine.one and name in _TWO):
+            method(name, governed)
+    for name in ("fetchone", "fetchall", "fetchmany", "fetchnumpy", "df", "fetch_df", "fetchdf", "fetch_df_chunk"):
         method(name, taking(TAKING[name], of_connection))
-        hooks.wrap(f"_duckdb:RelationResult.{name}", taking(TAKING[name], of_result))
-    for name in ("fetchone", "fetch_df", "fetchdf", "fetch_df_chunk", "_result_as_arrow"):
+    for name in ("torch", "tf"):
         method(name, taking(TAKING[name], of_connection))
-    for name in ("arrow_table", "arrow_reader", "arrow_capsule", "to_box"):
-        hooks.wrap(f"_duckdb:RelationResult.{name}", taking(TAKING[name], of_result))
-    hooks.wrap("duckdb:DuckDBPyRelation.pl", polars)
-    hooks.wrap("duckdb:DuckDBPyRelation.query", _lending)
+    functions = _MODULE
+    if engine.one:
+        duckdb_one.install(hooks, module, method)
+        functions = tuple(name for name in (*_MODULE, *duckdb_one.MODULE) if hasattr(module, name))
+    else:
+        method("_result_as_arrow", taking(TAKING["_result_as_arrow"], of_connection))
+        for name in (
+            "fetchall", "fetchmany", "fetchnumpy", "df", "torch", "tf", "arrow_table", "arrow_reader", "arrow_capsule",
+            "to_box",
+        ):  # fmt: skip
+            hooks.wrap(f"_duckdb:RelationResult.{name}", taking(TAKING[name], of_result))
+        hooks.wrap("duckdb:DuckDBPyRelation.pl", polars)
+        hooks.wrap("duckdb:DuckDBPyRelation.query", _lending)
     if only is None:
         hooks.wrap("duckdb:connect", _connect)
         hooks.wrap("duckdb:default_connection", _default)
-        hooks.wrap("_duckdb:default_connection", _default)
-        for name in _MODULE:
+        for name in functions:
             hooks.wrap(f"duckdb:{name}", _of_default(name))
-            hooks.wrap(f"_duckdb:{name}", _of_default(name))
-        hooks.wrap("duckdb._relation:_FETCH_DF", _of_default("df"))
+        if not engine.one:
+            hooks.wrap("_duckdb:default_connection", _default)
+            for name in functions:
+                hooks.wrap(f"_duckdb:{name}", _of_default(name))
+            hooks.wrap("duckdb._relation:_FETCH_DF", _of_default("df"))
 
 
 def _forget() -> None:
@@ -277,6 +292,8 @@ def _begin(
 def _writes(connection: Any, sql: str) -> bool:
     """What the engine's binder says. Of what does not bind nothing can happen."""
     with contextlib.suppress(engine.module.Error):
+        if engine.one:
+            return False  # its binder does not tell; a statement of its that reads does not write
         for statement in engine.extract_statements(connection, sql):
             if engine.bind(connection, statement, with_writes=True)[-1]:
                 return True
@@ -296,6 +313,10 @@ def _run(
     if obligations.timeout is not None:
         clock = _Clock(connection, obligations.timeout)
     if obligations.affected_cap is not None and statement.ticket.changes:
+        if engine.one:
+            statement.ticket.impossible(
+                "policy limits how many rows may change, and DuckDB 1 does not say how many did"
+            )
         if _RETURNING.search(sql):
             statement.ticket.impossible(
                 "policy limits how many rows may change, and with RETURNING this engine does not say how many did"
@@ -350,7 +371,7 @@ def _execute(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: d
         lambda: _connection.rowcount,
     )
     _described = None if _result is None else _connection.description
-    if _rowless(_described, _kinds_of, _connection.rowcount):
+    if _rowless(_described, _kinds_of, _connection.rowcount, _sql):
         _open_.taken = None
         _statement.wrote(_connection.rowcount)
         return _result
@@ -360,11 +381,13 @@ def _execute(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: d
     return _result
 
 
-def _rowless(described: Any, kinds: list[str], affected: int) -> bool:
+def _rowless(described: Any, kinds: list[str], affected: int, sql: str) -> bool:
     if not described:
         return True
     if not kinds or kinds[-1] in _READS:
         return False
+    if engine.one and kinds[-1] in _WRITES:
+        return _RETURNING.search(sql) is None
     # Others answer with how many rows they changed, if they have no RETURNING.
     return affected >= 0 or (kinds[-1] not in _WRITES and [column[0] for column in described] in _ROWLESS)
 
@@ -544,7 +567,7 @@ def _register(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: 
     if acting(f"-- register {name}", DIALECT) is not None:
         relation = isinstance(obj, engine.module.DuckDBPyRelation)
         if relation or not columns or (
-            name.lower() not in _open_.frames and engine.table_kind(_connection, name) != "none"
+            name.lower() not in _open_.frames and not engine.one and engine.table_kind(_connection, name) != "none"
         ):  # fmt: skip
             read = obj.sql_query() if relation else "SELECT 1"
             text = f"CREATE OR REPLACE TEMPORARY VIEW {quoted(name)} AS {read}"

@@ -80,10 +80,16 @@ class Engine:
         self.only = only
         self.installed = True
         for name in self._NAMES:
-            setattr(self, name.lstrip("_"), module.DuckDBPyConnection.__dict__[name])
-        result = sys.modules["_duckdb"].RelationResult
-        self.rows_of, self.box_of = result.__dict__["fetchall"], result.__dict__["to_box"]
+            setattr(self, name.lstrip("_"), module.DuckDBPyConnection.__dict__.get(name))
         self.connect, self.text_of = module.connect, module.Statement.query.__get__
+        result = getattr(sys.modules["_duckdb"], "RelationResult", None) if self.submit is not None else None
+        if result is not None:
+            self.rows_of, self.box_of = result.__dict__["fetchall"], result.__dict__["to_box"]
+
+    @property
+    def one(self) -> bool:
+        """Whether it is DuckDB 1, whose engine tells less."""
+        return self.submit is None
 
     def governs(self, connection: Any) -> bool:
         return self.installed and (self.only is None or connection in self.only)
@@ -266,10 +272,12 @@ def frames(open_: Open, connection: Any, sql: str, run: Run) -> dict[str, tuple[
         if name.lower() in found or not (columns_of(obj) or isinstance(obj, engine.module.DuckDBPyRelation)):
             continue
         try:
-            if engine.table_kind(connection, name) != "none":
+            if not engine.one and engine.table_kind(connection, name) != "none":
                 continue  # the catalog counts before the program's variables
         except engine.module.Error:
             continue
+        if engine.one and columns_of(obj):
+            continue  # it does not tell whether a temporary table is meant, so it may be any table
         columns = columns_of(obj)
         if columns:
             found[name.lower()] = columns
