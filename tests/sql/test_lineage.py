@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guardai.model import LiveSchema
 from guardai.sql import Lineage, SqlNotUnderstood, column_lineage
 
 CASES = Path(__file__).parent / "cases"
@@ -192,6 +193,38 @@ def test_lineage_is_remembered_by_exact_text(monkeypatch):
 
 def test_sqlite_master_has_no_data_of_tables():
     assert column_lineage("SELECT name FROM sqlite_master", "sqlite", SCHEMA) == [frozenset({"sqlite_master.name"})]
+
+
+CANARY_VIEWS = {
+    "v_users": "SELECT id, ssn AS note FROM users",
+    "v_agg": "SELECT org_id, string_agg(ssn, ',') AS all_ssn FROM users GROUP BY org_id",
+    "v_nest": "SELECT v.note || o.name AS x, o.id FROM v_users v JOIN orgs o ON true",
+}
+CANARIES = [json.loads(line) for line in (CASES / "lineage_canaries.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_sources_hold_every_column_whose_value_came_out_of_postgres():
+    live = LiveSchema(tables={table: tuple(columns) for table, columns in SCHEMA.items()}, views=CANARY_VIEWS)
+    both = Lineage(SCHEMA | CANARY_VIEWS, "postgres"), Lineage(live, "postgres")
+    told = 0
+    for case in CANARIES:
+        for lineage in both:
+            try:
+                found = lineage.columns(case["sql"])
+            except SqlNotUnderstood:
+                continue
+            told += 1
+            assert len(found) == len(case["seen"]), case["sql"]
+            assert all(set(seen) <= have for seen, have in zip(case["seen"], found, strict=True)), case["sql"]
+    assert told >= 0.95 * 2 * len(CANARIES)
+
+
+def test_star_of_a_whole_row_is_its_columns():
+    assert column_lineage("SELECT (u).* FROM users u", "postgres", SCHEMA) == [
+        frozenset({f"users.{column}"}) for column in SCHEMA["users"]
+    ]
+    with pytest.raises(SqlNotUnderstood):
+        column_lineage("SELECT (q.u).* FROM (SELECT u FROM users u) q", "postgres", SCHEMA)
 
 
 # Every cell holds the name of its column, so what comes out tells where it came from.

@@ -223,6 +223,8 @@ class Resolver:
             else None
         )
         if star is None:
+            if isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
+                return self.whole_row(item.this, scope)
             if isinstance(item, (exp.Columns, exp.Aliases, exp.Inline, exp.Stack, exp.JSONTable)):
                 raise Unknowable
             return [(_output_name(item), self.expression(item, scope))]
@@ -239,6 +241,17 @@ class Resolver:
         if star.args.get("rename") or star.args.get("replace") or star.args.get("except_") or star.args.get("ilike"):
             return self.altered(star, columns, scope)
         return columns
+
+    def whole_row(self, row: Any, scope: Scope) -> list[tuple[str, Sources]]:
+        """`(u).*`: the columns of a whole row."""
+        while isinstance(row, exp.Paren):
+            row = row.this
+        relation = scope.relation(row.name.lower()) if isinstance(row, exp.Column) and not row.text("table") else None
+        if relation is None or any(
+            r.columns is None or r.find(row.name.lower()) is not None for r in scope.relations.values()
+        ):
+            raise Unknowable
+        return relation.known()
 
     def altered(self, star: Any, columns: list[tuple[str, Sources]], scope: Scope) -> list[tuple[str, Sources]]:
         """`* EXCEPT (…) REPLACE (…) RENAME (…)`."""
