@@ -62,6 +62,7 @@ EVERYTHING = {f"{table}.{column}" for table, columns in LIVE.tables.items() for 
         ("SELECT * FROM circle", [EVERYTHING | {"circle.*"}] * 2),
         ("SELECT id FROM grown", [EVERYTHING | {"grown.*"}]),
         ("SELECT x FROM other.people", [EVERYTHING | {"other.people.*"}]),
+        ("SELECT label FROM elsewhere.public.people", [EVERYTHING | {"elsewhere.public.people.*"}]),
         ("SELECT pure(id) FROM orgs", [{"orgs.id"}]),
         ("SELECT app.scoped(id) FROM orgs", [{"orgs.id"}]),
         ("SELECT reader(), id FROM orgs", [USERS, {"orgs.id"}]),
