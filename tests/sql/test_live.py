@@ -188,7 +188,7 @@ def test_read_of_a_view_that_cannot_be_read_is_a_read_with_a_reason():
         ("INSERT INTO t_sly VALUES (1)", {"t_sly"}, "db.unknown"),
         ("INSERT INTO t_slyer VALUES (1)", {"t_slyer"}, "db.unknown"),
         ("INSERT INTO t_slyest VALUES (1)", {"t_slyest"}, "db.unknown"),
-        ("INSERT INTO t_querying VALUES (1)", {"t_querying"}, "db.unknown"),
+        ("INSERT INTO t_querying VALUES (1)", {"t_querying"}, "db.admin"),
         ("INSERT INTO t_looping VALUES (1)", {"t_looping"}, "db.unknown"),
         ("INSERT INTO t_choosing VALUES (1)", {"t_choosing"}, "db.unknown"),
         ("INSERT INTO t_native VALUES (1)", {"t_native"}, "db.unknown"),
