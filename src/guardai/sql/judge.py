@@ -134,10 +134,10 @@ def _judge_parsed(sql: str, tokens: list[Token], dialect: str, first: str, *, od
 
 def _replaces(tokens: list[Token]) -> bool:
     """REPLACE, or INSERT OR REPLACE."""
-    return tokens[0][1] == "replace" or any(
-        [token[1] for token in tokens[index : index + 3]] == ["insert", "or", "replace"]
-        for index in range(len(tokens) - 2)
-        if tokens[index][1] == "insert"
+    words = [token[1] for token in tokens]
+    return words[0] == "replace" or (
+        "replace" in words
+        and any(words[index : index + 3] == ["insert", "or", "replace"] for index in range(len(words) - 2))
     )
 
 
