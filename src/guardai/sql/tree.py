@@ -8,6 +8,7 @@ Imports sqlglot, so it is imported at the first inspection and not before (85 ms
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlglot import exp
@@ -29,6 +30,23 @@ __all__ = ["QUERY_ROOTS", "judge_tree"]
 QUERY_ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table, exp.Pivot, exp.Summarize)
 _DML_ROOTS: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.MultitableInserts)
 
+#: What makes rows from nothing.
+_SERIES: Final = tuple(
+    getattr(exp, name)
+    for name in (
+        "GenerateSeries",
+        "ExplodingGenerateSeries",
+        "GenerateDateArray",
+        "GenerateTimestampArray",
+        "RangeN",
+        "Generator",
+    )
+    if hasattr(exp, name)
+)
+_SERIES_NAMES: Final = frozenset(
+    {"generate_series", "generate_array", "numbers", "zeros", "range", "generator", "sequence"}
+)
+_SEQUENCE_TABLE: Final = re.compile(r"seq_\d+_to_\d+")
 _PSEUDO_ROWS: Final = frozenset({"old", "new", "prior"})
 _SEQUENCE: Final = frozenset({"oracle", "snowflake", "databricks"})
 
@@ -264,10 +282,10 @@ class _Walk:
         if node.args.get("overwrite") or (self.dialect == "databricks" and node.args.get("where") is not None):
             facts.effects.add("destroy")
         conflict = node.args.get("conflict")
-        if (self.replacing or (conflict is not None and conflict.expressions)) and any(
-            self.reads_freely(target, node) for target in targets
+        if (self.replacing or (conflict is not None and conflict.expressions)) and (
+            self.counts_up() or any(self.reads_freely(target, node) for target in targets)
         ):
-            facts.unbounded = True  # rows that are there are written over with ones that are there: an UPDATE of all
+            facts.unbounded = True  # rows that are there are written over, and not a given few: an UPDATE of all
         if node.args.get("is_function") and not facts.called - {"unknown"}:
             facts.unknown("unknown-function:insert")
         named = (
@@ -281,7 +299,7 @@ class _Walk:
     def merge(self, node: Any) -> None:
         whens = node.args.get("whens")
         names = _called(node.this) - {""}
-        itself = self.reads_freely(node.this, node)
+        itself = self.counts_up() or self.reads_freely(node.this, node)
         for when in whens.expressions if whens is not None else ():
             then = when.args.get("then")
             changes = isinstance(then, (exp.Update, exp.Delete)) or (
@@ -292,7 +310,7 @@ class _Walk:
             condition = when.args.get("condition")
             if when.args.get("source"):
                 tied = bounds(condition, names, self.dialect, alone=False)
-            elif itself:  # each row meets itself
+            elif itself:  # each row meets itself, or a number that was made for it
                 tied = any(bounds(c, names, self.dialect, alone=False) for c in (condition, node.args.get("on")))
             else:
                 tied = joined(node.args.get("on"), names, self.dialect)
@@ -313,6 +331,19 @@ class _Walk:
             if where is not None and bounds(where.this, _called(table), self.dialect, alone=alone):
                 continue
             if select is None or not _one_value(select):
+                return True
+        return False
+
+    def counts_up(self) -> bool:
+        """Whether rows are made from nothing, as many as anybody likes: by a series, or by a recursive query."""
+        for node in self.tree.find_all(exp.With, exp.Func, exp.Table):
+            if isinstance(node, exp.With):
+                if node.args.get("recursive"):
+                    return True
+            elif isinstance(node, exp.Table):
+                if self.dialect == "mariadb" and _SEQUENCE_TABLE.match(node.name.lower()):
+                    return True
+            elif isinstance(node, _SERIES) or (isinstance(node, exp.Anonymous) and node.name.lower() in _SERIES_NAMES):
                 return True
         return False
 
