@@ -81,6 +81,8 @@ class _Walk:
         self.tables: list[Any] = []
         self.columns: list[Any] = []
         self.stars: list[Any] = []
+        #: a column is named by its number
+        self.positions = False
         #: ids of nodes that name a target, or repeat an alias, and are not read
         self.not_read: set[int] = set()
         #: names that the statement gives to relations, which may be followed by a column list
@@ -112,6 +114,8 @@ class _Walk:
                 self.tables.append(node)
             elif kind is exp.Star:
                 self.stars.append(node)
+            elif kind is exp.PositionalColumn or (kind is exp.Parameter and dialect == "snowflake"):
+                self.positions = True
             elif kind is exp.TableAlias:
                 self.named.add(node.name.lower())
                 if node.args.get("columns") and node.this is not None:
@@ -385,6 +389,8 @@ class _Walk:
         for star in self.stars:
             if isinstance(star.parent, (exp.Select, exp.Returning)):
                 facts.columns |= {f"{table}.*" for table in real or facts.writes}
+        if self.positions:
+            facts.columns |= {f"{table}.*" for table in real or facts.writes}
 
 
 def _called(table: Any) -> set[str]:
