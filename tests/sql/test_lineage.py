@@ -203,7 +203,7 @@ CANARY_VIEWS = {
 CANARIES = [json.loads(line) for line in (CASES / "lineage_canaries.jsonl").read_text("utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("dialect", ["postgres", "duckdb"])
+@pytest.mark.parametrize("dialect", ["postgres", "duckdb", "mariadb"])
 def test_sources_hold_every_column_whose_value_came_out_of_the_engine(dialect):
     live = LiveSchema(tables={table: tuple(columns) for table, columns in SCHEMA.items()}, views=CANARY_VIEWS)
     both = Lineage(SCHEMA | CANARY_VIEWS, dialect), Lineage(live, dialect)
@@ -218,7 +218,7 @@ def test_sources_hold_every_column_whose_value_came_out_of_the_engine(dialect):
             told += 1
             assert len(found) == len(case["seen"]), case["sql"]
             assert all(set(seen) <= have for seen, have in zip(case["seen"], found, strict=True)), case["sql"]
-    assert told >= 0.95 * 2 * len(cases) > 100
+    assert told >= 0.95 * 2 * len(cases) >= 60
 
 
 @pytest.mark.parametrize(
@@ -235,6 +235,20 @@ def test_sources_hold_every_column_whose_value_came_out_of_the_engine(dialect):
 def test_item_that_becomes_several_columns_is_not_counted_as_one(sql, dialect):
     with pytest.raises(SqlNotUnderstood):
         column_lineage(sql, dialect, SCHEMA)
+
+
+def test_variable_of_the_session_may_hold_anything():
+    assert column_lineage("SELECT @x", "mysql", SCHEMA) == [frozenset(EVERYTHING)]
+    assert column_lineage("SELECT $x", "snowflake", SCHEMA) == [frozenset(EVERYTHING)]
+    assert column_lineage("SELECT getvariable('x')", "duckdb", SCHEMA) == [frozenset(EVERYTHING)]
+
+
+def test_shared_columns_of_mysql_stand_in_the_order_of_the_first_table():
+    schema = {"a": ["x", "y", "p"], "b": ["y", "x", "q"]}
+    both = [{"a.x", "b.x"}, {"a.y", "b.y"}]
+    rest = [{"a.p"}, {"b.q"}]
+    assert column_lineage("SELECT * FROM a JOIN b USING (y, x)", "mysql", schema) == both + rest
+    assert column_lineage("SELECT * FROM a JOIN b USING (y, x)", "postgres", schema) == both[::-1] + rest
 
 
 def test_column_named_by_its_number_is_any_column():

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BEYOND", "ENTRIES", "Lineage", "SqlNotUnderstood", "column_lineage", "lineage_of"]
 
-#: With one of these, something is read or run that no schema tells of.
-BEYOND: Final = frozenset({"unknown", "exec", "file", "network"})
+#: With one of these, something is read or run that no schema tells of: a variable of the session holds what an earlier
+#: statement put into it.
+BEYOND: Final = frozenset({"unknown", "exec", "file", "network", "session"})
 ENTRIES: Final = 1_024
 _VIEW_DEPTH: Final = 12
 
