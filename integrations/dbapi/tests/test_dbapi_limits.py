@@ -1,7 +1,10 @@
 """What policy asks for while a statement runs: caps, times, the engine as second lock, parameters as data."""
 
 import sqlite3
+import sys
+import threading
 import time
+from collections import deque
 
 import pytest
 
@@ -122,6 +125,84 @@ class TestAffectedCap:
         connection.commit()
         assert "x" not in names(shop)
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE t SET name = 'x' WHERE id IN (1, 2, 3) RETURNING name",
+            "UPDATE t SET name = 'x' WHERE id IN (1, 2); UPDATE t SET name = 'x' WHERE id = 3",
+        ],
+    )
+    def test_what_cannot_be_counted_is_denied_before_it_runs(self, start, shop, statement):
+        start('@affected_cap("2")')
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied, match="single statement"):
+            connection.executescript(statement) if ";" in statement else connection.execute(statement)
+        assert "x" not in names(shop)
+
+    def test_script_is_denied_under_a_cap(self, start, shop):
+        start('@affected_cap("5")')
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            sqlite3.connect(shop).executescript("UPDATE t SET name = 'x' WHERE id = 1")
+        assert "x" not in names(shop)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "WITH q AS (SELECT 1) UPDATE t SET name = 'x' WHERE id IN (1, 2, 3)",
+            "UPDATE v SET name = 'x' WHERE id IN (1, 2, 3)",
+            "INSERT INTO log VALUES (1)",
+            "DELETE FROM parent WHERE id = 1",
+        ],
+    )
+    def test_rows_are_counted_whoever_changes_them(self, start, shop, statement):
+        with sqlite3.connect(shop) as setup:
+            setup.executescript(
+                "CREATE VIEW v AS SELECT * FROM t;"
+                "CREATE TRIGGER through INSTEAD OF UPDATE ON v BEGIN UPDATE t SET name = new.name WHERE id = old.id; END;"
+                "CREATE TABLE log (n);"
+                "CREATE TRIGGER more AFTER INSERT ON log BEGIN UPDATE t SET name = 'x' WHERE id IN (1, 2, 3); END;"
+                "CREATE TABLE parent (id INTEGER PRIMARY KEY);"
+                "CREATE TABLE child (p REFERENCES parent ON DELETE CASCADE);"
+                "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1), (1), (1);"
+            )
+        start('@affected_cap("2")')
+        connection = sqlite3.connect(shop)
+        connection.execute("PRAGMA foreign_keys = ON")
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied, match="permits 2"):
+            connection.execute(statement)
+        connection.commit()
+        assert "x" not in names(shop)
+        assert connection.execute("SELECT count(*) FROM child").fetchone() == (3,)
+
+    def test_rows_before_the_error_of_one_of_many_stay_as_without_a_cap(self, start, shop):
+        start('@affected_cap("9")')
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"), pytest.raises(sqlite3.IntegrityError):
+            connection.executemany("INSERT INTO t VALUES (?, 'new')", [(11,), (1,)])
+        connection.commit()
+        assert names(shop)[-1] == "new"
+
+    @pytest.mark.parametrize("isolation", ["IMMEDIATE", "EXCLUSIVE"])
+    def test_begin_that_fails_leaves_an_outcome(self, start, shop, isolation, events):
+        start('@affected_cap("2")')
+        holder = sqlite3.connect(shop, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        connection = sqlite3.connect(shop, isolation_level=isolation, timeout=0.05)
+        with guardai.session(agent="a"), pytest.raises(sqlite3.OperationalError, match="locked"):
+            connection.execute("UPDATE t SET name = 'x' WHERE id = 1")
+        assert events(kind="call.outcome")[-1]["status"] == "error"
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="`autocommit` came with Python 3.12")
+    @pytest.mark.parametrize("autocommit", [True, False])
+    def test_autocommit_of_newer_pythons_is_kept(self, start, shop, autocommit):
+        start('@affected_cap("2")')
+        connection = sqlite3.connect(shop, autocommit=autocommit)
+        with guardai.session(agent="a"):
+            connection.execute("UPDATE t SET name = 'x' WHERE id = 1")
+        assert connection.in_transaction is (not autocommit)
+        connection.commit()
+        assert names(shop)[0] == "x"
+
     def test_statement_that_fails_leaves_no_savepoint(self, start, shop):
         start('@affected_cap("2")')
         connection = sqlite3.connect(shop)
@@ -150,12 +231,12 @@ class TestTimeout:
             time.sleep(1.2)
             assert len(cursor.fetchall()) == 9
 
-    def test_programs_own_progress_handler_is_put_back(self, start, shop):
+    def test_programs_own_progress_handler_is_called_all_the_while(self, start, shop):
         start('@timeout("60s")')
         connection = sqlite3.connect(shop)
-        connection.set_progress_handler(lambda: 1, 10)
-        with guardai.session(agent="a"):
-            connection.execute("SELECT name FROM t").fetchall()
+        connection.set_progress_handler(lambda: 1, 10_000)
+        with guardai.session(agent="a"), pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            connection.execute(SLOW).fetchall()
         with pytest.raises(sqlite3.OperationalError, match="interrupted"):
             connection.execute(SLOW).fetchall()
 
@@ -179,14 +260,13 @@ class TestEngineIsTheSecondLock:
             "INSERT INTO t VALUES (11, 'x')",
             "DROP TABLE t",
             "CREATE TABLE u (x)",
-            "ATTACH ':memory:' AS other",
             "WITH x AS (SELECT 1) UPDATE t SET name = 'x'",
         ],
     )
     def test_engine_refuses_what_the_inspection_took_for_a_read(self, start, shop, misjudged, statement, events):
         start(text=READS)
         connection = sqlite3.connect(shop)
-        with guardai.session(agent="a"), pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+        with guardai.session(agent="a"), pytest.raises(sqlite3.DatabaseError, match="readonly database"):
             connection.execute(statement)
         assert names(shop) == [f"name{n}" for n in range(1, 11)]
         outcome = events(kind="call.outcome")[-1]
@@ -209,7 +289,51 @@ class TestEngineIsTheSecondLock:
         connection.commit()
         assert names(shop)[0] == "mine"
 
-    def test_programs_own_authorizer_is_asked_too_and_put_back(self, start, shop):
+    def test_table_valued_functions_pass_under_the_lock(self, start, shop):
+        start(text=READS)
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"):
+            assert connection.execute("SELECT value FROM json_each('[1, 2]')").fetchall() == [(1,), (2,)]
+            assert len(connection.execute("SELECT name FROM pragma_table_info('t')").fetchall()) == 2
+
+    def test_programs_own_read_only_connection_stays_so(self, start, shop):
+        start(text=READS)
+        connection = sqlite3.connect(shop)
+        connection.execute("PRAGMA query_only = ON")
+        with guardai.session(agent="a"):
+            connection.execute("SELECT name FROM t").fetchall()
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("DELETE FROM t")
+
+    def test_connection_that_threads_share_is_not_locked_and_does_not_hang(self, start, shop):
+        start(text=READS)
+        connection = sqlite3.connect(shop, check_same_thread=False)
+        failed = []
+
+        def agent():
+            try:
+                with guardai.session(agent="a"):
+                    for _ in range(30):
+                        connection.execute("SELECT count(*) FROM t").fetchall()
+            except Exception as exc:
+                failed.append(exc)
+
+        def application():
+            try:
+                for n in range(30):
+                    connection.execute("INSERT INTO t (name) VALUES (?)", (str(n),))
+            except Exception as exc:
+                failed.append(exc)
+
+        threads = [threading.Thread(target=run) for run in (agent, application, agent)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
+        assert failed == []
+
+    def test_programs_own_authorizer_is_asked_too_and_stays(self, start, shop):
         start(text=READS)
         connection = sqlite3.connect(shop)
         connection.set_authorizer(
@@ -273,3 +397,96 @@ class TestParametersAreData:
         with guardai.session(agent="a"):
             connection.executemany("UPDATE t SET name = ? WHERE id = ?", rows())
         assert taken == [0, 1, 2]
+
+    @pytest.mark.parametrize("row", [range(1, 2), deque([1])], ids=["range", "deque"])
+    def test_parameters_of_any_sequence_are_bound_as_without_guardai(self, start, shop, row):
+        start()
+        with guardai.session(agent="a"):
+            assert sqlite3.connect(shop).execute("SELECT name FROM t WHERE id = ?", row).fetchone() == ("name1",)
+
+    def test_row_that_policy_does_not_let_go_there_stops_an_iterator(self, start, shop):
+        forbid = (
+            PERMIT.format(annotations="", condition="")
+            + '@id("no-mail") forbid (principal, action == Action::"db.write", resource)'
+            ' when { context.labels.contains("pii.email") };'
+        )
+        start(text=forbid)
+        connection = sqlite3.connect(shop)
+        rows = iter([("plain", 1), ("ada@example.com", 2), ("plain", 3)])
+        with guardai.session(agent="a"), pytest.raises(guardai.GuardError, match="no-mail"):
+            connection.executemany("UPDATE t SET name = ? WHERE id = ?", rows)
+        connection.commit()
+        assert "ada@example.com" not in names(shop)
+
+
+class TestSchemaIsNeverStale:
+    """A view whose meaning changes: its column is labelled by what it is made of now."""
+
+    POLICY = (
+        PERMIT.format(annotations="", condition="")
+        + '@id("mail") @mask("redact") forbid (principal, action == Action::"reveal", resource == Label::"pii.email");'
+    )
+
+    @pytest.fixture
+    def people(self, home, policy, tmp_path):
+        path = tmp_path / "people.db"
+        with sqlite3.connect(path) as setup:
+            setup.executescript(
+                "CREATE TABLE people (x TEXT, mail TEXT); INSERT INTO people VALUES ('plain', 'AAA');"
+                "CREATE VIEW v AS SELECT x AS y FROM people;"
+            )
+        guardai.init(
+            home=home, integrations=["dbapi"], policy=policy(self.POLICY, '[columns]\n"people.mail" = ["pii.email"]\n')
+        )
+        return path
+
+    CHANGE = ("DROP VIEW v", "CREATE VIEW v AS SELECT mail AS y FROM people")
+
+    def read(self, connection):
+        with guardai.session(agent="a"):
+            return connection.execute("SELECT y FROM v").fetchall()
+
+    def test_change_of_another_connection_counts_once_it_is_committed(self, people):
+        writer = sqlite3.connect(people, isolation_level=None)
+        reader = sqlite3.connect(people)
+        writer.execute("BEGIN")
+        for statement in self.CHANGE:
+            writer.execute(statement)
+        assert self.read(reader) == [("plain",)]
+        writer.execute("COMMIT")
+        assert self.read(reader) == [("[EMAIL]",)]
+
+    def test_change_that_is_rolled_back_is_forgotten(self, people):
+        connection = sqlite3.connect(people, isolation_level=None)
+        for statement in self.CHANGE:
+            connection.execute(statement)
+        connection.execute("BEGIN")
+        connection.execute("DROP VIEW v")
+        connection.execute("CREATE VIEW v AS SELECT x AS y FROM people")
+        assert self.read(connection) == [("plain",)]
+        connection.rollback()
+        assert self.read(connection) == [("[EMAIL]",)]
+
+    def test_script_that_fails_after_the_change_counts(self, people):
+        connection = sqlite3.connect(people)
+        assert self.read(connection) == [("plain",)]
+        with guardai.session(agent="a"), pytest.raises(sqlite3.OperationalError):
+            connection.executescript("; ".join((*self.CHANGE, "SELECT nope")))
+        assert self.read(connection) == [("[EMAIL]",)]
+
+    def test_database_that_is_attached_later_counts(self, people, tmp_path):
+        connection = sqlite3.connect(":memory:")
+        self_read = connection.execute
+        with guardai.session(agent="a"):
+            self_read("SELECT 1").fetchall()
+        connection.execute("ATTACH ? AS other", (str(people),))
+        with guardai.session(agent="a"):
+            assert connection.execute("SELECT mail FROM other.people").fetchall() == [("[EMAIL]",)]
+
+    def test_connection_that_was_wrapped_or_made_by_a_function_takes_the_applications_own_changes(self, people):
+        for connection in (
+            guardai.wrap(sqlite3.Connection(":memory:")),
+            sqlite3.connect(":memory:", factory=lambda *args, **kwargs: sqlite3.Connection(*args, **kwargs)),
+        ):
+            connection.execute("CREATE TABLE t (a)")
+            connection.execute("-- a comment\nSELECT 1")

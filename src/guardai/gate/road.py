@@ -29,6 +29,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
+from msgspec import structs
 
 from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
@@ -95,7 +96,12 @@ class Gate:
     def act(self, run: Run, plan: Plan, context: Context) -> Decision:
         """May it be done? Where there are several verbs, the strictest answer counts."""
         answers = [self.engine.act(run.session.principal, verb, plan.resources, context) for verb in plan.asked]
-        return answers[0] if len(answers) == 1 else max(answers, key=_strictness)
+        if len(answers) == 1:
+            return answers[0]
+        strictest = max(answers, key=_strictness)
+        if strictest.effect != "allow":
+            return strictest
+        return structs.replace(strictest, obligations=_smallest([answer.obligations for answer in answers]))
 
     def open(self, call: Call, run: Run | None = None) -> Ticket:
         """Takes a call through inspection, decision, masking and the record of its intent.
@@ -262,7 +268,17 @@ class Ticket:
                 continue
             masking = self._masking(scene.owed)
             masked = masking.payload(payload)
+            new = masking.found.keys() - self._labels.keys()
             self._found(masking.found, masking.masked)
+            self._policies += scene.owed.policies(masking.masked)
+            if new and self.enforcing and self._plan is not None:
+                context = {**scene.context, "labels": tuple(sorted(self._labels))}
+                decision = self._gate.act(self.run, self._plan, context)
+                if decision.effect != "allow":
+                    raise GuardError(
+                        "what is sent now may not go there, by "
+                        f"{', '.join(decision.policies) or 'want of a permit'}; what was sent before it has been sent"
+                    )
             yield masked if self.enforcing else payload
 
     def _unmaskable(self, scene: Scene) -> Decision | None:
@@ -478,6 +494,12 @@ class Ticket:
         return owed.timeout is not None or owed.affected_cap is not None or self.reads_only
 
     @property
+    def writes(self) -> bool:
+        """Whether the statement does anything but read, as far as is known."""
+        inspection = self._plan.inspection if self._plan is not None else None
+        return inspection is None or not inspection.effects <= {"read"}
+
+    @property
     def changes(self) -> bool:
         """Whether this is one statement that changes rows, and nothing else."""
         inspection = self._plan.inspection if self._plan is not None else None
@@ -563,7 +585,11 @@ class Ticket:
         inspection = plan.inspection if plan is not None else None
         if plan is None or inspection is None or self.call.statement is None:
             return "", ""
-        return describe(inspection, plan.labelled), readable(self.call.statement, self.call.dialect or "")
+        try:
+            return describe(inspection, plan.labelled), readable(self.call.statement, self.call.dialect or "")
+        except Exception as exc:  # a refusal is not lost for want of words
+            _log.warning("a statement could not be put into words: %s", _told(exc))
+            return "", ""
 
     @property
     def _action(self) -> str:
@@ -726,6 +752,15 @@ class Ticket:
 def _told(exc: Exception) -> str:
     """What may be said of an exception of ours: its type and, if it is ours, its words. Values may hide in others."""
     return str(exc) if isinstance(exc, GuardError) else type(exc).__name__
+
+
+def _smallest(owed: list[Obligations]) -> Obligations:
+    """Of several permits the smallest of each number counts."""
+
+    def least(name: str) -> int | None:
+        return min((given for one in owed if (given := getattr(one, name)) is not None), default=None)
+
+    return Obligations(row_cap=least("row_cap"), timeout=least("timeout"), affected_cap=least("affected_cap"))
 
 
 def _strictness(decision: Decision) -> int:

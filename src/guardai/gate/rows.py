@@ -176,6 +176,11 @@ class Rows:
             ticket.reading()
         self.count += count
 
+    @property
+    def room(self) -> int | None:
+        """How many more rows policy lets pass; None if it does not limit them."""
+        return None if self._cap is None or self._ticket.ended else self._cap - self.count
+
     def one(self, row: Any) -> Any:
         """One row."""
         return self.many([row])[0]

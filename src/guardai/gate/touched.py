@@ -20,7 +20,7 @@ class Touched(NamedTuple):
     """What is known of a statement's data before it runs. Tables by their own names.
 
     Attributes:
-        columns: table → the columns that the statement refers to, filters included; `*` where it cannot be told which.
+        columns: table → the columns that the statement reads, filters included; `*` where it cannot be told which.
         labels: `table.column` → its labels, of those that have some.
         all_labels: those labels together, and what may be among the columns that cannot be told.
         keys: table → its primary key, if the statement selects the whole of it as it is: then each row has an address.
@@ -46,7 +46,7 @@ class Touched(NamedTuple):
 
 
 def touched(catalog: Catalog, inspection: Inspection, call: Call) -> Touched:
-    """What a statement touches. INVARIANT: a column that it may touch is never missing from `all_labels`."""
+    """What a statement touches. INVARIANT: a column that it may read is never missing from `all_labels`."""
     schema = call.schema if call.schema is not None else _UNKNOWN
     columns: dict[str, set[str]] = {}
     for read in inspection.columns_read:

@@ -15,36 +15,34 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
 import wrapt
 
-from guardai.hooks import Call, Hooks, LiveSchema, Rows, Run, Target, Ticket, acting, opened, read_schema, redefines
-from guardai_dbapi.statement import Statement, begin, perform
+from guardai.hooks import (
+    Call,
+    Hooks,
+    LiveSchema,
+    LiveSchemas,
+    Rows,
+    Run,
+    Target,
+    Ticket,
+    acting,
+    opened,
+    read_schema,
+    redefines,
+)
+from guardai_dbapi.statement import Guard, Statement, begin, perform
 
 __all__ = ["SqliteDriver"]
 
 _DIALECT: Final = "sqlite"
-#: Seconds after which the engine is asked again what its tables are: another process may have changed them.
-_AGE: Final = 60.0
-#: Virtual instructions between two looks at the clock.
-_INSTRUCTIONS: Final = 4096
 _NOTHING: Final = contextlib.nullcontext()
-#: What the engine's authorizer is asked of a statement that reads.
-_READING: Final = frozenset(
-    {
-        sqlite3.SQLITE_SELECT,
-        sqlite3.SQLITE_READ,
-        sqlite3.SQLITE_FUNCTION,
-        sqlite3.SQLITE_RECURSIVE,
-        sqlite3.SQLITE_PRAGMA,  # which of them read the statement's inspection knows
-        sqlite3.SQLITE_TRANSACTION,
-        sqlite3.SQLITE_SAVEPOINT,
-    }
-)
+#: Before these the C level begins a transaction.
+_BEGINNING: Final = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 #: Connection methods that read or replace the database without a statement: method → (action, the result's label).
 _WITHOUT_STATEMENT: Final = {
@@ -132,96 +130,128 @@ class _Open:
 
     Attributes:
         target: the database.
-        authorizer: the program's own, which the engine does not tell.
-        progress: the program's own progress handler and its number of instructions.
-        trace: the program's own trace callback.
+        alone: no other thread uses the connection.
+        trace: the program's own trace callback, which the engine does not tell.
     """
 
-    __slots__ = ("_epoch", "_schema", "_until", "authorizer", "progress", "target", "trace")
+    __slots__ = ("_databases", "_schema", "_versions", "alone", "target", "trace")
 
-    #: URL → how often this process has changed what the file's tables are.
-    epochs: ClassVar[dict[str, int]] = {}
+    #: Equal schemas of one target are one object, however many connections read them: what is kept for it is kept once.
+    known: ClassVar[LiveSchemas] = LiveSchemas(age=float("inf"))
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, alone: bool) -> None:
         self.target = target
-        self.authorizer: Any = None
-        self.progress: tuple[Any, int] = (None, 0)
+        self.alone = alone
         self.trace: Any = None
         self._schema: LiveSchema | None = None
-        self._epoch = 0
-        self._until = 0.0
+        self._databases: tuple[str, ...] = ()
+        self._versions: list[Any] = []
 
     def schema(self, connection: Any) -> LiveSchema | None:
-        """What the engine tells of its tables; asked again when they may have changed. None if it cannot tell now."""
-        epoch = self.epochs.get(self.target.host, 0)
-        now = time.monotonic()
-        if self._schema is None or self._epoch != epoch or now > self._until:
+        """What the engine tells of its tables. None if it cannot tell now.
+
+        The engine counts the changes of each file's schema, whoever makes them, and takes back what is rolled back.
+        """
+        if self.trace is not None:
+            _c_set_trace(connection, None)  # our questions are no statements of the program's
+        try:
+            ask = sqlite3.Cursor(connection)
+            ask.row_factory = None
+            versions = [_c_fetchone(_c_execute(ask, sql)) for sql in self._databases]
+            if self._schema is None or versions != self._versions:
+                # As a blob, because a program's text factory would change text.
+                found = _c_execute(ask, "SELECT CAST(name AS BLOB) FROM pragma_database_list").fetchall()
+                names = sorted({"main", "temp", *(name.decode().replace('"', '""') for (name,) in found)})
+                self._databases = tuple(f'PRAGMA "{name}".schema_version' for name in names)
+                self._versions = [_c_fetchone(_c_execute(ask, sql)) for sql in self._databases]
+                self.known.put(self.target.host, _read_schema(connection))
+                self._schema = self.known.get(self.target.host)
+        except (sqlite3.Error, TypeError, ValueError):
+            return None
+        finally:
             if self.trace is not None:
-                _c_set_trace(connection, None)  # our questions are no statements of the program's
-            try:
-                self._schema = _read_schema(connection)
-            except sqlite3.Error:
-                return None
-            finally:
-                if self.trace is not None:
-                    _c_set_trace(connection, self.trace)
-            self._epoch, self._until = epoch, now + _AGE
+                _c_set_trace(connection, self.trace)
         return self._schema
 
-    def changed(self) -> None:
-        """Tables may have changed."""
-        self.epochs[self.target.host] = self.epochs.get(self.target.host, 0) + 1
-
-    def guard(self, statement: Statement, connection: Any) -> AbstractContextManager[None]:
-        """What has to stand while the statement is prepared."""
-        isolation = connection.isolation_level
-        transaction = connection.in_transaction
-        ticket = statement.ticket
-        if ticket.obligations.affected_cap is not None and ticket.changes and isolation is not None and not transaction:
-            # As the C level would have done for a statement that writes; it does not once a savepoint is open.
-            _c_execute(sqlite3.Cursor(connection), f"BEGIN {isolation}")
-            transaction = True
-        statement.guarded(_DIALECT, autocommit=isolation is None, transaction=transaction)
-        if not ticket.reads_only:
-            return _NOTHING
-        statement.guard = statement.guard._replace(locked=True)
-        return self._locked(connection)
-
-    @contextlib.contextmanager
-    def _locked(self, connection: Any) -> Iterator[None]:
-        _c_set_authorizer(connection, self._only_reads)
+    def quietly(self, connection: Any, sql: str) -> None:
+        """Runs a text of ours, which the program does not see."""
+        if self.trace is not None:
+            _c_set_trace(connection, None)
         try:
-            yield
+            _c_execute(sqlite3.Cursor(connection), sql)
         finally:
-            _c_set_authorizer(connection, self.authorizer)
+            if self.trace is not None:
+                _c_set_trace(connection, self.trace)
 
-    def _only_reads(self, action: int, *about: str | None) -> int:
-        """The second lock. INVARIANT: under it the engine prepares nothing but what reads."""
-        if action not in _READING:
-            return sqlite3.SQLITE_DENY
-        return sqlite3.SQLITE_OK if self.authorizer is None else int(self.authorizer(action, *about))
+    def changed(self) -> None:
+        """There may be other databases than before."""
+        self._schema = None
+
+    def guard(self, statement: Statement, connection: Any, *, script: bool) -> None:
+        """What has to stand around the statement.
+
+        Raises:
+            PolicyDenied: policy limits what this engine cannot limit here.
+        """
+        ticket = statement.ticket
+        if ticket.obligations.affected_cap is not None and ticket.writes:
+            if script or not ticket.changes or "returning" in (ticket.call.statement or "").lower():
+                ticket.impossible(
+                    "policy limits how many rows may change, which can be counted for a single statement only"
+                )
+            statement.guarded(_DIALECT, autocommit=True, transaction=True)
+            verb = (ticket.call.statement or "").lstrip()[:7].upper()
+            if _begins(connection) and verb.startswith(_BEGINNING):
+                # As the C level would have done for a statement that writes; it does not once a savepoint is open.
+                begin = f"BEGIN {connection.isolation_level}"
+                statement.guard = statement.guard._replace(before=(begin, *statement.guard.before))
+        elif ticket.reads_only and self.alone:
+            ask = sqlite3.Cursor(connection)
+            ask.row_factory = None
+            if _c_fetchone(_c_execute(ask, "PRAGMA query_only")) == (0,):
+                off = ("PRAGMA query_only = OFF",)
+                statement.guard = Guard(before=("PRAGMA query_only = ON",), after=off, failed=off, locked=True)
+
+
+def _begins(connection: Any) -> bool:
+    """Whether the C level begins a transaction by itself before a statement that writes (PEP 249's implicit ones)."""
+    legacy = getattr(sqlite3, "LEGACY_TRANSACTION_CONTROL", None)
+    return (
+        connection.isolation_level is not None
+        and not connection.in_transaction
+        and getattr(connection, "autocommit", legacy) == legacy
+    )
 
 
 class _Clock:
-    """How long the engine may still work on one statement, its rows included."""
+    """How long the engine may still work on one statement, its rows included.
 
-    __slots__ = ("_left", "_open")
+    A thread interrupts it, not a handler: the engine calls handlers while it holds its lock, and another thread that waits
+    for that lock may hold the interpreter's.
+    """
 
-    def __init__(self, open_: _Open, seconds: int) -> None:
-        self._open = open_
+    __slots__ = ("_left",)
+
+    def __init__(self, seconds: int) -> None:
         self._left = float(seconds)
 
     @contextlib.contextmanager
     def running(self, connection: Any) -> Iterator[None]:
         """The engine works within; beyond the limit it is interrupted, which raises `sqlite3.OperationalError`."""
         began = time.monotonic()
-        deadline = began + self._left
-        _c_set_progress(connection, lambda: time.monotonic() > deadline, _INSTRUCTIONS)
+        timer = threading.Timer(max(self._left, 0.0), _interrupt, (connection,))
+        timer.daemon = True
+        timer.start()
         try:
             yield
         finally:
+            timer.cancel()
             self._left -= time.monotonic() - began
-            _c_set_progress(connection, *self._open.progress)
+
+
+def _interrupt(connection: Any) -> None:
+    with contextlib.suppress(sqlite3.Error):  # it may be closed
+        connection.interrupt()
 
 
 def _read_schema(connection: Any) -> LiveSchema:
@@ -233,8 +263,8 @@ def _read_schema(connection: Any) -> LiveSchema:
 
 def _means(exc: BaseException) -> dict[str, bool]:
     """What an error of the engine's says: that it was locked against this."""
-    told = str(exc) if isinstance(exc, sqlite3.DatabaseError) else ""
-    return {"barred": told.startswith(("not authorized", "access to "))}
+    told = str(exc) if isinstance(exc, sqlite3.OperationalError) else ""
+    return {"barred": told.startswith("attempt to write a readonly database")}
 
 
 def _without_statement(name: str) -> Callable[..., Any]:
@@ -305,9 +335,7 @@ _c_cursor: Final[Any] = sqlite3.Connection.cursor
 _c_execute: Final[Any] = sqlite3.Cursor.execute
 _c_executemany: Final[Any] = sqlite3.Cursor.executemany
 _c_executescript: Final[Any] = sqlite3.Cursor.executescript
-_c_set_authorizer: Final[Any] = sqlite3.Connection.set_authorizer
 _c_set_trace: Final[Any] = sqlite3.Connection.set_trace_callback
-_c_set_progress: Final[Any] = sqlite3.Connection.set_progress_handler
 _c_fetchall: Final[Any] = sqlite3.Cursor.fetchall
 _c_fetchone: Final[Any] = sqlite3.Cursor.fetchone
 
@@ -323,25 +351,18 @@ class _Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         database = args[0] if args else kwargs.get("database", "")
         uri = args[7] if len(args) > 7 else kwargs.get("uri", False)
+        shared = not (args[4] if len(args) > 4 else kwargs.get("check_same_thread", True))
         super().__init__(*args, **kwargs)
-        self._guardai_open = _Open(Target("database", _url(database, uri=bool(uri))))
+        self._guardai_open = _Open(Target("database", _url(database, uri=bool(uri))), alone=not shared)
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         if factory is sqlite3.Cursor:
             return _c_cursor(self, _Cursor)
         return _cursor(super().cursor, factory, self)
 
-    def set_authorizer(self, authorizer_callback: Any) -> None:
-        super().set_authorizer(authorizer_callback)
-        self._guardai_open.authorizer = authorizer_callback
-
     def set_trace_callback(self, trace_callback: Any) -> None:
         super().set_trace_callback(trace_callback)
         self._guardai_open.trace = trace_callback
-
-    def set_progress_handler(self, progress_handler: Any, n: int) -> None:
-        super().set_progress_handler(progress_handler, n)
-        self._guardai_open.progress = (progress_handler, n)
 
     # The C shortcuts do not call an overridden `cursor` on every Python, so they are spelled out.
 
@@ -426,7 +447,7 @@ class _Cursor(sqlite3.Cursor):
             if self._rows is not None:
                 self._release()
             if isinstance(sql, str) and redefines(sql):
-                _C_CONNECTION.__get__(self)._guardai_open.changed()
+                self._about().changed()
             return _c_execute(self, sql, parameters)
         return self._governed(run, sql, parameters, _c_execute)
 
@@ -441,46 +462,69 @@ class _Cursor(sqlite3.Cursor):
         run = acting(script, _DIALECT) if isinstance(script, str) else None
         if run is None:
             self._release()
-            (self._guardai_open or _C_CONNECTION.__get__(self)._guardai_open).changed()
+            self._about().changed()
             return _c_executescript(self, script)
-        return self._governed(run, script, (), lambda cursor, sql, _: _c_executescript(cursor, sql))
+        return self._governed(run, script, (), lambda cursor, sql, _: _c_executescript(cursor, sql), script=True)
 
-    def _governed(self, run: Run, sql: str, parameters: Any, effect: Callable[[Any, str, Any], Any]) -> Any:
+    def _about(self) -> _Open:
+        """What is known of the connection; of one that nobody governs, nothing that lasts."""
+        open_: _Open | None = self._guardai_open
+        if open_ is None:
+            bare = _C_CONNECTION.__get__(self)
+            open_ = getattr(bare, "_guardai_open", None) or _Open(Target("database", "sqlite:///:memory:"), alone=False)
+        return open_
+
+    def _governed(
+        self, run: Run, sql: str, parameters: Any, effect: Callable[[Any, str, Any], Any], *, script: bool = False
+    ) -> Any:
         bare = _C_CONNECTION.__get__(self)
-        open_: _Open = self._guardai_open or bare._guardai_open
+        open_ = self._about()
         statement = begin(run, open_.target, sql, _DIALECT, parameters, open_.schema(bare))
         # The former statement's rows stay masked until the C level drops them: a refused call changes nothing.
         if self._rows is not None:
             self._release()
         self._clock = None
-        if statement.ticket.limited:
-            self._within_limits(open_, statement, bare, lambda bound: effect(self, sql, bound))
-        else:
-            try:
-                effect(self, sql, statement.parameters)
-            except BaseException as exc:
-                statement.failed(exc)
-                raise
-        if statement.ticket.redefines:
-            open_.changed()
+        try:
+            if statement.ticket.limited:
+                self._within_limits(open_, statement, bare, lambda bound: effect(self, sql, bound), script=script)
+            else:
+                try:
+                    effect(self, sql, statement.parameters)
+                except BaseException as exc:
+                    statement.failed(exc)
+                    raise
+        except BaseException:
+            # Whatever the C level still has to give of it, nobody gets.
+            self._hold(statement.ticket, ())
+            raise
+        finally:
+            if statement.ticket.redefines:
+                open_.changed()
         described = self.description
         if described is None:
             statement.wrote(self.rowcount)
             return self
         # In place before anything that can fail: a cursor with rows is never without what masks them.
-        self._factory = _RAW_FACTORY.__get__(self)
-        _RAW_FACTORY.__set__(self, None)
-        self._rows = statement.ticket.result_rows([column[0] for column in described])
-        self._rows.label()
+        self._hold(statement.ticket, [column[0] for column in described]).label()
         return self
 
-    def _within_limits(self, open_: _Open, statement: Statement, bare: Any, effect: Callable[[Any], Any]) -> None:
+    def _hold(self, ticket: Ticket, columns: Sequence[str]) -> Rows:
+        self._factory = _RAW_FACTORY.__get__(self)
+        _RAW_FACTORY.__set__(self, None)
+        rows = self._rows = ticket.result_rows(columns)
+        return rows
+
+    def _within_limits(
+        self, open_: _Open, statement: Statement, bare: Any, effect: Callable[[Any], Any], *, script: bool
+    ) -> None:
         limit = statement.ticket.obligations.timeout
         if limit is not None:
-            self._clock = _Clock(open_, limit)
-        with open_.guard(statement, bare), _NOTHING if self._clock is None else self._clock.running(bare):
+            self._clock = _Clock(limit)
+        open_.guard(statement, bare, script=script)
+        before = bare.total_changes  # triggers and what follows foreign keys included
+        with _NOTHING if self._clock is None else self._clock.running(bare):
             perform(
-                lambda text: _c_execute(sqlite3.Cursor(bare), text), statement, effect, lambda: self.rowcount, _means
+                lambda text: open_.quietly(bare, text), statement, effect, lambda: bare.total_changes - before, _means
             )
 
     def _release(self) -> None:
@@ -535,7 +579,10 @@ class _Cursor(sqlite3.Cursor):
         rows = self._rows
         if rows is None:
             return _c_fetchall(self)
-        made = self._made(rows, self._fetch(rows, super().fetchall))
+        room = rows.room
+        # Not more than may pass and one, which says that there are more.
+        fetch = super().fetchall if room is None else functools.partial(super().fetchmany, room + 1)
+        made = self._made(rows, self._fetch(rows, fetch))
         rows.end()
         return made
 
@@ -560,7 +607,7 @@ class _ConnectionProxy(wrapt.ObjectProxy[Any]):
 
     def __init__(self, connection: Any) -> None:
         super().__init__(connection)
-        self._self_open = _Open(Target("database", _url(_files(connection).get("main", ""), uri=False)))
+        self._self_open = _Open(Target("database", _url(_files(connection).get("main", ""), uri=False)), alone=False)
 
     @property
     def _guardai_open(self) -> _Open:

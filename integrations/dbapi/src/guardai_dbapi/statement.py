@@ -14,7 +14,7 @@ A driver's file does what this says, sync or async::
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from guardai.hooks import Call, LiveSchema, Rows, Run, Target, Ticket, opened
@@ -45,6 +45,7 @@ class Guard(NamedTuple):
 
 
 _NONE: Final = Guard()
+_TEXT: Final = (str, bytes, bytearray, memoryview)
 
 #: Dialect → begin, begin for reading alone, savepoint, release, back to it. "" is what the engine does not have.
 _WORDS: Final = {
@@ -141,7 +142,7 @@ class Statement:
                 after.insert(0, release)
                 undo = [back, release]
                 if dialect != "postgres":
-                    failed[:0] = [back, release]
+                    failed.insert(0, release)  # what a statement of many did before its error stays, as without guardai
             else:
                 ticket.impossible("the engine has no savepoints, and policy limits how many rows may change")
             undo += [text for text in after if text not in {"COMMIT", release}]
@@ -226,6 +227,13 @@ def begin(
         PolicyDenied: nothing happened.
         LedgerError: it cannot be recorded; nothing happened.
     """
+    if not isinstance(parameters, list | tuple | dict):
+        if isinstance(parameters, Mapping):
+            parameters = dict(parameters)
+        elif (
+            hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__") and not isinstance(parameters, _TEXT)
+        ):
+            parameters = tuple(parameters)  # a row of another result, say
     whole = isinstance(parameters, list | tuple | dict)
     call = Call(
         "db",
@@ -263,18 +271,22 @@ def perform(
         PolicyDenied: it changed more rows than policy permits, and has been taken back.
     """
     guard = statement.guard
+    done = False
     try:
         for text in guard.before:
             query(text)
         result = effect(statement.parameters)
+        done = True
         changed = affected() if guard.back else None
         for text in guard.back if statement.exceeds(changed) else guard.after:
             query(text)
     except BaseException as exc:
-        statement.failed(exc, **ended(exc))
-        for text in guard.failed:
-            with contextlib.suppress(Exception):
-                query(text)
+        # Once it has run and its end cannot be settled, nobody knows what of it stands.
+        statement.failed(exc, **{**ended(exc), **({"lost": True} if done else {})})
+        with contextlib.suppress(Exception):
+            for text in guard.back if guard.back and statement.exceeds(affected()) else guard.failed:
+                with contextlib.suppress(Exception):
+                    query(text)
         raise
     if changed is not None and statement.exceeds(changed):
         statement.ticket.overstepped(changed)
@@ -290,18 +302,22 @@ async def aperform(
 ) -> T:
     """Awaits the effect; otherwise as `perform`."""
     guard = statement.guard
+    done = False
     try:
         for text in guard.before:
             await query(text)
         result = await effect(statement.parameters)
+        done = True
         changed = affected() if guard.back else None
         for text in guard.back if statement.exceeds(changed) else guard.after:
             await query(text)
     except BaseException as exc:
-        statement.failed(exc, **ended(exc))
-        for text in guard.failed:
-            with contextlib.suppress(Exception):
-                await query(text)
+        # Once it has run and its end cannot be settled, nobody knows what of it stands.
+        statement.failed(exc, **{**ended(exc), **({"lost": True} if done else {})})
+        with contextlib.suppress(Exception):
+            for text in guard.back if guard.back and statement.exceeds(affected()) else guard.failed:
+                with contextlib.suppress(Exception):
+                    await query(text)
         raise
     if changed is not None and statement.exceeds(changed):
         statement.ticket.overstepped(changed)
