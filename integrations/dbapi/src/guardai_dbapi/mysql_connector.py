@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from guardai.hooks import Hooks, Run, acting
-from guardai_dbapi.mysql import ASK, COLUMNS, Session, is_lost, is_template
+from guardai_dbapi.mysql import ASK, Session, is_lost, is_template
 from guardai_dbapi.statement import Statement, begin, perform
 
 __all__ = ["MysqlConnectorDriver"]
@@ -56,8 +56,9 @@ class MysqlConnectorDriver:
         """One open connection, of a governed subclass from now on, without patching the library."""
         if not any(kind.__module__ == "mysql.connector.connection" for kind in type(obj).__mro__):
             return None
-        if not hasattr(type(obj), "_guardai_governed"):
-            obj.__class__ = _subclass(type(obj))
+        kind: Any = type(obj)
+        if not hasattr(kind, "_guardai_governed"):
+            obj.__class__ = _subclass(kind)
         return obj
 
 
@@ -319,7 +320,7 @@ def _learn(connection: Any, session: Session) -> None:
             # The cursors ask for it while they put values into a statement; then it would be a result of the statement's.
             connection._sql_mode = session.modes
         if session.schema() is None:
-            session.columns(_ask(connection, session, COLUMNS))
+            session.learn(lambda text: list(_ask(connection, session, text)))
 
 
 def _flush(connection: Any, session: Session) -> None:

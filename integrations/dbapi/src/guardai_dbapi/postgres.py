@@ -34,6 +34,7 @@ _CONTROL: Final = re.compile(
     r"\s*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|set)\b[^;]*;?\s*\Z", re.IGNORECASE
 )
 
+
 class Known(NamedTuple):
     """One connection: the database, and under what its schema is kept."""
 

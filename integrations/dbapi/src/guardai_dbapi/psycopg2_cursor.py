@@ -474,7 +474,9 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
             return
         if bare.async_:
             if limited:
-                ticket.impossible("policy limits the time or the rows of a statement, which this connection cannot heed")
+                ticket.impossible(
+                    "policy limits the time or the rows of a statement, which this connection cannot heed"
+                )
             return
         if postgres.controls(sent):
             return

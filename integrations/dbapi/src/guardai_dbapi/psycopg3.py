@@ -428,9 +428,7 @@ def _rows(conn: Any, result: Any) -> list[tuple[Any, ...]]:
         for at in range(result.nfields)
     ]
     return [
-        tuple(
-            None if (cell := result.get_value(row, at)) is None else load[at](cell) for at in range(result.nfields)
-        )
+        tuple(None if (cell := result.get_value(row, at)) is None else load[at](cell) for at in range(result.nfields))
         for row in range(result.ntuples)
     ]
 
@@ -615,7 +613,9 @@ def _begun(
             if not many:
                 given = _wrapped_up(_plain(parameters), statement.parameters)
             elif isinstance(payload, list):
-                given = [_wrapped_up(_plain(row), masked) for row, masked in zip(given, statement.parameters, strict=True)]
+                given = [
+                    _wrapped_up(_plain(row), masked) for row, masked in zip(given, statement.parameters, strict=True)
+                ]
             else:
                 given = statement.parameters
         if type(query) is not str and not isinstance(query, bytes):
@@ -652,7 +652,9 @@ def _taken_apart(template: Any) -> tuple[Callable[[Any], Any], None, tuple[Any, 
         left = iter(masked)
         return Template(
             *(
-                Interpolation(next(left), part.expression, part.conversion, part.format_spec) if is_value(part) else part
+                Interpolation(next(left), part.expression, part.conversion, part.format_spec)
+                if is_value(part)
+                else part
                 for part in parts
             )
         )
@@ -815,7 +817,9 @@ def _stream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, 
     query = _query(args, kwargs)
     found = _run(cursor, query)
     if found is None:
-        return _streamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        return (
+            _streamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        )
     return _streamed(wrapped, cursor, found, args, kwargs)
 
 
@@ -1019,7 +1023,11 @@ class _Copying:
         data = self._tail + (block.encode(encoding) if isinstance(block, str) else bytes(block))
         end = len(data) if last or len(data) > _LINE else data.rfind(b"\n") + 1
         lines, self._tail = data[:end], data[end:]
-        return self._leaving(lines.decode(encoding, "surrogateescape")).encode(encoding, "surrogateescape") if lines else b""
+        return (
+            self._leaving(lines.decode(encoding, "surrogateescape")).encode(encoding, "surrogateescape")
+            if lines
+            else b""
+        )
 
     def _write(self, buffer: Any) -> None:
         if block := self._block(buffer):
@@ -1130,7 +1138,9 @@ async def _afailed(cursor: Any, governed: _Governed, exc: BaseException) -> None
 def _astream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _run(cursor, _query(args, kwargs))
     if found is None:
-        return _astreamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        return (
+            _astreamed_by_application(wrapped, cursor, args, kwargs) if _governed(cursor) else wrapped(*args, **kwargs)
+        )
     return _astreamed(wrapped, cursor, found, args, kwargs)
 
 
