@@ -46,7 +46,9 @@ def where(address):
 def shop(mariadb):
     connection = connector.connect(**where(mariadb), autocommit=True)
     cursor = connection.cursor()
-    cursor.execute("CREATE TABLE customers (id INT PRIMARY KEY AUTO_INCREMENT, name TEXT, email VARCHAR(200), note LONGTEXT)")
+    cursor.execute(
+        "CREATE TABLE customers (id INT PRIMARY KEY AUTO_INCREMENT, name TEXT, email VARCHAR(200), note LONGTEXT)"
+    )
     cursor.execute("CREATE TABLE orders (id INT PRIMARY KEY, customer_id INT, cents INT)")
     cursor.executemany(
         "INSERT INTO customers VALUES (%s, %s, %s, %s)",
@@ -101,7 +103,8 @@ def agent(**more):
 
 class TestDenied:
     @pytest.mark.parametrize(
-        "how", ["execute", "executemany", "cmd_query", "cmd_query_iter", "callproc", "prepared", "cmd_stmt_execute", "bytes"]
+        "how",
+        ["execute", "executemany", "cmd_query", "cmd_query_iter", "callproc", "prepared", "cmd_stmt_execute", "bytes"],
     )
     def test_denied_statement_never_reaches_the_server(self, start, connect, plainly, how):
         start()
@@ -167,15 +170,14 @@ class TestDenied:
 
     def test_connection_without_a_seam_for_rows_is_refused_to_an_agent(self, start, shop):
         start(PERMIT)
-        from mysql.connector.connection_cext import CMySQLConnection
-
-        made = CMySQLConnection.__new__(CMySQLConnection)
+        extension = pytest.importorskip("mysql.connector.connection_cext", exc_type=ImportError)
+        made = extension.CMySQLConnection.__new__(extension.CMySQLConnection)
         with agent(), pytest.raises(guardai.PolicyDenied, match="use_pure"):
             made.cmd_query("SELECT 1")
 
     def test_asynchronous_connection_is_refused_to_an_agent_and_left_to_the_application(self, start, shop, plainly):
         aio = pytest.importorskip("mysql.connector.aio")
-        options = {k: v for k, v in where(shop).items() if k != "use_pure"}
+        options = {k: v for k, v in where(shop).items() if k != "use_pure"} | {"ssl_disabled": True}
         start(PERMIT)
 
         async def run():
@@ -219,21 +221,22 @@ class TestRows:
         told = (first["id"], first["name"]) if isinstance(first, dict) else tuple(first[:2])
         assert told == ((bytearray(b"1"), bytearray(b"name1")) if "raw" in kind else (1, "name1"))
         if "raw" in kind:
-            assert isinstance(first[2], bytearray)
+            assert isinstance(first[2], bytes)
         [(_, outcome)] = calls("db.read")
         assert (outcome["status"], outcome["body"]["rows"]) == ("ok", 10)
 
     @pytest.mark.parametrize("kind", ["plain", "buffered", "dictionary", "raw"])
     def test_every_result_of_a_procedure_is_masked(self, start, connect, plainly, calls, kind):
         plainly(
-            "CREATE PROCEDURE p(IN n INT, OUT m TEXT) BEGIN SELECT upper(email) AS x FROM customers WHERE id = n;"
+            "CREATE PROCEDURE p(IN n INT, OUT m TEXT) BEGIN SELECT substr(email, 1, 5) AS x FROM customers WHERE id = n;"
             " SELECT email INTO m FROM customers WHERE id = n; END"
         )
         start(MASKED, CATALOG)
         with agent():
             cursor = connect().cursor(**KINDS[kind])
             told = cursor.callproc("p", (3, ""))
-            found = [result.fetchall() for result in cursor.stored_results()]
+            with _no_matter():
+                found = [result.fetchall() for result in cursor.stored_results()]
         assert [len(rows) for rows in found] == [1]
         assert "user3" not in repr((told, found)).lower()
         [(_, outcome)] = calls()
@@ -292,7 +295,7 @@ class TestRows:
         start(MASKED, CATALOG)
         with agent():
             cursor = connect(get_warnings=True).cursor()
-            with pytest.warns(UserWarning) if False else _no_matter():
+            with _no_matter():
                 cursor.execute("SELECT CAST('ada@example.com' AS INT)")
                 cursor.fetchall()
             assert "ada@" not in repr(cursor.warnings)
@@ -357,7 +360,11 @@ class TestSameAsWithout:
             assert self.run(connect(autocommit=False), KINDS[kind]) == plain
 
     def test_observe_mode_changes_nothing_and_records(self, start, connect, calls, plainly):
-        start(MASKED + '@id("keep") forbid (principal, action == Action::"db.destroy", resource);', CATALOG, mode="observe")
+        start(
+            MASKED + '@id("keep") forbid (principal, action == Action::"db.destroy", resource);',
+            CATALOG,
+            mode="observe",
+        )
         with agent():
             connection = connect()
             for options in KINDS.values():
@@ -385,7 +392,11 @@ class TestSameAsWithout:
 
         kinds = connector.cursor
         owners = [(getattr(kinds, kind), name) for kind, methods in _CURSORS.items() for name in methods]
-        owners += [(connector.connection.MySQLConnection, name) for name in _CONNECTION if name in vars(connector.connection.MySQLConnection)]
+        owners += [
+            (connector.connection.MySQLConnection, name)
+            for name in _CONNECTION
+            if name in vars(connector.connection.MySQLConnection)
+        ]
         before = [vars(owner)[name] for owner, name in owners]
         start()
         assert all(vars(owner)[name] is not plain for (owner, name), plain in zip(owners, before, strict=True))
@@ -460,7 +471,9 @@ class TestTrouble:
 class TestGuards:
     @pytest.mark.parametrize("autocommit", [True, False])
     @pytest.mark.parametrize("kind", ["plain", "buffered", "prepared"])
-    def test_statement_that_changes_more_rows_than_it_may_is_taken_back(self, start, connect, plainly, autocommit, kind):
+    def test_statement_that_changes_more_rows_than_it_may_is_taken_back(
+        self, start, connect, plainly, autocommit, kind
+    ):
         start('@affected_cap("3") permit (principal, action, resource);')
         connection = connect(autocommit=autocommit)
         with agent():

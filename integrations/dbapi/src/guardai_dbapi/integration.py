@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from guardai.hooks import Hooks
+from guardai_dbapi.mariadb import MariadbDriver
 from guardai_dbapi.mysql_connector import MysqlConnectorDriver
 from guardai_dbapi.pymysql import PymysqlDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
@@ -41,6 +42,7 @@ _DRIVERS: Final[tuple[Driver, ...]] = (
     Psycopg2Driver(),
     PymysqlDriver(),
     MysqlConnectorDriver(),
+    MariadbDriver(),
 )
 
 

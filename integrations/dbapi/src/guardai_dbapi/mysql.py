@@ -11,7 +11,7 @@ from urllib.parse import quote
 from guardai.hooks import LiveSchema, LiveSchemas, Target, read_schema, redefines
 from guardai_dbapi.statement import Statement
 
-__all__ = ["ASK", "Session", "is_lost", "is_template", "origin"]
+__all__ = ["ASK", "Session", "is_apart", "is_lost", "is_template", "origin"]
 
 #: How this connection reads text, and which database it is in.
 ASK: Final = "SELECT DATABASE(), @@SESSION.sql_mode, @@SESSION.character_set_client"
@@ -41,6 +41,11 @@ _LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 _QUOTED: Final = re.compile(
     r"""'[^']*'|"[^"]*"|`[^`]*`|--(?=[\x00-\x20\x7f]|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""", re.DOTALL | re.VERBOSE
 )
+#: The same where a backslash escapes.
+_ESCAPED: Final = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--(?=[\x00-\x20\x7f]|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""",
+    re.DOTALL | re.VERBOSE,
+)
 _PLACES: Final = re.compile(r"%(?:\([^()%]*\))?s|%%")
 _REMEMBERED: Final = 65536
 
@@ -65,6 +70,17 @@ def _is_template(query: str) -> bool:
         if "%" in quoted.replace("%%", ""):
             return False
     return "%" not in _PLACES.sub("", bare)
+
+
+def is_apart(query: str) -> bool:
+    """Whether no place of a value stands within quotes or a comment, for drivers that replace `?` and `%s` alone.
+
+    Together with `Session.reads`, which refuses a backslash where it does not escape.
+    """
+    bare = _ESCAPED.sub(" ", query)
+    if any(mark in bare for mark in ("'", '"', "`", "/*")):
+        return False
+    return not any(place in quoted for quoted in _ESCAPED.findall(query) for place in ("?", "%s", "%("))
 
 
 def is_lost(code: object) -> bool:
