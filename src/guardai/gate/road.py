@@ -123,6 +123,18 @@ class Gate:
             ticket.enforce()
         return ticket
 
+    def foresee(self, call: Call, run: Run) -> bool | None:
+        """Asks about a call that will only be made later. It leaves no record, because nothing has happened.
+
+        Returns:
+            Whether the call is a read, and policy permits nothing but reading there. None if policy does not permit it
+            outright, so that it has to take the road now.
+        """
+        if self.mode == "observe" or (run.session.principal.kind == "App" and self.settings.app_calls != "govern"):
+            return False
+        ticket = Ticket(self, call, run, "")
+        return ticket.reads_only if ticket.foreseen() else None
+
 
 class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
@@ -181,6 +193,14 @@ class Ticket:
         self._intend()
         self._end("denied")
         self.refuse(PolicyDenied, cause)
+
+    def foreseen(self) -> bool:
+        """Whether policy would permit it. Records nothing."""
+        try:
+            self._inspect_and_decide()
+        except Exception:
+            return False
+        return self.decision.effect == "allow"
 
     def note(self) -> None:
         """The application's own call: recorded if it can be, and never in its way."""
@@ -467,6 +487,17 @@ class Ticket:
             and bool(inspection.writes)
             and inspection.effects <= {"read", "write"}
         )
+
+    @property
+    def reads(self) -> bool:
+        """Whether the statement is taken for a read, or for control of a transaction."""
+        return self._plan is not None and self._plan.action == "db.read"
+
+    @property
+    def statements(self) -> int:
+        """How many statements the text is taken for; 0 if it was not understood."""
+        inspection = self._plan.inspection if self._plan is not None else None
+        return 0 if inspection is None else inspection.statements
 
     @property
     def redefines(self) -> bool:

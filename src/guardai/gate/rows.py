@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from guardai.errors import ResultWithheld
+from guardai.errors import GuardError, ResultWithheld
 from guardai.model import Call, LiveSchema, Mask, strongest
 from guardai.sql import Inspection, SqlNotUnderstood, lineage_of, own_name
 
@@ -25,7 +25,7 @@ class Rows:
     text is scanned.
     """
 
-    __slots__ = ("_about", "_cap", "_lifelike", "_masked", "_masking", "_ticket", "count")
+    __slots__ = ("_about", "_cap", "_masked", "_masking", "_partly", "_ticket", "count")
 
     def __init__(
         self,
@@ -40,8 +40,8 @@ class Rows:
         self._masking = ticket.returning()
         #: (position, label) of the columns that are masked as wholes.
         self._masked: list[tuple[int, str]] = []
-        #: Positions of those whose masked cells look like any others.
-        self._lifelike: set[int] = set()
+        #: Positions of those whose masked cells still show something of what they were.
+        self._partly: set[int] = set()
         self._about = (catalog, inspection, columns, origins)
         self._cap = ticket.obligations.row_cap
 
@@ -66,8 +66,8 @@ class Rows:
                 if owed:
                     mask = strongest(list(owed))
                     self._masked.append((position, owed[mask]))
-                    if mask in ("shift", "fpe"):
-                        self._lifelike.add(position)
+                    if mask == "partial":
+                        self._partly.add(position)
         except Exception as exc:
             if ticket.enforcing:
                 ticket.withhold(exc)
@@ -82,16 +82,7 @@ class Rows:
         ticket = self._ticket
         if not rows:
             return rows
-        if self._cap is not None and self.count + len(rows) > self._cap:
-            ticket.overflow()
-        if ticket.ended and ticket.enforcing:
-            # INVARIANT: no row passes that the outcome does not count.
-            raise ResultWithheld(
-                "the call has ended; read its rows inside the session", action=ticket.call.action, event=ticket.outcome
-            )
-        if not self.count:
-            ticket.reading()
-        self.count += len(rows)
+        self._passing(len(rows))
         if not ticket.inspecting:
             return rows
         try:
@@ -103,6 +94,87 @@ class Rows:
             return rows
         ticket.run.saw(self._masking.found.keys())
         return passed if ticket.enforcing else rows
+
+    def columns(self, count: int, texts: Iterable[int], cells: Callable[[int], list[Any]]) -> dict[int, list[Any]]:
+        """As `many`, for rows that the driver gives column by column: only columns that change are made anew.
+
+        Args:
+            count: how many rows these are.
+            texts: positions of the columns that may hold text, to be scanned; numbers are none.
+            cells: position → the cells of that column. Asked only for columns that are looked at.
+
+        Returns:
+            Position → the column's new cells. What is not there stays as it is.
+
+        Raises:
+            ResultWithheld: as `many`.
+        """
+        ticket = self._ticket
+        if not count:
+            return {}
+        self._passing(count)
+        if not ticket.inspecting:
+            return {}
+        masking, names = self._masking, self._about[2]
+        labelled = dict(self._masked)
+        made: dict[int, list[Any]] = {}
+        try:
+            for position, label in labelled.items():
+                made[position] = masking.column(label, cells(position))
+            for position in texts:
+                if position in labelled:
+                    if position not in self._partly:
+                        continue
+                    given = [(cell,) for cell in made[position]]
+                else:
+                    given = [(cell,) for cell in cells(position)]
+                scanned = masking.rows(given, names[position : position + 1])
+                if scanned is not given:
+                    made[position] = [cell for (cell,) in scanned]
+        except Exception as exc:
+            if ticket.enforcing:
+                ticket.withhold(exc)
+            ticket.unseen(exc)
+            return {}
+        ticket.run.saw(masking.found.keys())
+        return made if ticket.enforcing else {}
+
+    @property
+    def masked(self) -> dict[int, Mask]:
+        """Position → mask, of the columns that are masked as wholes; known before the first row. None in observe mode."""
+        ticket = self._ticket
+        if not ticket.enforcing:
+            return {}
+        owed = {position: ticket.owed_back(label) for position, label in self._masked}
+        return {position: mask for position, mask in owed.items() if mask is not None}
+
+    def withhold(self, why: GuardError) -> None:
+        """The result cannot be masked in this form: nobody gets it. In observe mode it passes.
+
+        Raises:
+            ResultWithheld: the call ran; its result stays.
+        """
+        if self._ticket.enforcing:
+            self._ticket.withhold(why)
+        self._ticket.unseen(why)
+
+    def _passing(self, count: int) -> None:
+        """So many more rows pass, if they may.
+
+        Raises:
+            ResultWithheld: they are more than policy permits, or the call has ended.
+        """
+        ticket = self._ticket
+        if self._cap is not None and self.count + count > self._cap:
+            ticket.overflow()
+        if ticket.ended and ticket.enforcing:
+            # INVARIANT: no row passes that the outcome does not count.
+            raise ResultWithheld(
+                "the call has ended; read its rows inside the session", action=ticket.call.action, event=ticket.outcome
+            )
+        if not self.count:
+            ticket.reading()
+        self.count += count
 
     def one(self, row: Any) -> Any:
         """One row."""
@@ -146,26 +218,23 @@ class Rows:
 
     def _columns(self, rows: list[Any]) -> list[Any]:
         """The rows with the cells of labelled columns masked, the others scanned. A cell stays a cell: `drop` leaves None."""
-        masking, columns = self._masking, self._masked
-        masking.ready((label, row[position]) for row in rows for position, label in columns)
-        made, later = [], []
-        for row in rows:
-            cells = list(row)
-            for position, label in columns:
-                masked = masking.value(label, cells[position])
-                if position in self._lifelike:
-                    later.append(masked)
-                    masked = None
-                cells[position] = masked
-            made.append(tuple(cells))
-        scanned = masking.rows(made, self._about[2])
-        if not later:
+        masking = self._masking
+        columns: list[Any] = list(zip(*rows, strict=True))
+        finished: dict[int, list[Any]] = {}
+        for position, label in self._masked:
+            masked = masking.column(label, columns[position])
+            if position in self._partly:
+                columns[position] = masked  # what is left of the value may still be something
+            else:
+                finished[position] = masked
+                columns[position] = (None,) * len(rows)
+        scanned = masking.rows(list(zip(*columns, strict=True)), self._about[2])
+        if not finished:
             return scanned
-        # What looks real was not scanned: it would be found, and masked twice.
-        upcoming = iter(later)
-        return [
-            tuple(next(upcoming) if at in self._lifelike else cell for at, cell in enumerate(row)) for row in scanned
-        ]
+        columns = list(zip(*scanned, strict=True))
+        for position, masked in finished.items():
+            columns[position] = masked
+        return list(zip(*columns, strict=True))
 
 
 def _labels(

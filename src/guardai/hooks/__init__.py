@@ -10,7 +10,7 @@ An integration obeys five lines:
 """
 
 from guardai.gate import Flow, Rows, Run, Ticket, inside
-from guardai.hooks.calls import acting, opened, redefines, started
+from guardai.hooks.calls import acting, foreseen, opened, redefines, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report
 from guardai.model import Call, LiveSchema, Target, TargetKind
@@ -36,6 +36,7 @@ __all__ = [
     "Wraps",
     "acting",
     "aread_schema",
+    "foreseen",
     "inside",
     "installed",
     "opened",

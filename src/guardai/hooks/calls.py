@@ -9,7 +9,7 @@ from guardai.gate import Run, Ticket, current, require, runtime
 from guardai.gate import opened as _opened
 from guardai.model import Call
 
-__all__ = ["acting", "opened", "redefines", "started"]
+__all__ = ["acting", "foreseen", "opened", "redefines", "started"]
 
 #: The first letters of statements that may change what tables there are, and of comments.
 _FIRST: Final = frozenset("acdrtuACDRTU-/(")
@@ -48,3 +48,21 @@ def opened(call: Call, run: Run | None = None) -> Ticket:
         GuardError: guardai is not started.
     """
     return _opened(require().gate, call, run)
+
+
+def foreseen(call: Call, run: Run) -> bool:
+    """Asks about a call that will only be made later, where preparing it already reaches outside: a lazy query, say.
+
+    What is permitted leaves no record; `opened` follows when it is made.
+
+    Returns:
+        Whether it is a read, and policy permits nothing but reading there.
+
+    Raises:
+        PolicyDenied: it would be refused; that is recorded.
+    """
+    gate = require().gate
+    found = gate.foresee(call, run)
+    if found is None:
+        _opened(gate, call, run).close(None)
+    return bool(found)

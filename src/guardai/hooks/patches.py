@@ -90,10 +90,11 @@ class Hooks:
         patch = Patch(target)
         self.patches.append(patch)
 
-        def active(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # Some libraries look a name up among the variables of their callers: `args` would be found here.
+        def active(_wrapped: Any, _instance: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
             if not self._active:
-                return wrapped(*args, **kwargs)
-            return wrapper(wrapped, instance, args, kwargs)
+                return _wrapped(*_args, **_kwargs)
+            return wrapper(_wrapped, _instance, _args, _kwargs)
 
         def now(loaded: ModuleType) -> None:
             if not self._active:

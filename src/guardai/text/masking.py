@@ -128,6 +128,27 @@ class Masking:
         assert masked is not None
         return masked.encode("utf-8", "surrogatepass")
 
+    def column(self, label: str, values: Sequence[Any]) -> list[Any]:
+        """Each value as `value` gives it, together: what says nothing of its value is made once."""
+        mask = self.owed(label)
+        if mask not in _EMPTY and mask != "redact":
+            self.ready((label, value) for value in values)
+            return [self.value(label, value) for value in values]
+        made = None if mask in _EMPTY else render.redact(label)
+        count = 0
+        masked: list[Any] = []
+        for value in values:
+            if value is None or (isinstance(value, str) and not value):
+                masked.append(value)
+                continue
+            count += 1
+            raw = made is not None and isinstance(value, bytes | bytearray | memoryview)
+            masked.append(made.encode() if raw else made)  # type: ignore[union-attr]
+        if count:
+            self.found[label] = self.found.get(label, 0) + count
+            self.masked[label] = mask
+        return masked
+
     def ready(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """Gives tokens to many values at once, as (label, value), which a vault does in one transaction.
 

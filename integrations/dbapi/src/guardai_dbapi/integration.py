@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from guardai.hooks import Hooks
+from guardai_dbapi.aiosqlite import AiosqliteDriver
+from guardai_dbapi.asyncpg import AsyncpgDriver
+from guardai_dbapi.duckdb import DuckdbDriver
 from guardai_dbapi.mariadb import MariadbDriver
 from guardai_dbapi.mysql_connector import MysqlConnectorDriver
-from guardai_dbapi.pymysql import PymysqlDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
 from guardai_dbapi.psycopg3 import Psycopg3Driver
+from guardai_dbapi.pymysql import PymysqlDriver
 from guardai_dbapi.sqlite import SqliteDriver
 
 __all__ = ["DbapiIntegration", "Driver"]
@@ -38,11 +41,14 @@ class Driver(Protocol):
 #: In the order in which `guardai.wrap` asks them.
 _DRIVERS: Final[tuple[Driver, ...]] = (
     SqliteDriver(),
+    AiosqliteDriver(),
+    AsyncpgDriver(),
     Psycopg3Driver(),
     Psycopg2Driver(),
     PymysqlDriver(),
     MysqlConnectorDriver(),
     MariadbDriver(),
+    DuckdbDriver(),
 )
 
 

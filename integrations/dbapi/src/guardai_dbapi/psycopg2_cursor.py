@@ -7,7 +7,7 @@ anything else becomes whatever its adapter says (`AsIs` is SQL), so that then th
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import decimal
 import functools
 import io
@@ -21,6 +21,7 @@ import psycopg2
 import psycopg2.extensions as ext
 import wrapt
 
+from guardai import PolicyDenied
 from guardai.hooks import Call, LiveSchema, Rows, Run, acting, opened, read_schema, redefines, started
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
@@ -31,7 +32,7 @@ __all__ = ["ConnectionProxy", "GovernedConnection", "GovernedCursor", "connectio
 #: What psycopg2 makes literals of, whatever adapters a program registers for its own types.
 _PLAIN: Final = frozenset(
     {
-        type(None), bool, bytearray, bytes, datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
+        type(None), bool, bytearray, bytes, dt.date, dt.datetime, dt.time, dt.timedelta,
         decimal.Decimal, float, int, memoryview, str, uuid.UUID,
     }
 )  # fmt: skip
@@ -448,8 +449,10 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
                     lambda: self.rowcount,
                     functools.partial(_means, self),
                 )
+            # It stays borne: what the C level may have of it does not pass.
+            except PolicyDenied:
+                raise  # taken back already
             except BaseException:
-                # It stays borne: what the C level may have of it does not pass.
                 self._unmoved(statement, bare)
                 raise
         if statement.ticket.redefines:

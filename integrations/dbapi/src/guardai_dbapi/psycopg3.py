@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from types import CellType, ModuleType
 from typing import Any, Final
 
+from guardai import PolicyDenied
 from guardai.hooks import Hooks, Patch, Rows, Run, acting, redefines, schema_reader, started
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
@@ -179,6 +180,14 @@ def _held(cursor: Any, passing: _Passing, load: Callable[[], Any]) -> Any:
 # ---------------------------------------------------------------------- one statement of an agent's
 
 
+class _Refusal(Exception):
+    """A refusal while psycopg waits. A `PermissionError` it would take for its socket's, and close the connection."""
+
+    def __init__(self, refused: PolicyDenied) -> None:
+        super().__init__()
+        self.refused = refused
+
+
 class _Governed:
     """From the decision to the last row. Belongs to the cursor, and goes with it.
 
@@ -285,6 +294,19 @@ class _Governed:
 
     def before(self, cursor: Any) -> PQGen:
         """What has to stand before the effect."""
+        try:
+            yield from self._before(cursor)
+        except PolicyDenied as refused:
+            raise _Refusal(refused) from refused
+
+    def after(self, cursor: Any, affected: int | None = None) -> PQGen:
+        """What has to follow the effect."""
+        try:
+            yield from self._after(cursor, affected)
+        except PolicyDenied as refused:
+            raise _Refusal(refused) from refused
+
+    def _before(self, cursor: Any) -> PQGen:
         statement, conn = self.statement, cursor._conn
         obligations, ticket = statement.ticket.obligations, statement.ticket
         limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.changes)
@@ -305,15 +327,14 @@ class _Governed:
         for text in statement.guard.before:
             yield from _ours(conn, text)
 
-    def after(self, cursor: Any, affected: int | None = None) -> PQGen:
-        """What has to follow the effect."""
+    def _after(self, cursor: Any, affected: int | None) -> PQGen:
         if not self.guarding:
             return
         statement, conn = self.statement, cursor._conn
+        if conn._pipeline:  # a batch's own: what it did has to be known before it is kept
+            yield from conn._pipeline._communicate_gen()
+            yield from conn._pipeline._fetch_gen(flush=True)
         if statement.guard.back and affected is None:
-            if conn._pipeline:
-                yield from conn._pipeline._communicate_gen()
-                yield from conn._pipeline._fetch_gen(flush=True)
             affected = cursor._rowcount
             if cursor._execmany_returning:
                 affected = sum(result.command_tuples or 0 for result in cursor._results)
@@ -433,15 +454,20 @@ def _rows(conn: Any, result: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-def _unread(conn: Any, known: Known, text: str) -> bool:
-    """Whether the tables have to be read, and can be now."""
+def _unread(conn: Any, known: Known) -> bool:
+    """Whether the tables have to be read, as far as that can be told without the connection's lock."""
+    return postgres.schemas.get(known.key) is None and not conn._pipeline and not conn.closed
+
+
+def _reading(conn: Any, known: Known, text: str) -> PQGen:
+    """Reads the tables if they can be read now."""
     from psycopg.pq import TransactionStatus
 
-    if postgres.schemas.get(known.key) is not None or conn._pipeline or conn.closed:
-        return False
     status = conn.pgconn.transaction_status
     # In a transaction `SET TRANSACTION` has to be the first.
-    return status == TransactionStatus.IDLE or (status == TransactionStatus.INTRANS and not postgres.controls(text))
+    may = status == TransactionStatus.IDLE or (status == TransactionStatus.INTRANS and not postgres.controls(text))
+    if may and _unread(conn, known):
+        yield from _read(conn, known)
 
 
 # ---------------------------------------------------------------------- what a program asks for
@@ -537,7 +563,7 @@ def _plain(parameters: Any) -> Any:
 
 
 def _inside(value: Any) -> Any:
-    """psycopg's wrappers of JSON hide what they hold."""
+    """What a wrapper of psycopg's for JSON holds."""
     from psycopg.types.json import _JsonWrapper
 
     return value.obj if isinstance(value, _JsonWrapper) else value
@@ -582,7 +608,8 @@ def _begun(
     known = _known(cursor._conn)
     schema = postgres.schemas.get(known.key)
     opaque: dict[str, tuple[str, ...]] = {}
-    sent, given, payload = text, parameters, None
+    sent, given = text, parameters
+    payload: Any = None
     from psycopg._compat import Template
 
     template = isinstance(query, Template)
@@ -669,7 +696,7 @@ def _nothing(values: Any) -> Any:
 
 
 def _sent(cursor: Any, governed: _Governed) -> None:
-    """psycopg has sent it. Outside of a pipeline its results are there; within, they are told to us when they come."""
+    """It has been sent. Outside of a pipeline its results are there; within, they are told to us when they come."""
     pipeline = governed.outer
     if pipeline is not None:
         queue = pipeline.result_queue
@@ -705,7 +732,7 @@ class _Receipt:
     def _set_results(self, results: Any) -> None:
         cursor, governed = self._cursor, self._governed
         now = _governed(cursor)
-        latest = now is governed
+        latest = now is governed and not governed.superseded
         governed.superseded = False
         if not latest:
             _Slot.set(cursor, _Passing(governed, _nothing, cursor))
@@ -727,11 +754,17 @@ def _left(cursor: Any) -> _Governed | None:
     return before
 
 
-def _kept(cursor: Any, before: _Governed | None, exc: bool) -> None:
-    """The application's statement is done: what it replaced is over, or still there if it replaced nothing."""
+def _over(before: _Governed | None) -> None:
+    """The application's statement has replaced it."""
+    if before is not None:
+        before.release()
+
+
+def _still(cursor: Any, before: _Governed | None) -> None:
+    """The application's statement has failed: what it would have replaced is over, or still there if it has not."""
     if before is None:
         return
-    if exc and _governed(cursor) is before and cursor.pgresult is not None:
+    if _governed(cursor) is before and cursor.pgresult is not None:
         before.superseded = False
     else:
         before.release()
@@ -776,9 +809,9 @@ def _application(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[
     try:
         result = wrapped(*args, **kwargs)
     except BaseException:
-        _kept(cursor, before, True)
+        _still(cursor, before)
         raise
-    _kept(cursor, before, False)
+    _over(before)
     _told(cursor, _query(args, kwargs))
     return result
 
@@ -800,9 +833,9 @@ def _rest(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def _have_tables(conn: Any, text: str) -> None:
     known = _known(conn)
-    if _unread(conn, known, text):
+    if _unread(conn, known):
         with conn.lock, contextlib.suppress(Exception):
-            conn.wait(_read(conn, known))
+            conn.wait(_reading(conn, known, text))
 
 
 def _failed(cursor: Any, governed: _Governed, exc: BaseException) -> None:
@@ -811,6 +844,8 @@ def _failed(cursor: Any, governed: _Governed, exc: BaseException) -> None:
         conn = cursor._conn
         with conn.lock, contextlib.suppress(Exception):
             conn.wait(governed.undo(conn))
+    if isinstance(exc, _Refusal):
+        raise exc.refused from None
 
 
 def _stream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -824,7 +859,7 @@ def _stream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _streamed_by_application(wrapped: Any, cursor: Any, args: Any, kwargs: Any) -> Iterator[Any]:
-    _kept(cursor, _left(cursor), False)
+    _over(_left(cursor))
     yield from wrapped(*args, **kwargs)
 
 
@@ -908,7 +943,7 @@ def _close(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, A
 def _copy(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _run(cursor, _query(args, kwargs))
     if found is None:
-        _kept(cursor, _left(cursor), False)
+        _over(_left(cursor))
         return wrapped(*args, **kwargs)
     return _copying(wrapped, cursor, found, args, kwargs)
 
@@ -919,13 +954,11 @@ def _copying(wrapped: Any, cursor: Any, found: tuple[Run, str], args: Any, kwarg
     governed = _begun(cursor, *found, _query(args, kwargs), _parameters(args, kwargs), copy=True)
     try:
         with wrapped(governed.query, **_rest(kwargs)) as copy:
-            copying = _Copying(governed, copy)
-            copying.install()
+            _Copying(governed, copy).install()
             yield copy
     except BaseException as exc:
         _failed(cursor, governed, exc)
         raise
-    copying.over()
 
 
 class _Copying:
@@ -1049,6 +1082,8 @@ class _Copying:
         self._plain_finish(exc)
         if exc is None and self._governed.guarding:
             self._copy.connection.wait(self._governed.after(self._copy.cursor, self._affected))
+        if exc is None:
+            self._over()
 
     async def _afinish(self, exc: BaseException | None) -> None:
         if exc is None and self._tail:
@@ -1056,27 +1091,27 @@ class _Copying:
         await self._plain_finish(exc)
         if exc is None and self._governed.guarding:
             await self._copy.connection.wait(self._governed.after(self._copy.cursor, self._affected))
+        if exc is None:
+            self._over()
 
     @property
     def _affected(self) -> int:
         results = self._copy.cursor._results
         return (results[0].command_tuples or 0) if results and not self._coming else 0
 
-    def over(self) -> None:
-        """The block was left without an error."""
-        governed, cursor = self._governed, self._copy.cursor
-        rows = governed.statement.rows
+    def _over(self) -> None:
+        """The block was left without an error. psycopg still holds the connection's lock."""
+        governed = self._governed
         if governed.statement.ticket.ended:
             return
         if not self._coming:
-            governed.statement.wrote(cursor._rowcount)
-        elif rows is None or not self._copy._finished:
-            if self._copy._finished:
-                governed.statement.wrote(None)
-            else:
-                governed.release()
+            governed.statement.wrote(self._affected)
+        elif not self._copy._finished:
+            governed.release()
+        elif governed.statement.rows is None:
+            governed.statement.wrote(None)
         else:
-            rows.end()
+            governed.last()
 
 
 # ---------------------------------------------------------------------- the public methods, async
@@ -1111,19 +1146,19 @@ async def _aapplication(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs
     try:
         result = await wrapped(*args, **kwargs)
     except BaseException:
-        _kept(cursor, before, True)
+        _still(cursor, before)
         raise
-    _kept(cursor, before, False)
+    _over(before)
     _told(cursor, _query(args, kwargs))
     return result
 
 
 async def _ahave_tables(conn: Any, text: str) -> None:
     known = _known(conn)
-    if _unread(conn, known, text):
+    if _unread(conn, known):
         async with conn.lock:
             with contextlib.suppress(Exception):
-                await conn.wait(_read(conn, known))
+                await conn.wait(_reading(conn, known, text))
 
 
 async def _afailed(cursor: Any, governed: _Governed, exc: BaseException) -> None:
@@ -1133,6 +1168,8 @@ async def _afailed(cursor: Any, governed: _Governed, exc: BaseException) -> None
         async with conn.lock:
             with contextlib.suppress(Exception):
                 await conn.wait(governed.undo(conn))
+    if isinstance(exc, _Refusal):
+        raise exc.refused from None
 
 
 def _astream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -1145,7 +1182,7 @@ def _astream(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 
 async def _astreamed_by_application(wrapped: Any, cursor: Any, args: Any, kwargs: Any) -> AsyncIterator[Any]:
-    _kept(cursor, _left(cursor), False)
+    _over(_left(cursor))
     async with contextlib.aclosing(wrapped(*args, **kwargs)) as rows:
         async for row in rows:
             yield row
@@ -1199,7 +1236,7 @@ async def _anext(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[
 def _acopy(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _run(cursor, _query(args, kwargs))
     if found is None:
-        _kept(cursor, _left(cursor), False)
+        _over(_left(cursor))
         return wrapped(*args, **kwargs)
     return _acopying(wrapped, cursor, found, args, kwargs)
 
@@ -1210,13 +1247,11 @@ async def _acopying(wrapped: Any, cursor: Any, found: tuple[Run, str], args: Any
     governed = _begun(cursor, *found, _query(args, kwargs), _parameters(args, kwargs), copy=True)
     try:
         async with wrapped(governed.query, **_rest(kwargs)) as copy:
-            copying = _Copying(governed, copy)
-            copying.install()
+            _Copying(governed, copy).install()
             yield copy
     except BaseException as exc:
         await _afailed(cursor, governed, exc)
         raise
-    copying.over()
 
 
 # ---------------------------------------------------------------------- the generators of both faces
@@ -1336,29 +1371,26 @@ _METHODS: Final[dict[str, dict[str, Any]]] = {
 
 @functools.cache
 def _subclass(asked: Any) -> Any:
-    """The governed subclass of a cursor class."""
+    """The governed subclass of a cursor class: ours → asked → governed → psycopg's own."""
+    own = next(kind for kind in asked.__mro__ if kind.__module__.partition(".")[0] == "psycopg")
+    names = {"__module__": asked.__module__, "__qualname__": asked.__qualname__, "__doc__": asked.__doc__}
+    if asked is not own:
+        return type(asked.__name__, (asked, _subclass(own)), names)
     from psycopg._cursor_base import BaseCursor
 
     _have_slot(BaseCursor)
-    names: dict[str, Any] = {
-        "__module__": asked.__module__,
-        "__qualname__": asked.__qualname__,
-        "__doc__": asked.__doc__,
-        "__slots__": (),
-        "_make_row": _MAKER,
-    }
-    classes = {kind.__name__ for kind in asked.__mro__}
-    for methods in _METHODS.values():
-        for path, wrapper in methods.items():
-            of, _, method = path.partition(".")
-            if of in classes:
-                names[method] = _method(asked, method, wrapper)
-    return type(asked.__name__, (asked,), names)
+    kinds = {kind.__name__: kind for kind in own.__mro__}
+    methods: dict[str, Any] = {"__slots__": (), "_make_row": _MAKER}
+    for paths in _METHODS.values():
+        for path, wrapper in paths.items():
+            of, _, name = path.partition(".")
+            # What a class of psycopg's overrides is not the method that is wrapped.
+            if of in kinds and getattr(own, name) is vars(kinds[of]).get(name):
+                methods[name] = _method(getattr(own, name), wrapper)
+    return type(own.__name__, (own,), {**names, **methods})
 
 
-def _method(asked: Any, name: str, wrapper: Any) -> Any:
-    plain = getattr(asked, name)
-
+def _method(plain: Any, wrapper: Any) -> Any:
     @functools.wraps(plain)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         bound = plain.__get__(self)
