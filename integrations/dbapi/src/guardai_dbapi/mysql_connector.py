@@ -37,7 +37,7 @@ class MysqlConnectorDriver:
 
     library = "mysql-connector-python"
     targets: tuple[str, ...] = ("mysql.connector.connection", "mysql.connector.cursor")
-    versions = ">=9,<27"
+    versions = ">=26.10,<27"
 
     def install(self, hooks: Hooks) -> None:
         """Wraps what sends and what reads; connections that are open already are governed too."""

@@ -230,7 +230,8 @@ def _is_template(connection: Any, text: str) -> bool:
 def _encoders() -> dict[Any, Any]:
     from pymysql.converters import encoders
 
-    return dict(encoders)
+    # The library's own alone: a program may have put others among them.
+    return {kind: encode for kind, encode in encoders.items() if encode.__module__ == "pymysql.converters"}
 
 
 def _unbuffered(cursor: Any) -> bool:
