@@ -1,4 +1,4 @@
-"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `accuracy`, `recognisers`, `docs`."""
+"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `accuracy`, `recognisers`, `mariadb`, `docs`."""
 
 from __future__ import annotations
 
@@ -126,6 +126,14 @@ def recognisers(session: nox.Session) -> None:
     # A test that finds no library is skipped, elsewhere; here that would be a failure that nobody sees.
     session.run("python", "-c", "import presidio_analyzer, spacy")
     session.run("python", "-m", "pytest", *(f"integrations/{name}/tests" for name in ("gliner", "presidio", "spacy")))
+
+
+@nox.session(python=PYTHONS[:1])
+def mariadb(session: nox.Session) -> None:
+    """MariaDB's own connector, which is built here from source: it needs a compiler and MariaDB's client library."""
+    session.install(*CHECKOUT, *TESTING, "-r", "requirements/mariadb.txt")
+    session.run("python", "-c", "import mariadb")
+    session.run("python", "-m", "pytest", "integrations/dbapi/tests/test_dbapi_mariadb.py", *session.posargs)
 
 
 @nox.session

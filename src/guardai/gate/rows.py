@@ -269,7 +269,8 @@ def _proven(catalog: Catalog, inspection: Inspection, call: Call, columns: Seque
             frozenset().union(*(_label(catalog, *_address(source)) for source in sources_of_one))
             for sources_of_one in sources
         ]
-    everything: frozenset[str] = frozenset()
+    # What a procedure or a prepared text reads is not told by the statement that runs it.
+    everything: frozenset[str] = frozenset() if inspection.effects <= {"read", "write"} else catalog.labels
     for table in inspection.reads | inspection.writes:
         known = schema.tables.get(own_name(table, schema.path, schema.tables) or "")
         everything |= (

@@ -9,7 +9,7 @@
 
 Pools hand out proxies that call the same class. What the library runs by itself is nobody's statement: transactions, the
 reset of a pool's connection, types it looks up; so are the functions with which the application sets up a pool's
-connections. `prepare` is no effect: the server tells what the statement would return; it is judged each time it is run.
+connections. What is prepared is judged then, so that what is refused never reaches the server, and each time it is run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from guardai.hooks import Hooks, LiveSchema, Run, acting, aread_schema, redefines
+from guardai.hooks import Call, Hooks, LiveSchema, Run, acting, aread_schema, foreseen, redefines
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, READING, SAVEPOINT, UNMOVED, Known, controls, known_at, schemas
 from guardai_dbapi.records import masked_record, plain
@@ -403,6 +403,16 @@ async def _leaving(statement: Statement, records: Any) -> AsyncIterator[Any]:
 # ---------------------------------------------------------------------- PreparedStatement
 
 
+async def _prepare(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    sql: Any = args[0] if args else kwargs.get("query")
+    run = whose(connection, sql)
+    if run is not None:
+        where = _of(connection)
+        schema = await _schema(connection, where.key, sql)
+        foreseen(Call("db", where.target, statement=sql, dialect=DIALECT, schema=schema), run)
+    return await wrapped(*args, **kwargs)
+
+
 async def _bind_execute(wrapped: Any, prepared: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     bound, limit, timeout = args
     connection, sql = prepared._connection, prepared._query
@@ -502,6 +512,7 @@ PATCHES: Final[dict[str, Any]] = {
     "connection.Connection.execute": _execute_text,
     "connection.Connection._execute": _execute,
     "connection.Connection._executemany": _executemany,
+    "connection.Connection.prepare": _prepare,
     "connection.Connection._copy_out": _copy_out,
     "connection.Connection._copy_in": _copy_in,
     "connection.Connection.copy_records_to_table": _copy_records,

@@ -8,6 +8,7 @@ from guardai.hooks import Hooks
 from guardai_dbapi.aiosqlite import AiosqliteDriver
 from guardai_dbapi.asyncpg import AsyncpgDriver
 from guardai_dbapi.duckdb import DuckdbDriver
+from guardai_dbapi.mariadb import MariadbDriver
 from guardai_dbapi.mysql_connector import MysqlConnectorDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
 from guardai_dbapi.psycopg3 import Psycopg3Driver
@@ -46,6 +47,7 @@ _DRIVERS: Final[tuple[Driver, ...]] = (
     Psycopg2Driver(),
     PymysqlDriver(),
     MysqlConnectorDriver(),
+    MariadbDriver(),
     DuckdbDriver(),
 )
 

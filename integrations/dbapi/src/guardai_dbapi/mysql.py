@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-from guardai.hooks import LiveSchema, Target, redefines
+from guardai.hooks import LiveSchema, LiveSchemas, Target, read_schema, redefines
 from guardai_dbapi.statement import Statement
 
-__all__ = ["ASK", "COLUMNS", "Session", "is_lost", "is_template", "origin"]
+__all__ = ["ASK", "Session", "is_apart", "is_lost", "is_template", "origin"]
 
 #: How this connection reads text, and which database it is in.
 ASK: Final = "SELECT DATABASE(), @@SESSION.sql_mode, @@SESSION.character_set_client"
-#: The tables of the current database. A view is none: what it is made of is not told here.
-COLUMNS: Final = (
-    "SELECT c.TABLE_NAME, c.COLUMN_NAME FROM information_schema.COLUMNS c JOIN information_schema.TABLES t "
-    "ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME "
-    "WHERE c.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE = 'BASE TABLE' ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION"
-)
-#: Seconds after which a server is asked again what its tables are: another process may have changed them.
-_AGE: Final = 60.0
 
 #: sql_mode → what a text may not hold, because the inspection would read it otherwise than this server does.
 _TRAPS: Final = {
@@ -50,6 +41,11 @@ _LOST: Final = frozenset({1053, 1927, 2006, 2013, 2055, 4031})
 _QUOTED: Final = re.compile(
     r"""'[^']*'|"[^"]*"|`[^`]*`|--(?=[\x00-\x20\x7f]|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""", re.DOTALL | re.VERBOSE
 )
+#: The same where a backslash escapes.
+_ESCAPED: Final = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--(?=[\x00-\x20\x7f]|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""",
+    re.DOTALL | re.VERBOSE,
+)
 _PLACES: Final = re.compile(r"%(?:\([^()%]*\))?s|%%")
 _REMEMBERED: Final = 65536
 
@@ -74,6 +70,17 @@ def _is_template(query: str) -> bool:
         if "%" in quoted.replace("%%", ""):
             return False
     return "%" not in _PLACES.sub("", bare)
+
+
+def is_apart(query: str) -> bool:
+    """Whether no place of a value stands within quotes or a comment, for drivers that replace `?` and `%s` alone.
+
+    Together with `Session.reads`, which refuses a backslash where it does not escape.
+    """
+    bare = _ESCAPED.sub(" ", query)
+    if any(mark in bare for mark in ("'", '"', "`", "/*")):
+        return False
+    return not any(place in quoted for quoted in _ESCAPED.findall(query) for place in ("?", "%s", "%("))
 
 
 def is_lost(code: object) -> bool:
@@ -107,8 +114,8 @@ class Session:
         "modes", "stale", "statement",
     )  # fmt: skip
 
-    #: (host, port, database, user) → what was told, and until when it counts.
-    _schemas: ClassVar[dict[tuple[str, int, str, str], tuple[LiveSchema, float]]] = {}
+    #: (host, port, database, user) → what the server told.
+    _schemas: ClassVar[LiveSchemas] = LiveSchemas()
 
     def __init__(self, host: str, port: int, database: Any, user: Any, version: str) -> None:
         self._host = (host or "localhost").lower()
@@ -173,26 +180,21 @@ class Session:
     def changed(self) -> None:
         """Tables may have changed, or which of them a name means."""
         self.stale = True
-        self._schemas.pop(self._key, None)
+        self._schemas.changed(self._key)
 
     @property
     def _key(self) -> tuple[str, int, str, str]:
         return self._host, self._port, self._database, self._user
 
     def schema(self) -> LiveSchema | None:
-        """What is known of the tables; None if `COLUMNS` has to be asked."""
-        found = self._schemas.get(self._key)
-        return found[0] if found is not None and time.monotonic() < found[1] else None
+        """What is known of the tables; None if it has to be read."""
+        return self._schemas.get(self._key)
 
-    def columns(self, rows: Iterable[Any]) -> LiveSchema:
-        """What the server answered to `COLUMNS`."""
-        tables: dict[str, tuple[str, ...]] = {}
-        for table, column in rows:
-            name = _text(table).lower()
-            tables[name] = (*tables.get(name, ()), _text(column).lower())
-        schema = LiveSchema(tables=tables)
-        self._schemas[self._key] = schema, time.monotonic() + _AGE
-        return schema
+    def learn(self, ask: Callable[[str], list[tuple[Any, ...]]]) -> None:
+        """Reads what the server tells of its tables."""
+        key = self._key
+        epoch = self._schemas.epoch(key)
+        self._schemas.put(key, read_schema(self.dialect, ask), epoch)
 
 
 def dialect_of(version: str) -> str:

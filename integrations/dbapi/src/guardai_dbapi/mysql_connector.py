@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from guardai.hooks import Hooks, Run, acting
-from guardai_dbapi.mysql import ASK, COLUMNS, Session, is_lost, is_template
+from guardai_dbapi.mysql import ASK, Session, is_apart, is_lost
 from guardai_dbapi.statement import Statement, begin, perform
 
 __all__ = ["MysqlConnectorDriver"]
@@ -30,7 +30,6 @@ _PREPARED: Final = "_guardai_prepared"
 _ITS_OWN: Final = re.compile(
     r"COMMIT|ROLLBACK|SET @@session\.autocommit = (?:ON|OFF)|SET NAMES '\w+'(?: COLLATE '\w+')?|SET CHARACTER SET \w+"
 )
-_PLACE: Final = re.compile(r"%\([^)]*\)s|%s")
 
 
 class MysqlConnectorDriver:
@@ -38,7 +37,7 @@ class MysqlConnectorDriver:
 
     library = "mysql-connector-python"
     targets: tuple[str, ...] = ("mysql.connector.connection", "mysql.connector.cursor")
-    versions = ">=9,<27"
+    versions = ">=26.10,<27"
 
     def install(self, hooks: Hooks) -> None:
         """Wraps what sends and what reads; connections that are open already are governed too."""
@@ -56,8 +55,9 @@ class MysqlConnectorDriver:
         """One open connection, of a governed subclass from now on, without patching the library."""
         if not any(kind.__module__ == "mysql.connector.connection" for kind in type(obj).__mro__):
             return None
-        if not hasattr(type(obj), "_guardai_governed"):
-            obj.__class__ = _subclass(type(obj))
+        kind: Any = type(obj)
+        if not hasattr(kind, "_guardai_governed"):
+            obj.__class__ = _subclass(kind)
         return obj
 
 
@@ -101,7 +101,7 @@ def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str,
     if run is None or not text:
         return wrapped(*args, **kwargs)
     whole = isinstance(given, (list, tuple, dict))
-    if given and whole and not cursor._binary and not is_template(text.replace("%%", "")):
+    if given and whole and not cursor._binary and not is_apart(text):
         # The values are put into the text, and can change how the rest of it reads. What it will be is not told here.
         text = "-- a place of a value within quotes\n" + text
         return _governed(connection, run, text, given, lambda _: None, lambda: None, dialect="unknown")
@@ -136,7 +136,7 @@ def _executemany(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[
     query, given, _ = _many(*args, **kwargs)
     text = _text(connection, query)
     run = acting(text, _dialect(connection)) if text and given else None
-    if run is None or not text or not (cursor._binary or is_template(text)) or not isinstance(given, (list, tuple)):
+    if run is None or not text or not (cursor._binary or is_apart(text)) or not isinstance(given, (list, tuple)):
         return wrapped(*args, **kwargs)  # each statement that comes of it is judged by itself
     return _governed(connection, run, text, given, lambda bound: wrapped(query, bound), lambda: cursor._rowcount)
 
@@ -170,6 +170,7 @@ def _cmd_query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dic
     if run is None:
         session: Session | None = connection.__dict__.get(_SESSION)
         if session is not None:
+            _over(connection, session)
             session.own(text, several=True)
         return wrapped(*args, **kwargs)
     found: list[Any] = []
@@ -214,6 +215,9 @@ def _cmd_stmt_execute(wrapped: Any, connection: Any, args: tuple[Any, ...], kwar
     text = connection.__dict__.get(_PREPARED, {}).get(args[0] if args else kwargs["statement_id"], "EXECUTE unknown")
     run = acting(text, _dialect(connection))
     if run is None:
+        session: Session | None = connection.__dict__.get(_SESSION)
+        if session is not None:
+            _over(connection, session)
         return wrapped(*args, **kwargs)
     found: list[Any] = []
 
@@ -319,7 +323,7 @@ def _learn(connection: Any, session: Session) -> None:
             # The cursors ask for it while they put values into a statement; then it would be a result of the statement's.
             connection._sql_mode = session.modes
         if session.schema() is None:
-            session.columns(_ask(connection, session, COLUMNS))
+            session.learn(lambda text: list(_ask(connection, session, text)))
 
 
 def _flush(connection: Any, session: Session) -> None:
@@ -374,6 +378,13 @@ def _ended(connection: Any, session: Session, statement: Statement, affected: in
     _flush(connection, session)
 
 
+def _over(connection: Any, session: Session) -> None:
+    """The application's own statement comes: what was an agent's is over, if nothing of it is left to be read."""
+    if session.statement is not None and not _pending(connection):
+        session.statement.ticket.abandon()
+        session.statement = None
+
+
 def _result(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A result begins: of a text (a dictionary) or of a prepared statement (a tuple)."""
     session: Session | None = connection.__dict__.get(_SESSION)
@@ -405,42 +416,14 @@ def _get_rows(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict
         rows, eof = wrapped(*args, **kwargs)
     except BaseException as exc:
         statement.failed(exc, **_means(connection, exc))
+        if statement is not session.inside and not _pending(connection):
+            session.statement = None
+            _flush(connection, session)
         raise
-    passed = _masked(statement, rows)
+    passed = statement.rows.many(rows)
     if eof is not None and statement is not session.inside and not _pending(connection):
         _ended(connection, session, statement, None)
     return passed, eof
-
-
-def _masked(statement: Statement, rows: list[Any]) -> list[Any]:
-    passing = statement.rows
-    assert passing is not None, "they have begun"
-    # As a raw cursor has them: text as the server sent it.
-    plain = [tuple(map(_readable, row)) for row in rows] if any(map(_is_raw, rows)) else rows
-    passed = passing.many(plain)
-    if plain is rows or passed is plain:
-        return rows if passed is plain else passed
-    return [
-        tuple(
-            bytearray(str(new).encode()) if isinstance(cell, bytearray) and new is not old and new != old else
-            cell if isinstance(cell, bytearray) and new is not None else new
-            for cell, old, new in zip(row, before, after, strict=True)
-        )
-        for row, before, after in zip(rows, plain, passed, strict=True)
-    ]  # fmt: skip
-
-
-def _is_raw(row: Any) -> bool:
-    return any(isinstance(cell, bytearray) for cell in row)
-
-
-def _readable(cell: Any) -> Any:
-    if not isinstance(cell, bytearray):
-        return cell
-    try:
-        return cell.decode()
-    except UnicodeDecodeError:
-        return bytes(cell)
 
 
 def _fetch_warnings(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

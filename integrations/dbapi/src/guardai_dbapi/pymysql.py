@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from guardai.hooks import Hooks, Run, acting
-from guardai_dbapi.mysql import ASK, COLUMNS, Session, dialect_of, is_lost, is_template, origin
+from guardai_dbapi.mysql import ASK, Session, dialect_of, is_lost, is_template, origin
 from guardai_dbapi.statement import Statement, begin, perform
 
 __all__ = ["PymysqlDriver"]
@@ -50,8 +50,9 @@ class PymysqlDriver:
 
         if not isinstance(obj, Connection):
             return None
-        if not hasattr(type(obj), "_guardai_governed"):
-            obj.__class__ = _subclass(type(obj), tuple(_CONNECTION))
+        kind: Any = type(obj)
+        if not hasattr(kind, "_guardai_governed"):
+            obj.__class__ = _subclass(kind, tuple(_CONNECTION))
         return obj
 
 
@@ -100,7 +101,9 @@ def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str,
         return wrapped(query) if given is None else wrapped(query, bound if whole else bound[0])
 
     parameters = given if whole or given is None else [given]
-    return _governed(connection, run, judged, parameters, effect, lambda: cursor.rowcount, _unbuffered(cursor))
+    return _governed(
+        connection, run, judged, parameters, effect, lambda: cursor.rowcount, unbuffered=_unbuffered(cursor)
+    )
 
 
 def _given(query: Any, args: Any = None) -> tuple[Any, Any]:
@@ -122,7 +125,7 @@ def _executemany(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[
         return wrapped(query, bound if isinstance(bound, (list, tuple, dict)) else _outside(session, bound))
 
     judged = text.replace("%%", "%")
-    return _governed(connection, run, judged, given, effect, lambda: cursor.rowcount, _unbuffered(cursor))
+    return _governed(connection, run, judged, given, effect, lambda: cursor.rowcount, unbuffered=_unbuffered(cursor))
 
 
 def _outside(session: Session, rows: Iterable[Any]) -> Iterator[Any]:
@@ -150,7 +153,13 @@ def _callproc(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str
     if run is None:
         return wrapped(*args, **kwargs)
     _governed(
-        connection, run, text, given, lambda bound: wrapped(name, bound), lambda: cursor.rowcount, _unbuffered(cursor)
+        connection,
+        run,
+        text,
+        given,
+        lambda bound: wrapped(name, bound),
+        lambda: cursor.rowcount,
+        unbuffered=_unbuffered(cursor),
     )
     return given
 
@@ -181,8 +190,8 @@ def _query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[st
     )
 
 
-def _asked(sql: Any, unbuffered: bool = False) -> tuple[Any, bool]:
-    return sql, unbuffered
+def _asked(sql: Any, unbuffered: Any = 0) -> tuple[Any, bool]:
+    return sql, bool(unbuffered)
 
 
 def _show_warnings(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -221,7 +230,8 @@ def _is_template(connection: Any, text: str) -> bool:
 def _encoders() -> dict[Any, Any]:
     from pymysql.converters import encoders
 
-    return dict(encoders)
+    # The library's own alone: a program may have put others among them.
+    return {kind: encode for kind, encode in encoders.items() if encode.__module__ == "pymysql.converters"}
 
 
 def _unbuffered(cursor: Any) -> bool:
@@ -237,8 +247,8 @@ def _governed(
     parameters: Any,
     effect: Callable[[Any], Any],
     affected: Callable[[], int | None],
-    unbuffered: bool,
     *,
+    unbuffered: bool,
     asks: bool = True,
 ) -> Any:
     session = _session(connection)
@@ -322,7 +332,7 @@ def _learn(connection: Any, session: Session) -> None:
         if session.stale:
             session.told(_ask(connection, session, ASK))
         if session.schema() is None:
-            session.columns(_ask(connection, session, COLUMNS))
+            session.learn(lambda text: list(_ask(connection, session, text)))
 
 
 def _flush(connection: Any, session: Session) -> None:
@@ -392,7 +402,8 @@ def _read(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str
         raw, result.rows = result.rows, ()  # out of reach until they are masked
         streamed = result.unbuffered_active
         if streamed:
-            result.__class__ = _result_class(type(result))
+            kind: Any = type(result)
+            result.__class__ = _result_class(kind)
             result._guardai = session, statement
         own = session.database
         rows = statement.began(
@@ -416,6 +427,8 @@ def _result_class(kind: Any) -> Any:
 
     class Result(kind):  # type: ignore[misc]
         _guardai: tuple[Session, Statement]
+        unbuffered_active: bool
+        rows: Any
 
         def _read_rowdata_packet_unbuffered(self) -> Any:
             connection, active = self.connection, self.unbuffered_active
@@ -494,8 +507,9 @@ def _subclass(kind: Any, names: tuple[str, ...]) -> Any:
 
         def cursor(self: Any, cursor: Any = None) -> Any:
             made = kind.cursor(self, cursor)
-            if not hasattr(type(made), "_guardai_governed"):
-                made.__class__ = _subclass(type(made), tuple(_CURSOR))
+            made_of: Any = type(made)
+            if not hasattr(made_of, "_guardai_governed"):
+                made.__class__ = _subclass(made_of, tuple(_CURSOR))
             return made
 
         methods["cursor"] = cursor
