@@ -189,6 +189,7 @@ class TestDenied:
             lambda c: c.from_csv_auto("/etc/passwd"),
             lambda c: c.table("/etc/passwd"),
             lambda c: c.table_function("read_text", ["/etc/passwd"]),
+            lambda c: c.get_table_names("SELECT * FROM read_csv('/etc/passwd')"),
             lambda c: c.install_extension("httpfs"),
             lambda c: c.load_extension("httpfs"),
             lambda c: c.create_function("f", lambda x: x, ["VARCHAR"], "VARCHAR"),
@@ -436,6 +437,29 @@ class TestFrames:
             for read in (connection.execute, connection.sql):
                 with pytest.raises(guardai.PolicyDenied, match="no-orders"):
                     read("SELECT * FROM hidden")
+
+
+class TestModelsOwnText:
+    SQL = "SELECT id, note FROM customers\nWHERE id IN (\n  SELECT id FROM customers WHERE id <= 3\n)\nORDER BY id"
+
+    def test_relation_made_of_what_a_model_wrote_is_the_models_where_nobody_opened_a_session(
+        self, started, connection, calls, tmp_path
+    ):
+        from guardai.hooks import Call, Target, opened
+
+        asked = Call("llm.generate", Target("model", "api.openai.com", "gpt-4o"), payload={"m": "hello there"})
+        opened(asked).close({"content": f"Run this:\n```sql\n{self.SQL}\n```"})
+        assert connection.execute(self.SQL).fetchall()[2] == (3, MASKED)
+        relation = connection.sql(self.SQL)
+        assert relation.fetchall()[2] == (3, MASKED)
+        assert relation.filter("id = 3").project("note").fetchall() == [(MASKED,)]
+        assert KEY not in repr(relation)
+        with pytest.raises(guardai.PolicyDenied):
+            relation.to_csv(str(tmp_path / "x.csv"))
+        with pytest.raises(guardai.PolicyDenied):
+            relation.create_view("seen")
+        assert connection.sql("SELECT note FROM customers WHERE id = 3").fetchall() == [(KEY,)]
+        assert {intent["principal"]["kind"] for intent, *_ in calls("db.read")} == {"Agent"}
 
 
 class TestWrites:

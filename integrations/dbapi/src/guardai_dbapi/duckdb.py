@@ -54,6 +54,10 @@ _READS: Final = frozenset(("SELECT", "EXPLAIN", "PRAGMA", "TRANSACTION", "MULTI"
 _WRITES: Final = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE_INTO"))
 #: A PRAGMA that sets something gives rows of nobody.
 _ROWLESS: Final = (["Count"], ["Success"])
+#: Where a query stands within another that the library has built, and how deep one is looked for.
+_OPENS: Final = re.compile(r"\(\n(?=\s*(?:select|with|from|values|table)\b)()", re.IGNORECASE)
+_CLOSES: Final = re.compile(r"\n\)")
+_NESTED: Final = 16
 _RETURNING: Final = re.compile(r"\breturning\b", re.IGNORECASE)
 #: What an agent whose policy permits nothing but reading gets in its connections.
 _LOCKED: Final = {"enable_external_access": False, "lock_configuration": True}
@@ -99,6 +103,7 @@ _MODULE: Final = (
     "fetchmany",
     "fetchnumpy",
     "fetchone",
+    "get_table_names",
     "query_appender",
     "register",
     "tf",
@@ -254,6 +259,24 @@ def _text(query: Any) -> str | None:
     return None
 
 
+def _whose(sql: str) -> Run | None:
+    """Whose statement this is, where the library may have built it around another: `SELECT * FROM (…) LIMIT 3`.
+
+    What a model wrote is known by its text, and stays the model's when a relation is made of it.
+    """
+    run = acting(sql, DIALECT)
+    if "(\n" not in sql or (run is not None and run.session.principal.kind == "Agent"):
+        return run
+    ends = [found.start() for found in _CLOSES.finditer(sql)][-_NESTED:]
+    for opens_at in [found.start(1) for found in _OPENS.finditer(sql)][:_NESTED]:
+        for end in reversed(ends):
+            if end > opens_at:
+                within = acting(sql[opens_at:end], DIALECT)
+                if within is not None and within.session.principal.kind == "Agent":
+                    return within
+    return run
+
+
 def _kinds(connection: Any, sql: str) -> list[str]:
     """What the engine takes a text for; nothing if it does not understand it, and will say so itself."""
     try:
@@ -401,7 +424,7 @@ def _submit(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: di
     """A relation runs its query, or writes: the rows are a result of their own."""
     _sql = _text(_args[0])
     assert _sql is not None, "the library's own"
-    _run_of = acting(_sql, DIALECT)
+    _run_of = _whose(_sql)
     if _run_of is None:
         opened_of(_connection).own(_sql)
         return _wrapped(*_args, **_kwargs)
@@ -495,11 +518,19 @@ def _foreseen(run: Run, connection: Any, sql: str) -> None:
     foreseen(Call("db", open_.database.target, statement=sql, dialect=DIALECT, schema=schema), run)
 
 
+def _table_names(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
+    """It binds, too."""
+    _sql = _text(_args[0] if _args else _kwargs.get("query"))
+    if _sql is not None and (_run_of := _whose(_sql)) is not None:
+        _foreseen(_run_of, _connection, _sql)
+    return _wrapped(*_args, **_kwargs)
+
+
 def _bind(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
     """INVARIANT: nothing of an agent's is bound that policy would not permit to run."""
     _sql = _text(_args[0])
     opened_of(_connection)
-    if _sql is not None and (_run_of := acting(_sql, DIALECT)) is not None:
+    if _sql is not None and (_run_of := _whose(_sql)) is not None:
         _foreseen(_run_of, _connection, _sql)
     _signature = _wrapped(*_args, **_kwargs)
     if _kwargs.get("capture") and _signature[5]:
@@ -514,7 +545,7 @@ def _bind(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: dict
 
 def _as_text(text: str) -> Callable[..., Any]:
     def governed(_wrapped: Any, _connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
-        _run_of = acting(text, DIALECT)
+        _run_of = _whose(text)
         if _run_of is None:
             opened_of(_connection).own(text)
             return _wrapped(*_args, **_kwargs)
@@ -715,6 +746,7 @@ _METHODS: Final[dict[str, Callable[..., Any]]] = {
     "close": _close,
     "cursor": _cursor,
     "duplicate": _cursor,
+    "get_table_names": _table_names,
     "query_appender": _appender,
     "register": _register,
 }
