@@ -751,6 +751,18 @@ class TestSchema:
             db.execute("INSERT INTO fresh VALUES (%s, %s)", ("x", 1))
             assert db.execute("SELECT * FROM fresh").fetchone() == ("[EMAIL]", 1)
 
+    def test_table_that_another_connection_makes_is_known_once_it_commits(self, start, db, shop):
+        start(catalog='[columns]\n"fresh.email" = ["pii.email"]\n')
+        with psycopg.connect(shop) as maker:
+            maker.execute("CREATE TABLE fresh (email text, id int)")
+            maker.execute("INSERT INTO fresh VALUES ('x', 1)")
+            with guardai.session(agent="a"):
+                db.execute("SELECT 1").fetchone()
+            db.rollback()
+            maker.commit()
+            with guardai.session(agent="a"):
+                assert db.execute("SELECT * FROM fresh").fetchone() == ("[EMAIL]", 1)
+
     def test_address_tells_no_user_and_no_password(self, started, db, events, shop):
         with guardai.session(agent="a"):
             db.execute("SELECT id FROM customers").fetchall()

@@ -116,10 +116,11 @@ def _recast(cursor: Any, connection: Any) -> Any:
 class _Open:
     """What is known of one open connection."""
 
-    __slots__ = ("_known", "lock")
+    __slots__ = ("_known", "_redefined", "lock")
 
     def __init__(self) -> None:
         self._known: Known | None = None
+        self._redefined = False
         #: What stands around a statement is not to be mixed with another thread's.
         self.lock = threading.RLock()
 
@@ -131,6 +132,17 @@ class _Open:
                 info.host or "", int(info.port or 5432), info.dbname or "", info.user or "", info.options or ""
             )
         return known
+
+    def redefined(self, connection: Any) -> None:
+        """Tables may have changed: for this connection now, for others when it commits."""
+        postgres.schemas.changed(self.known(connection).key)
+        self._redefined = True
+
+    def committed(self) -> None:
+        """What was changed is there for others."""
+        if self._redefined and self._known is not None:
+            postgres.schemas.changed(self._known.key)
+            self._redefined = False
 
     def schema(self, connection: Any, text: str) -> LiveSchema | None:
         """What its tables are; None if that cannot be asked now."""
@@ -202,6 +214,10 @@ class GovernedConnection(ext.connection):  # type: ignore[misc]
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
         return _cursor(super().cursor, self, args, kwargs)
 
+    def commit(self) -> None:
+        super().commit()
+        self._guardai_open.committed()
+
     def lobject(self, *args: Any, **kwargs: Any) -> Any:
         return _large_object(super().lobject, self, self._guardai_open, args, kwargs)
 
@@ -223,6 +239,10 @@ class ConnectionProxy(wrapt.ObjectProxy[Any]):
             cursor._guardai_open = self._self_open
             cursor._guardai_owner = self
         return cursor
+
+    def commit(self) -> None:
+        self.__wrapped__.commit()
+        self._self_open.committed()
 
     def lobject(self, *args: Any, **kwargs: Any) -> Any:
         return _large_object(self.__wrapped__.lobject, self.__wrapped__, self._self_open, args, kwargs)
@@ -421,7 +441,7 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
         with open_.lock:
             result = effect()
         if type(query) is str and started() and redefines(query):
-            postgres.schemas.changed(open_.known(_C_CONNECTION.__get__(self)).key)
+            open_.redefined(_C_CONNECTION.__get__(self))
         return result
 
     def _governed(
@@ -456,7 +476,7 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
                 self._unmoved(statement, bare)
                 raise
         if statement.ticket.redefines:
-            postgres.schemas.changed(open_.known(bare).key)
+            open_.redefined(bare)
         if bare.async_ or self.name is not None:
             return result  # its columns are told with the first rows
         if self.description is None:
