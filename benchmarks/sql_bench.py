@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.measure import Measure, Row
+from guardai.model import LiveSchema, LiveTrigger
 from guardai.sql import Lineage, inspect, judge, whole
+from guardai.sql.flows import _fresh as carried_afresh
+from guardai.sql.lineage import lineage_of
 
 TITLE = "SQL"
 
@@ -42,8 +45,30 @@ def rows(measure: Measure) -> Iterator[Row]:
         yield measure.alone(f"· its lineage: {name}", lambda sql=sql: lineage._fresh(sql), limit=None, rounds=200)
     key = STATEMENTS["by key"]
     yield measure.alone("statement seen before", lambda: inspect(key, "sqlite"), limit=1, rounds=20_000)
+    live = LiveSchema(
+        tables={table: tuple(columns) for table, columns in SCHEMA.items()},
+        views={"paying": "SELECT c.id, c.name, o.total FROM customers c JOIN orders o ON o.customer_id = c.id"},
+        triggers={
+            "orders": (LiveTrigger(frozenset({"insert"}), "BEGIN UPDATE items SET sku = 1 WHERE id = NEW.id; END"),)
+        },
+    )
+    inspect(key, "sqlite", schema=live)
+    yield measure.alone("· against a live schema", lambda: inspect(key, "sqlite", schema=live), limit=1, rounds=20_000)
+    against = whole.against(live)
+    for name, sql in {
+        "view": "SELECT name FROM paying WHERE id = ?",
+        "trigger": STATEMENTS["insert"],
+    }.items():
+        yield measure.alone(
+            f"new statement, live schema: {name}", lambda sql=sql: fresh(sql, against), limit=500, rounds=200
+        )
+        yield measure.alone(f"· what it carries: {name}", lambda sql=sql: carried(live, sql), limit=None, rounds=200)
 
 
-def fresh(sql: str) -> object:
+def fresh(sql: str, against: whole.Against | None = None) -> object:
     judge._last.__dict__.clear()
-    return whole._fresh(sql, "sqlite")
+    return whole._fresh(sql, "sqlite", against.reach("sqlite") if against is not None else None)
+
+
+def carried(live: LiveSchema, sql: str) -> object:
+    return carried_afresh(lineage_of(live, "sqlite"), sql)

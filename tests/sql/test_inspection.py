@@ -73,6 +73,10 @@ def test_star_and_whole_rows_read_every_column():
     assert inspect("SELECT count(*) FROM users", "sqlite").columns_read == set()
 
 
+def test_column_named_by_its_number_reads_any():
+    assert inspect("SELECT #3 || 'x' FROM users", "duckdb").columns_read == {"users.*"}
+
+
 def test_written_column_is_not_read():
     assert inspect("UPDATE users SET name = 'x' WHERE id = 5", "sqlite").columns_read == {"users.id"}
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guardai.model import LiveSchema
 from guardai.sql import Lineage, SqlNotUnderstood, column_lineage
 
 CASES = Path(__file__).parent / "cases"
@@ -192,6 +193,75 @@ def test_lineage_is_remembered_by_exact_text(monkeypatch):
 
 def test_sqlite_master_has_no_data_of_tables():
     assert column_lineage("SELECT name FROM sqlite_master", "sqlite", SCHEMA) == [frozenset({"sqlite_master.name"})]
+
+
+CANARY_VIEWS = {
+    "v_users": "SELECT id, ssn AS note FROM users",
+    "v_agg": "SELECT org_id, string_agg(ssn, ',') AS all_ssn FROM users GROUP BY org_id",
+    "v_nest": "SELECT v.note || o.name AS x, o.id FROM v_users v JOIN orgs o ON true",
+}
+CANARIES = [json.loads(line) for line in (CASES / "lineage_canaries.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "duckdb", "mariadb"])
+def test_sources_hold_every_column_whose_value_came_out_of_the_engine(dialect):
+    live = LiveSchema(tables={table: tuple(columns) for table, columns in SCHEMA.items()}, views=CANARY_VIEWS)
+    both = Lineage(SCHEMA | CANARY_VIEWS, dialect), Lineage(live, dialect)
+    cases = [case for case in CANARIES if case["dialect"] == dialect]
+    told = 0
+    for case in cases:
+        for lineage in both:
+            try:
+                found = lineage.columns(case["sql"])
+            except SqlNotUnderstood:
+                continue
+            told += 1
+            assert len(found) == len(case["seen"]), case["sql"]
+            assert all(set(seen) <= have for seen, have in zip(case["seen"], found, strict=True)), case["sql"]
+    assert told >= 0.95 * 2 * len(cases) >= 60
+
+
+@pytest.mark.parametrize(
+    ("sql", "dialect"),
+    [
+        ("SELECT COLUMNS(*) || 'x' FROM orgs", "duckdb"),
+        ("SELECT max(COLUMNS('i.*')) FROM orgs", "duckdb"),
+        ("SELECT * FROM (SELECT unnest({'a': name, 'b': ssn}), id FROM users)", "duckdb"),
+        ("SELECT untuple(tuple(name, ssn)) FROM users", "clickhouse"),
+        ("SELECT posexplode(name) FROM users", "databricks"),
+        ("SELECT json_tuple(name, 'a', 'b') FROM users", "databricks"),
+    ],
+)
+def test_item_that_becomes_several_columns_is_not_counted_as_one(sql, dialect):
+    with pytest.raises(SqlNotUnderstood):
+        column_lineage(sql, dialect, SCHEMA)
+
+
+def test_variable_of_the_session_may_hold_anything():
+    assert column_lineage("SELECT @x", "mysql", SCHEMA) == [frozenset(EVERYTHING)]
+    assert column_lineage("SELECT $x", "snowflake", SCHEMA) == [frozenset(EVERYTHING)]
+    assert column_lineage("SELECT getvariable('x')", "duckdb", SCHEMA) == [frozenset(EVERYTHING)]
+
+
+def test_shared_columns_of_mysql_stand_in_the_order_of_the_first_table():
+    schema = {"a": ["x", "y", "p"], "b": ["y", "x", "q"]}
+    both = [{"a.x", "b.x"}, {"a.y", "b.y"}]
+    rest = [{"a.p"}, {"b.q"}]
+    assert column_lineage("SELECT * FROM a JOIN b USING (y, x)", "mysql", schema) == both + rest
+    assert column_lineage("SELECT * FROM a JOIN b USING (y, x)", "postgres", schema) == both[::-1] + rest
+
+
+def test_column_named_by_its_number_is_any_column():
+    assert column_lineage("SELECT #4 FROM users", "duckdb", SCHEMA) == [frozenset(USERS)]
+    assert column_lineage("SELECT $4 FROM users", "snowflake", SCHEMA) == [frozenset(USERS)]
+
+
+def test_star_of_a_whole_row_is_its_columns():
+    assert column_lineage("SELECT (u).* FROM users u", "postgres", SCHEMA) == [
+        frozenset({f"users.{column}"}) for column in SCHEMA["users"]
+    ]
+    with pytest.raises(SqlNotUnderstood):
+        column_lineage("SELECT (q.u).* FROM (SELECT u FROM users u) q", "postgres", SCHEMA)
 
 
 # Every cell holds the name of its column, so what comes out tells where it came from.

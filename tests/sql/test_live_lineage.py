@@ -1,6 +1,7 @@
 """Column lineage against a live schema."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -62,6 +63,7 @@ EVERYTHING = {f"{table}.{column}" for table, columns in LIVE.tables.items() for 
         ("SELECT * FROM circle", [EVERYTHING | {"circle.*"}] * 2),
         ("SELECT id FROM grown", [EVERYTHING | {"grown.*"}]),
         ("SELECT x FROM other.people", [EVERYTHING | {"other.people.*"}]),
+        ("SELECT label FROM elsewhere.public.people", [EVERYTHING | {"elsewhere.public.people.*"}]),
         ("SELECT pure(id) FROM orgs", [{"orgs.id"}]),
         ("SELECT app.scoped(id) FROM orgs", [{"orgs.id"}]),
         ("SELECT reader(), id FROM orgs", [USERS, {"orgs.id"}]),
@@ -107,3 +109,12 @@ def test_many_views_over_views_end_in_an_answer():
     schema = LiveSchema(tables={"users": ("id",)}, views=views, columns={name: ("id",) for name in views})
     assert column_lineage("SELECT id FROM v5", "postgres", schema) == [frozenset({"users.id"})]
     assert column_lineage("SELECT id FROM v39", "postgres", schema)[0] >= {"users.id"}
+
+
+def test_threads_that_open_the_same_views_get_the_same_answers():
+    views = {"v0": "SELECT id, ssn FROM users"} | {f"v{n}": f"SELECT id, ssn FROM v{n - 1}" for n in range(1, 8)}
+    for _ in range(5):
+        lineage = Lineage(LiveSchema(tables=LIVE.tables, views=views), "postgres")
+        with ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda n: lineage.columns(f"SELECT ssn FROM v{n % 8}"), range(40))
+        assert set(map(tuple, found)) == {(frozenset({"users.ssn"}),)}

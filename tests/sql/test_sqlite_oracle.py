@@ -44,6 +44,7 @@ def connection():
     for warm in (
         "SELECT * FROM json_each('[1]')",
         "SELECT * FROM pragma_table_info('users')",
+        "SELECT * FROM pragma_table_xinfo('users')",
         "SELECT * FROM ft WHERE ft MATCH 'x'",
     ):
         opened.execute(warm).fetchall()

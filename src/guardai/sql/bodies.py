@@ -247,10 +247,10 @@ class _Body:
                 self.total.unknown("unknown-statement")
                 return
             if first == "return":
-                if second == "query" and len(rest) > 1 and rest[1][1] in _READING:
+                if second == "query":
                     self.judged(rest[1:])
                 else:
-                    self.expression(rest[1:] if second in {"next", "query"} else rest)
+                    self.expression(rest[1:] if second == "next" else rest)
                 return
             if first in {"raise", "signal", "resignal"}:
                 self.calls(rest)
@@ -332,6 +332,9 @@ class _Body:
         return tokens
 
     def judged(self, tokens: list[Token]) -> None:
+        if not tokens:
+            self.total.unknown("unknown-statement")
+            return
         self.total.add(judge(self.body, self.with_rows(tokens) if self.trigger else tokens, self.dialect, odd=True))
 
     def with_rows(self, tokens: list[Token]) -> list[Token]:

@@ -25,6 +25,15 @@ _VALUES: Final = frozenset(
 _USER_IS_VALUE: Final = frozenset(
     {"postgres", "redshift", "oracle", "tsql", "duckdb", "snowflake", "trino", "databricks"}
 )
+#: Columns that no table lists and that are the same in many or all rows, under whatever qualifier.
+_SAME_IN_MANY: Final = {
+    "postgres": frozenset({"tableoid", "xmin", "xmax", "cmin", "cmax"}),
+    "redshift": frozenset({"tableoid", "xmin", "xmax", "cmin", "cmax", "insertxid", "deletexid"}),
+    "oracle": frozenset({"ora_rowscn", "level", "rownum"}),
+    "clickhouse": frozenset({"_table", "_database", "_part", "_partition_id", "_partition_value", "_sample_factor",
+                             "_shard_num", "_part_index", "_part_uuid", "_disk_name"}),
+}  # fmt: skip
+_MYSQL: Final = frozenset({"mysql", "mariadb"})
 _CONSTANTS: Final = frozenset({"Literal", "Placeholder", "Parameter", "Boolean", "Null", "HexString", "BitString", "ByteString",
                                "RawString", "National", "UnicodeString"})  # fmt: skip
 _WRAPPERS: Final = frozenset({"Paren", "Neg", "Cast", "TryCast", "Collate", "Introducer", "Date", "Timestamp"})
@@ -63,6 +72,31 @@ def _constant(node: Any) -> bool:
     return False
 
 
+def _matches_many(value: Any, dialect: str, *, null_safe: bool) -> bool:
+    """Whether a constant equals the values of many rows, whatever the column means by them."""
+    if null_safe or dialect == "tsql":  # `<=> NULL` is IS NULL, and so is `= NULL` where SQL Server is told so
+        kind = _kind(_bare(value))
+        if kind == "Null" or (null_safe and kind in {"Placeholder", "Parameter"}):
+            return True
+    if dialect not in _MYSQL:
+        return False
+    # MySQL compares text with a number as numbers, and text that is none is zero.
+    for _ in range(8):
+        kind = _kind(value)
+        if kind in {"Cast", "TryCast"}:
+            return True
+        if kind == "Boolean":
+            return not value.this
+        if kind == "Literal":
+            return not value.args.get("is_string") and not any(
+                digit in str(value.this).lower().partition("e")[0] for digit in "123456789"
+            )
+        if kind not in _WRAPPERS:
+            return False
+        value = value.this
+    return True
+
+
 def _text_of(node: Any) -> str | None:
     """The text of a plain string constant, None for anything else."""
     node = _bare(node)
@@ -75,6 +109,8 @@ def _column(node: Any, dialect: str) -> Any:
     if _kind(node) != "Column" or _kind(node.this) != "Identifier":
         return None
     name, quoted = node.this.name.lower(), node.this.args.get("quoted")
+    if name in _SAME_IN_MANY.get(dialect, ()):
+        return None
     plain = not node.args.get("table") and not quoted
     if plain and (name in _VALUES or (name == "user" and dialect in _USER_IS_VALUE)):
         return None
@@ -105,6 +141,15 @@ def _could_be_text(column: Any, value: Any, dialect: str) -> bool:
     return text == column.this.name or text.startswith("/s")
 
 
+def _pins(column: Any, value: Any, dialect: str, *, null_safe: bool = False) -> bool:
+    """Whether a column that equals a value is thereby held to the rows of that value."""
+    return (
+        _constant(value)
+        and not _could_be_text(column, value, dialect)
+        and not _matches_many(value, dialect, null_safe=null_safe)
+    )
+
+
 def _in_list(node: Any, dialect: str) -> Any:
     """The column of `column IN (constants)` or `column = ANY (array)`."""
     kind = _kind(node)
@@ -116,10 +161,14 @@ def _in_list(node: Any, dialect: str) -> Any:
         column = _column(columns[0], dialect)
         members = [_bare(member) for member in node.expressions]
         if _kind(left) == "Tuple":
-            if all(_kind(m) == "Tuple" and all(_constant(v) for v in m.expressions) for m in members):
+            if all(
+                _kind(m) == "Tuple"
+                and all(_constant(v) and not _matches_many(v, dialect, null_safe=False) for v in m.expressions)
+                for m in members
+            ):
                 return column
             return None
-        if column is not None and all(_constant(m) and not _could_be_text(column, m, dialect) for m in members):
+        if column is not None and all(_pins(column, member, dialect) for member in members):
             return column
     if kind == "EQ":
         column, right = _column(node.this, dialect), _bare(node.expression)
@@ -155,7 +204,7 @@ def bounds(condition: Any, names: set[str], dialect: str, *, alone: bool, joins:
             left = _column(one, dialect)
             if left is None:
                 continue
-            if _constant(other) and not _could_be_text(left, other, dialect):
+            if _pins(left, other, dialect, null_safe=_kind(node) == "NullSafeEQ"):
                 fixed.append(left)
             elif _column(other, dialect) is not None:
                 links.append((left, _column(other, dialect)))
@@ -165,7 +214,8 @@ def bounds(condition: Any, names: set[str], dialect: str, *, alone: bool, joins:
             if _column(one, dialect) is not None and _column(other, dialect) is not None:
                 links.append((_column(one, dialect), _column(other, dialect)))
     if alone:
-        return bool(fixed) and all(table in names or not table for table in reached)
+        last = {table.rpartition(".")[2] for table in reached}
+        return bool(fixed) and all(table in names or not table for table in last)
     if reached & names:
         return True
     # Bound through a join: `t.id = s.id AND s.key = 5`.
@@ -184,11 +234,16 @@ def joined(condition: Any, names: set[str], dialect: str) -> bool:
             if (
                 left is not None
                 and _table(left) in names
-                and (_constant(other) or (right is not None and _table(right) not in names))
+                and (
+                    _pins(left, other, dialect, null_safe=_kind(node) == "NullSafeEQ")
+                    or (right is not None and _table(right) not in names)
+                )
             ):
                 return True
     return False
 
 
 def _table(column: Any) -> str:
-    return str(column.text("table")).lower()
+    """How a column's table is named, with its schema if that is written."""
+    schema, table = str(column.text("db")).lower(), str(column.text("table")).lower()
+    return f"{schema}.{table}" if schema else table

@@ -126,10 +126,19 @@ def _judge_parsed(sql: str, tokens: list[Token], dialect: str, first: str, *, od
         judge_calls(tokens, dialect, facts)
         _guess(tokens, first, facts)
     else:
-        judge_calls(tokens, dialect, facts, judge_tree(tree, dialect, facts))
+        judge_calls(tokens, dialect, facts, judge_tree(tree, dialect, facts, replacing=_replaces(tokens)))
     _judge_words(sql, tokens, dialect, facts)
     facts.effects |= facts.called
     return facts
+
+
+def _replaces(tokens: list[Token]) -> bool:
+    """REPLACE, or INSERT OR REPLACE."""
+    words = [token[1] for token in tokens]
+    return words[0] == "replace" or (
+        "replace" in words
+        and any(words[index : index + 3] == ["insert", "or", "replace"] for index in range(len(words) - 2))
+    )
 
 
 def _without_outfile(tokens: list[Token], facts: Facts) -> list[Token]:

@@ -12,6 +12,7 @@ relation, SHOW, PRAGMA, EXPLAIN, and whatever does not parse. A caller masks eve
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BEYOND", "ENTRIES", "Lineage", "SqlNotUnderstood", "column_lineage", "lineage_of"]
 
-#: With one of these, something is read or run that no schema tells of.
-BEYOND: Final = frozenset({"unknown", "exec", "file", "network"})
+#: With one of these, something is read or run that no schema tells of: a variable of the session holds what an earlier
+#: statement put into it.
+BEYOND: Final = frozenset({"unknown", "exec", "file", "network", "session"})
 ENTRIES: Final = 1_024
 _VIEW_DEPTH: Final = 12
 
@@ -68,7 +70,8 @@ class Lineage:
             self.schema = Schema(schema)
         self._views: dict[str, Relation] = {}
         self._calls: dict[str, Sources] = {}
-        self._opening: list[str] = []
+        #: the views that each thread is within
+        self._within = threading.local()
         self._known: dict[str, tuple[frozenset[str], ...] | str] = {}
         #: what `flows` remembers
         self.carried: dict[str, dict[str, frozenset[str]] | str] = {}
@@ -200,9 +203,10 @@ class Lineage:
 
         taint = EVERYTHING | {f"{name}.*"}
         unknown = Relation([(column, taint) for column in view.columns] or None, taint)
-        if not view.definition or name in self._opening or len(self._opening) > _VIEW_DEPTH:
+        opening: list[str] = self._within.__dict__.setdefault("views", [])
+        if not view.definition or name in opening or len(opening) > _VIEW_DEPTH:
             return unknown
-        self._opening.append(name)
+        opening.append(name)
         try:
             tree, tokens = self.tree(view.definition)
             names: list[str] = list(view.columns)
@@ -221,7 +225,7 @@ class Lineage:
         except (Unknowable, NotParsed, Refused, RecursionError):
             return unknown
         finally:
-            self._opening.pop()
+            opening.pop()
 
     def told(self, outputs: Sequence[Sources], tree: Any) -> tuple[Sources, ...]:
         """With the marks for what is not proven replaced by what they stand for."""

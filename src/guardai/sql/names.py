@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
 __all__ = ["candidates", "own_name"]
 
+_DEFAULTS: Final = ("main", "public", "dbo")
+
 
 def candidates(name: str, path: Sequence[str]) -> list[str]:
     """The names under which a live schema may hold what a statement calls `name`, most likely first.
 
-    A table of the default schema stands under its plain name, which any name qualified with that schema means, too; an
-    engine that tells no path has one schema, or tells its schemas apart by databases.
+    A table of the default schema stands under its plain name, which a name that is qualified with that schema means,
+    too. Where no path is told, the default schema is the one that the engine makes itself.
     """
     parts = name.split(".")
     if len(parts) == 1:
         return [name, *(f"{schema}.{name}" for schema in path)]
     full = ".".join(parts[-2:])
-    return [name, full, parts[-1]] if not path or parts[-2] in path else [name, full]
+    return [name, full, parts[-1]] if parts[-2] in (path or _DEFAULTS) else [name, full]
 
 
 def own_name(name: str, path: Sequence[str], *held: Container[str]) -> str | None:

@@ -215,7 +215,10 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
         elif kind == lx.STRING_ODD:
             if dialect == "redshift" and "\\'" in text and text[0] == "'":
                 raise Refused("ambiguous-literal")
-            odd, foreign = True, foreign or "\\" in text or text[0] != "'"
+            odd, foreign = (
+                True,
+                foreign or "\\" in text or text[0] != "'" or (text[:3] == "'''" and dialect == "bigquery"),
+            )
             add((lx.STRING, text, f"'/s{len(tokens)}'", start, position))
         elif kind in (lx.DOLLAR, lx.Q_QUOTE):
             position = _delimited_end(sql, kind, text, position)

@@ -81,6 +81,10 @@ class Reach:
             return []
         return [found for found in candidates(name, self.path) if found in self.functions]
 
+    def own(self, name: str) -> str:
+        """A table's name in the schema: what the engine stores of views and bodies is qualified as it pleases."""
+        return own_name(name, self.path, self.tables, self.views) or name
+
     def closure(self, name: str) -> Facts:
         """What calling a function does, with all that it reaches."""
         facts = Facts()
@@ -188,8 +192,8 @@ class _Closure:
         total = self.total
         total.effects |= facts.effects
         total.called |= facts.called
-        total.reads |= facts.reads
-        total.writes |= facts.writes
+        total.reads |= {self.reach.own(name) for name in facts.reads}
+        total.writes |= {self.reach.own(name) for name in facts.writes}
         total.functions |= facts.functions
         total.columns |= facts.columns
         total.unbounded |= facts.unbounded
@@ -232,7 +236,7 @@ class _Closure:
             if "unreadable-view" in view.reasons:
                 self.total.unknown("unreadable-view")
             self.read(own)
-            self.total.writes |= view.reads
+            self.total.writes |= {reach.own(base) for base in view.reads}
             for base in view.reads:
                 self.write(base, events)
         for number, trigger in enumerate(reach.triggers.get(own, ())):

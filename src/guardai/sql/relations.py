@@ -223,6 +223,8 @@ class LiveTables:
     def find(self, name: str) -> tuple[str, Relation | View] | None:
         """A table's own name and relation, or a view's name and query; None if it is not known."""
         own = own_name(name, self._path, self._views, self._tables, self._columns)
+        if own is not None and name.count(".") > 1 and own != name:
+            return None  # perhaps of another database
         if own is None:
             return _built_in(name)
         if own in self._views or own not in self._tables:

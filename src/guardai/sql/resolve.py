@@ -43,6 +43,11 @@ _ROW_IDS: Final = frozenset(
 )
 
 
+#: Become several columns each.
+_SPREADING: Final = (exp.Aliases, exp.Inline, exp.Stack, exp.JSONTable, exp.Posexplode)
+_SPREADING_NAMES: Final = frozenset({"untuple", "json_tuple", "posexplode_outer", "inline_outer", "stack"})
+#: Here unfolding a struct or a map gives a column for each field.
+_SPREADS_STRUCTS: Final = frozenset({"duckdb", "databricks"})
 #: More in one FROM is not looked into: every name would be looked up in each.
 _MAX_RELATIONS: Final = 200
 
@@ -63,6 +68,8 @@ class Resolver:
         self.harmless = functions(dialect).harmless
         #: while not None, everything that is referenced is added: within a subquery of a select list
         self.deep: set[str] | None = None
+        #: how many queries we are within; 0 only around the outermost, whose columns are counted by whoever asks
+        self.within = 1
 
     def outputs(self, tree: Any) -> list[Sources]:
         """The sources of each output column of a statement.
@@ -74,6 +81,7 @@ class Resolver:
             if tree.args.get("returning") is None:
                 return []
             return [sources for _, sources in changed(self, tree, Scope()).known()]
+        self.within = 0
         return [sources for _, sources in self.query(tree, Scope()).known()]
 
     # Queries
@@ -111,6 +119,14 @@ class Resolver:
         return scope
 
     def cte(self, cte: Any, scope: Scope, *, recursive: bool) -> Relation:
+        """What a CTE yields."""
+        self.within += 1
+        try:
+            return self.shared(cte, scope, recursive=recursive)
+        finally:
+            self.within -= 1
+
+    def shared(self, cte: Any, scope: Scope, *, recursive: bool) -> Relation:
         name, names = cte.alias.lower(), column_names(cte)
         body = cte.this
         clauses: dict[int, dict[str, Any]] = {}
@@ -163,6 +179,13 @@ class Resolver:
         return Relation(columns).renamed(column_names(node))
 
     def select(self, node: Any, around: Scope) -> Relation:
+        self.within += 1
+        try:
+            return self.selected(node, around)
+        finally:
+            self.within -= 1
+
+    def selected(self, node: Any, around: Scope) -> Relation:
         scope = self.with_ctes(node, around)
         if len(node.args.get("joins") or ()) > _MAX_RELATIONS:
             return Relation(None)
@@ -223,7 +246,9 @@ class Resolver:
             else None
         )
         if star is None:
-            if isinstance(item, (exp.Columns, exp.Aliases, exp.Inline, exp.Stack, exp.JSONTable)):
+            if isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
+                return self.whole_row(item.this, scope)
+            if self.spreads(item):
                 raise Unknowable
             return [(_output_name(item), self.expression(item, scope))]
         if isinstance(item, exp.Star):
@@ -239,6 +264,28 @@ class Resolver:
         if star.args.get("rename") or star.args.get("replace") or star.args.get("except_") or star.args.get("ilike"):
             return self.altered(star, columns, scope)
         return columns
+
+    def spreads(self, item: Any) -> bool:
+        """Whether an item of a select list may become several columns."""
+        if item.find(exp.Columns, exp.Apply) is not None:
+            return True
+        while isinstance(item, (exp.Alias, exp.Paren)):
+            item = item.this
+        if isinstance(item, _SPREADING) or (isinstance(item, exp.Anonymous) and item.name.lower() in _SPREADING_NAMES):
+            return True
+        # Outermost it shows in the number of columns; further in it would shift the names of those after it.
+        return self.within > 1 and self.dialect in _SPREADS_STRUCTS and isinstance(item, exp.Explode)
+
+    def whole_row(self, row: Any, scope: Scope) -> list[tuple[str, Sources]]:
+        """`(u).*`: the columns of a whole row."""
+        while isinstance(row, exp.Paren):
+            row = row.this
+        relation = scope.relation(row.name.lower()) if isinstance(row, exp.Column) and not row.text("table") else None
+        if relation is None or any(
+            r.columns is None or r.find(row.name.lower()) is not None for r in scope.relations.values()
+        ):
+            raise Unknowable
+        return relation.known()
 
     def altered(self, star: Any, columns: list[tuple[str, Sources]], scope: Scope) -> list[tuple[str, Sources]]:
         """`* EXCEPT (…) REPLACE (…) RENAME (…)`."""
@@ -277,6 +324,8 @@ class Resolver:
             elif kind is exp.Identifier or kind is exp.Var:
                 if scope.names(part.name.lower()):
                     found |= scope.column(part.name.lower())
+            elif kind is exp.PositionalColumn or (kind is exp.Parameter and self.dialect == "snowflake"):
+                found |= NOTHING.union(*(relation.row() for relation in scope.relations.values())) or UNPROVEN
             elif kind is exp.Alias:
                 pending.append(part.this)
             elif kind is exp.DataType or kind is exp.TableAlias:

@@ -42,6 +42,7 @@ def rewritten(tokens: list[Token], dialect: str) -> tuple[list[Token], bool]:
         changed |= _sqlite(found)
     elif dialect in {"postgres", "redshift"}:
         changed |= _drop_only(found)
+        changed |= _postgres(found)
         changed |= _known_operators(found)
     elif dialect in _NO_FROM:
         changed |= _delete_from(found)
@@ -119,6 +120,22 @@ def _drop_only(tokens: list[Token]) -> bool:
             and tokens[index - 1][1] in {"from", "update", "join"}
         ):
             del tokens[index]
+    return len(tokens) != before
+
+
+def _postgres(tokens: list[Token]) -> bool:
+    """PostgreSQL: `INSERT … OVERRIDING SYSTEM VALUE …`, `ORDER BY a USING <`."""
+    before = len(tokens)
+    for index in range(len(tokens) - 2, 0, -1):
+        kind, low, *_ = tokens[index]
+        if kind != lx.WORD:
+            continue
+        after = tokens[index + 1][1]
+        if low == "overriding" and after in {"system", "user"} and tokens[index + 2 : index + 3]:
+            if tokens[index + 2][1] == "value":
+                del tokens[index : index + 3]
+        elif low == "using" and after in {"<", ">"}:
+            tokens[index : index + 2] = [word("ASC", tokens[index])]
     return len(tokens) != before
 
 

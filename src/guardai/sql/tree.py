@@ -8,6 +8,7 @@ Imports sqlglot, so it is imported at the first inspection and not before (85 ms
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlglot import exp
@@ -29,18 +30,42 @@ __all__ = ["QUERY_ROOTS", "judge_tree"]
 QUERY_ROOTS: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table, exp.Pivot, exp.Summarize)
 _DML_ROOTS: Final = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.MultitableInserts)
 
+#: What makes rows from nothing.
+_SERIES: Final = tuple(
+    getattr(exp, name)
+    for name in (
+        "GenerateSeries",
+        "ExplodingGenerateSeries",
+        "GenerateDateArray",
+        "GenerateTimestampArray",
+        "RangeN",
+        "Generator",
+    )
+    if hasattr(exp, name)
+)
+_SERIES_NAMES: Final = frozenset(
+    {"generate_series", "generate_array", "numbers", "zeros", "range", "generator", "sequence"}
+)
+_SEQUENCE_TABLE: Final = re.compile(r"seq_\d+_to_\d+")
 _PSEUDO_ROWS: Final = frozenset({"old", "new", "prior"})
 _SEQUENCE: Final = frozenset({"oracle", "snowflake", "databricks"})
 
 
-def judge_tree(tree: Any, dialect: str, facts: Facts) -> set[str]:
-    """Adds what a tree does; tells the names that the statement gives to relations."""
+def judge_tree(tree: Any, dialect: str, facts: Facts, *, replacing: bool = False) -> set[str]:
+    """Adds what a tree does; tells the names that the statement gives to relations.
+
+    Args:
+        tree: of one statement.
+        dialect: a known dialect.
+        facts: what is gathered.
+        replacing: it is a REPLACE, or an INSERT OR REPLACE, of which the tree does not tell.
+    """
     if not isinstance(tree, (*QUERY_ROOTS, *_DML_ROOTS)) or (
         isinstance(tree, exp.Table) and tree.args.get("this") is None
     ):
         facts.unknown(f"unknown-node:{type(tree).__name__}")
         return set()
-    walk = _Walk(dialect, facts)
+    walk = _Walk(dialect, facts, replacing=replacing)
     walk.run(tree)
     return walk.relations
 
@@ -48,12 +73,16 @@ def judge_tree(tree: Any, dialect: str, facts: Facts) -> set[str]:
 class _Walk:
     """One walk over one tree."""
 
-    def __init__(self, dialect: str, facts: Facts) -> None:
+    def __init__(self, dialect: str, facts: Facts, *, replacing: bool) -> None:
         self.dialect = dialect
         self.facts = facts
+        self.replacing = replacing
+        self.tree: Any = None
         self.tables: list[Any] = []
         self.columns: list[Any] = []
         self.stars: list[Any] = []
+        #: a column is named by its number
+        self.positions = False
         #: ids of nodes that name a target, or repeat an alias, and are not read
         self.not_read: set[int] = set()
         #: names that the statement gives to relations, which may be followed by a column list
@@ -67,6 +96,7 @@ class _Walk:
 
     def run(self, tree: Any) -> None:
         facts, dialect = self.facts, self.dialect
+        self.tree = tree
         dml = []
         pending = [tree]
         if not isinstance(tree, _DML_ROOTS):
@@ -84,6 +114,8 @@ class _Walk:
                 self.tables.append(node)
             elif kind is exp.Star:
                 self.stars.append(node)
+            elif kind is exp.PositionalColumn or (kind is exp.Parameter and dialect == "snowflake"):
+                self.positions = True
             elif kind is exp.TableAlias:
                 self.named.add(node.name.lower())
                 if node.args.get("columns") and node.this is not None:
@@ -182,11 +214,14 @@ class _Walk:
         elif isinstance(node, exp.Merge):
             self.merge(node)
         else:
+            if self.dialect == "tsql" and any(isinstance(item.this, exp.Parameter) for item in node.expressions):
+                facts.effects.add("session")
+                facts.give("user-variable")
             where = node.args.get("where")
             others = self.others(node, targets)
             joins = [join.args["on"] for join in _joins(node) if join.args.get("on") is not None]
             for target in targets:
-                names = {table_name(target), target.name.lower(), target.alias.lower()}
+                names = _called(target)
                 names |= (
                     {alias for alias, real in self.aliases.items() if real == table_name(target)}
                     if not others
@@ -199,6 +234,8 @@ class _Walk:
             if not targets:
                 facts.unbounded = True
         returning = node.args.get("returning")
+        if returning is not None and isinstance(returning.args.get("into"), exp.Identifier):
+            judge_write(returning.args["into"].name.lower(), self.dialect, facts)  # OUTPUT … INTO
         if returning is not None and returning.find(exp.Column, exp.Star):
             for target in targets:
                 judge_read(target, self.dialect, facts)
@@ -248,6 +285,11 @@ class _Walk:
         facts = self.facts
         if node.args.get("overwrite") or (self.dialect == "databricks" and node.args.get("where") is not None):
             facts.effects.add("destroy")
+        conflict = node.args.get("conflict")
+        if (self.replacing or (conflict is not None and conflict.expressions)) and (
+            self.counts_up() or any(self.reads_freely(target, node) for target in targets)
+        ):
+            facts.unbounded = True  # rows that are there are written over, and not a given few: an UPDATE of all
         if node.args.get("is_function") and not facts.called - {"unknown"}:
             facts.unknown("unknown-function:insert")
         named = (
@@ -260,7 +302,8 @@ class _Walk:
 
     def merge(self, node: Any) -> None:
         whens = node.args.get("whens")
-        names = {table_name(node.this), node.this.name.lower(), node.this.alias.lower()} - {""}
+        names = _called(node.this) - {""}
+        itself = self.counts_up() or self.reads_freely(node.this, node)
         for when in whens.expressions if whens is not None else ():
             then = when.args.get("then")
             changes = isinstance(then, (exp.Update, exp.Delete)) or (
@@ -269,13 +312,44 @@ class _Walk:
             if not changes or (not when.args.get("matched") and not when.args.get("source")):
                 continue
             condition = when.args.get("condition")
-            tied = (
-                bounds(condition, names, self.dialect, alone=False)
-                if when.args.get("source")
-                else joined(node.args.get("on"), names, self.dialect)
-            )
+            if when.args.get("source"):
+                tied = bounds(condition, names, self.dialect, alone=False)
+            elif itself:  # each row meets itself, or a number that was made for it
+                tied = any(bounds(c, names, self.dialect, alone=False) for c in (condition, node.args.get("on")))
+            else:
+                tied = joined(node.args.get("on"), names, self.dialect)
             if not tied:
                 self.facts.unbounded = True
+
+    def reads_freely(self, target: Any, change: Any) -> bool:
+        """Whether a statement also reads the table that it changes, without bounds, to change it by what it reads."""
+        returning = change.args.get("returning")
+        for table in self.tables:
+            if table is target or table_name(table) != table_name(target) or self.cte(table):
+                continue
+            if returning is not None and table.find_ancestor(exp.Returning) is returning:
+                continue
+            select = table.find_ancestor(exp.Select)
+            where = select.args.get("where") if select is not None else None
+            alone = select is not None and not select.args.get("joins") and not select.args.get("laterals")
+            if where is not None and bounds(where.this, _called(table), self.dialect, alone=alone):
+                continue
+            if select is None or not _one_value(select):
+                return True
+        return False
+
+    def counts_up(self) -> bool:
+        """Whether rows are made from nothing, as many as anybody likes: by a series, or by a recursive query."""
+        for node in self.tree.find_all(exp.With, exp.Func, exp.Table):
+            if isinstance(node, exp.With):
+                if node.args.get("recursive"):
+                    return True
+            elif isinstance(node, exp.Table):
+                if self.dialect == "mariadb" and _SEQUENCE_TABLE.match(node.name.lower()):
+                    return True
+            elif isinstance(node, _SERIES) or (isinstance(node, exp.Anonymous) and node.name.lower() in _SERIES_NAMES):
+                return True
+        return False
 
     def cte(self, table: Any) -> Any:
         """The CTE that a table's name stands for, or None."""
@@ -315,6 +389,21 @@ class _Walk:
         for star in self.stars:
             if isinstance(star.parent, (exp.Select, exp.Returning)):
                 facts.columns |= {f"{table}.*" for table in real or facts.writes}
+        if self.positions:
+            facts.columns |= {f"{table}.*" for table in real or facts.writes}
+
+
+def _called(table: Any) -> set[str]:
+    """What a statement calls a table by: its alias if it has one, for then its own name may stand for another."""
+    alias = table.alias.lower()
+    return {alias} if alias else {table_name(table), table.name.lower()}
+
+
+def _one_value(select: Any) -> bool:
+    """Whether a query yields one row for certain: an aggregate without groups."""
+    items = [item.this if isinstance(item, exp.Alias) else item for item in select.expressions]
+    plain = not select.args.get("group") and not select.args.get("joins")
+    return plain and bool(items) and all(isinstance(item, exp.AggFunc) for item in items)
 
 
 def _joins(node: Any) -> Iterator[Any]:
