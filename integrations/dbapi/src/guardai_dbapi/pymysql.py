@@ -33,7 +33,7 @@ class PymysqlDriver:
 
     library = "pymysql"
     targets: tuple[str, ...] = ("pymysql.connections", "pymysql.cursors")
-    versions = ">=1.1,<2"
+    versions = ">=1.2,<2"
 
     def install(self, hooks: Hooks) -> None:
         """Wraps what sends and what reads; connections that are open already are governed too."""
