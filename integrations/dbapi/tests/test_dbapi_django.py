@@ -211,7 +211,7 @@ def test_bounded_writes_pass(run):
             customer = Customer.objects.get(id=3)
             customer.name = "three"
             customer.save(update_fields=["name"])
-            made = Customer.objects.create(name="made", email="e")
+            made = Customer.objects.create(id=500, name="made", email="e")
             assert made.pk
         assert Customer.objects.get(id=3).name == "three"
         assert Customer.objects.get(id=3).email == "unrecognisable3"

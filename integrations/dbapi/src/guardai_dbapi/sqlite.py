@@ -134,7 +134,7 @@ class _Open:
         trace: the program's own trace callback, which the engine does not tell.
     """
 
-    __slots__ = ("_databases", "_schema", "_versions", "alone", "target", "trace")
+    __slots__ = ("_databases", "_replaced", "_schema", "_versions", "alone", "target", "trace")
 
     #: Equal schemas of one target are one object, however many connections read them: what is kept for it is kept once.
     known: ClassVar[LiveSchemas] = LiveSchemas(age=float("inf"))
@@ -146,12 +146,15 @@ class _Open:
         self._schema: LiveSchema | None = None
         self._databases: tuple[str, ...] = ()
         self._versions: list[Any] = []
+        self._replaced = False
 
     def schema(self, connection: Any) -> LiveSchema | None:
         """What the engine tells of its tables. None if it cannot tell now.
 
         The engine counts the changes of each file's schema, whoever makes them, and takes back what is rolled back.
         """
+        if self._replaced:
+            return None
         if self.trace is not None:
             _c_set_trace(connection, None)  # our questions are no statements of the program's
         try:
@@ -186,6 +189,14 @@ class _Open:
     def changed(self) -> None:
         """There may be other databases than before."""
         self._schema = None
+        self._databases = ()
+
+    def replaced(self) -> None:
+        """The database is another one now (`deserialize`): from here on nothing is known of it.
+
+        A pragma that was read as a table before crashes the engine afterwards (seen with SQLite 3.40), so it is not asked.
+        """
+        self._replaced = True
 
     def guard(self, statement: Statement, connection: Any, *, script: bool) -> None:
         """What has to stand around the statement.
@@ -278,6 +289,8 @@ def _without_statement(name: str) -> Callable[..., Any]:
 
 def _governed(open_: _Open, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], plain: Callable[..., Any]) -> Any:
     """A connection's method that does without a statement, between intent and outcome."""
+    if name == "deserialize":
+        open_.replaced()
     run = acting(f"-- {name}", _DIALECT)
     if run is None:
         return plain(*args, **kwargs)

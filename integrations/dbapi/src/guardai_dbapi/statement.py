@@ -233,7 +233,7 @@ def begin(
         elif (
             hasattr(parameters, "__len__") and hasattr(parameters, "__getitem__") and not isinstance(parameters, _TEXT)
         ):
-            parameters = tuple(parameters)  # a row of another result, say
+            parameters = tuple(parameters[at] for at in range(len(parameters)))  # a row of another result, say
     whole = isinstance(parameters, list | tuple | dict)
     call = Call(
         "db",
