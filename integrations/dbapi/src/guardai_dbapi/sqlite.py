@@ -340,7 +340,8 @@ def _described(target: Target, name: str, args: tuple[Any, ...], kwargs: dict[st
 def _files(connection: Any) -> dict[str, str]:
     cursor = sqlite3.Cursor(connection)
     cursor.row_factory = None
-    return {name: file for _, name, file in cursor.execute("PRAGMA database_list")}
+    # A program's text factory may have made bytes of them.
+    return {os.fsdecode(name): os.fsdecode(file) for _, name, file in cursor.execute("PRAGMA database_list")}
 
 
 # The C types' own methods. Ours stand right in front of them, so `super()` would find these: 0.1 µs later.
