@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,6 +104,26 @@ def _detectors() -> dict[str, list[str]]:
 _MARK = {"patched": "[green]✓[/]", "pending": "[yellow]…[/]", "absent": "[dim]–[/]", "failed": "[red]✗[/]"}
 
 
+#: More targets of one library than this are told in one line, if there is nothing to say of any of them.
+_FEW = 4
+
+
+def _told(targets: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """(mark, what, why) for each line: libraries in the order of their targets."""
+    libraries: dict[str, list[dict[str, str]]] = {}
+    for target in targets:
+        libraries.setdefault(target["target"].partition(":")[0].partition(".")[0], []).append(target)
+    for library, those in libraries.items():
+        states = {target["status"] for target in those}
+        if len(those) > _FEW and len(states) == 1 and not any(target["why"] for target in those):
+            [status] = states
+            absent = status == "pending" and importlib.util.find_spec(library) is None
+            yield _MARK[status], f"{library}, {len(those)} targets  [dim]{'not installed' if absent else status}[/]", ""
+            continue
+        for target in those:
+            yield _MARK[target["status"]], f"{target['target']}  [dim]{target['status']}[/]", target["why"]
+
+
 def _print(found: dict[str, Any]) -> None:
     from rich.table import Table
 
@@ -123,9 +145,8 @@ def _print(found: dict[str, Any]) -> None:
     for one in found["integrations"]:
         version = one["version"] or ("" if one["library"] == "standard library" else "not installed")
         console.print(f"{_MARK[one['status']]} [bold]{one['name']}[/] {one['library']} {version} {one['why']}".rstrip())
-        for target in one["targets"]:
-            why = f"  [dim]{target['why']}[/]" if target["why"] else ""
-            console.print(f"    {_MARK[target['status']]} {target['target']}  [dim]{target['status']}[/]{why}")
+        for mark, told, why in _told(one["targets"]):
+            console.print(f"    {mark} {told}" + (f"  [dim]{why}[/]" if why else ""))
     if not found["integrations"]:
         console.print("[yellow]No integration is installed: nothing but @guardai.tool functions is governed.[/]")
     if any(t["status"] == "pending" for one in found["integrations"] for t in one["targets"]):
