@@ -295,7 +295,7 @@ def variables(sql: str) -> Iterator[tuple[str, Any]]:
     while above is not None and names:
         if above.f_globals.get("__name__", "").partition(".")[0] not in _OURS:
             for scope in (above.f_locals, above.f_globals):
-                for name in names & scope.keys():
+                for name in names.intersection(scope.keys()):  # the keys of a frame are a list since Python 3.13
                     names.discard(name)
                     yield name, scope[name]
         above = above.f_back
