@@ -13,6 +13,7 @@ WARNINGS = {
     "test_dbapi.ConnectionTests.test_connect_positional_arguments",
     "test_dbapi.CursorTests.test_execute_named_param_and_sequence",
     "test_factory.ConnectionFactoryTests.test_connection_factory_as_positional_arg",
+    "test_hooks.TraceCallbackTests.test_trace_keyword_args",
     "test_types.DateTimeTests.test_sqlite_date",
     "test_types.DateTimeTests.test_sqlite_timestamp",
 }

@@ -374,9 +374,9 @@ class _Connection(sqlite3.Connection):
             return _c_cursor(self, _Cursor)
         return _cursor(super().cursor, factory, self)
 
-    def set_trace_callback(self, trace_callback: Any) -> None:
-        super().set_trace_callback(trace_callback)
-        self._guardai_open.trace = trace_callback
+    def set_trace_callback(self, *args: Any, **kwargs: Any) -> None:
+        super().set_trace_callback(*args, **kwargs)
+        self._guardai_open.trace = args[0] if args else kwargs["trace_callback"]
 
     # The C shortcuts do not call an overridden `cursor` on every Python, so they are spelled out.
 
