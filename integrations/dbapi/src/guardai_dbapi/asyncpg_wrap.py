@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from guardai_dbapi.asyncpg import PATCHES
+from guardai_dbapi.subclasses import governed_method
 
 __all__ = ["governed"]
 
@@ -40,17 +41,9 @@ def _class(kind: Any) -> type:
     for name, wrapper in PATCHES.items():
         _, owner, attribute = name.split(".") if name.count(".") == 2 else ("", "", "")
         if owner in bases:
-            methods[attribute] = _method(getattr(kind, attribute), wrapper)
+            methods[attribute] = governed_method(getattr(kind, attribute), wrapper)
     methods |= {name: _making(getattr(kind, name)) for name in _MAKING if hasattr(kind, name)}
     return type(kind.__name__, (_Governed, kind), methods)
-
-
-def _method(original: Any, wrapper: Any) -> Any:
-    @functools.wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return wrapper(functools.partial(original, self), self, args, kwargs)
-
-    return method
 
 
 def _making(original: Any) -> Any:

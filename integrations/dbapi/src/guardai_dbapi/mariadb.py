@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from guardai.hooks import Hooks, Run, acting
-from guardai_dbapi.mysql import ASK, Session, is_apart, is_lost, origin
+from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, origin, passes
 from guardai_dbapi.statement import Statement, begin, perform
+from guardai_dbapi.subclasses import governed_class
 
 __all__ = ["MariadbDriver"]
 
-_STATE: Final = "_guardai"
+#: Under this name a cursor keeps the statement whose rows it has.
+_STATEMENT: Final = "_guardai"
 _BUFFERED: Final = "_guardai_buffered"
 _IN_TRANSACTION: Final = 1
 _MORE_RESULTS: Final = 8
@@ -51,23 +53,14 @@ class MariadbDriver:
 
 
 def _session(connection: Any) -> Session:
-    session: Session | None = connection.__dict__.get(_STATE)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is None:
         host = "localhost" if connection.unix_socket else connection.server_name
         session = Session(
             host, connection.server_port, connection.database, connection.user, connection.server_info or ""
         )
-        connection.__dict__[_STATE] = session
+        connection.__dict__[SESSION] = session
     return session
-
-
-def _passes(connection: Any) -> bool:
-    session: Session | None = connection.__dict__.get(_STATE)
-    return session is not None and (session.inside is not None or session.asking)
-
-
-def _dialect(connection: Any) -> str:
-    return "mariadb" if "mariadb" in (connection.server_info or "").lower() else "mysql"
 
 
 # ---------------------------------------------------------------------- what is sent
@@ -75,12 +68,12 @@ def _dialect(connection: Any) -> str:
 
 def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     connection = cursor._connection
-    if connection._closed or _passes(connection):
+    if connection._closed or passes(connection):
         return wrapped(*args, **kwargs)
     query, given, buffered = _asked(*args, **kwargs)
     if cursor._prepared and cursor.statement:
         query = cursor.statement  # the library runs this one, whatever it is given
-    run = acting(query, _dialect(connection)) if isinstance(query, str) else None
+    run = acting(query, dialect_of(connection.server_info or "")) if isinstance(query, str) else None
     if run is None:
         _own_statement(connection, cursor, query)
         return wrapped(*args, **kwargs)
@@ -101,10 +94,10 @@ def _asked(statement: Any, data: Any = (), buffered: Any = None) -> tuple[Any, A
 
 def _executemany(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     connection = cursor._connection
-    if connection._closed or _passes(connection):
+    if connection._closed or passes(connection):
         return wrapped(*args, **kwargs)
     query, given = _many(*args, **kwargs)
-    run = acting(query, _dialect(connection)) if isinstance(query, str) else None
+    run = acting(query, dialect_of(connection.server_info or "")) if isinstance(query, str) else None
     if run is None or not isinstance(given, (list, tuple)):
         _own_statement(connection, cursor, query)
         return wrapped(*args, **kwargs)  # the library takes nothing but lists and tuples
@@ -118,7 +111,7 @@ def _many(statement: Any, parameters: Any) -> tuple[Any, Any]:
 def _own_statement(connection: Any, cursor: Any, query: Any) -> None:
     """The application's own statement is sent."""
     _release(cursor)
-    session: Session | None = connection.__dict__.get(_STATE)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is not None:
         _flush(connection, session)
         session.own(str(query), several=True)
@@ -149,7 +142,7 @@ def _governed(cursor: Any, run: Run, text: str, parameters: Any, effect: Callabl
     if cursor.field_count:
         _begin(cursor, session, statement)
     elif connection.server_status & _MORE_RESULTS:
-        cursor.__dict__[_STATE] = statement
+        cursor.__dict__[_STATEMENT] = statement
         statement.pending()
     else:
         statement.wrote(_affected(cursor))
@@ -163,7 +156,7 @@ def _affected(cursor: Any) -> int | None:
 
 def _begin(cursor: Any, session: Session, statement: Statement) -> None:
     # In place before anything that can fail: a cursor with rows is never without what masks them.
-    cursor.__dict__[_STATE] = statement
+    cursor.__dict__[_STATEMENT] = statement
     told = cursor.metadata
     statement.began(
         told["field"],
@@ -227,7 +220,7 @@ def _flush(connection: Any, session: Session) -> None:
 
 def _release(cursor: Any) -> None:
     """Nobody reads the rest of the last statement's rows."""
-    statement: Statement | None = cursor.__dict__.pop(_STATE, None)
+    statement: Statement | None = cursor.__dict__.pop(_STATEMENT, None)
     if statement is not None:
         statement.ticket.abandon()
     buffered = cursor.__dict__.pop(_BUFFERED, None)
@@ -250,7 +243,7 @@ def _as_tuples(cursor: Any) -> Iterator[bool]:
 
 
 def _fetched(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, one: bool) -> Any:
-    statement: Statement | None = cursor.__dict__.get(_STATE)
+    statement: Statement | None = cursor.__dict__.get(_STATEMENT)
     if statement is None or statement.rows is None:
         return wrapped(*args, **kwargs)
     rows = statement.rows
@@ -285,14 +278,14 @@ def _fetch_some(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[s
 
 def _fetch_all(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = _fetched(wrapped, cursor, args, kwargs, one=False)
-    statement: Statement | None = cursor.__dict__.get(_STATE)
+    statement: Statement | None = cursor.__dict__.get(_STATEMENT)
     if statement is not None and statement.rows is not None and not cursor._connection.server_status & _MORE_RESULTS:
         statement.rows.end()
     return found
 
 
 def _nextset(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    statement: Statement | None = cursor.__dict__.get(_STATE)
+    statement: Statement | None = cursor.__dict__.get(_STATEMENT)
     if statement is None:
         return wrapped(*args, **kwargs)
     try:
@@ -330,18 +323,7 @@ _METHODS: Final[dict[str, Any]] = {
 
 @functools.cache
 def _cursor_class(kind: Any) -> Any:
-    def method(name: str, wrapper: Any) -> Any:
-        plain = getattr(kind, name)
-
-        @functools.wraps(plain)
-        def governed(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return wrapper(functools.partial(plain, self), self, args, kwargs)
-
-        return governed
-
-    methods = {name: method(name, wrapper) for name, wrapper in _METHODS.items()}
-    methods.update(__module__=kind.__module__, __qualname__=kind.__qualname__, __doc__=kind.__doc__)
-    return type(kind.__name__, (kind,), methods)
+    return governed_class(kind, _METHODS)
 
 
 @functools.cache
@@ -353,6 +335,4 @@ def _connection_class(kind: Any) -> Any:
     def cursor(self: Any, cursorclass: Any = plain, **kwargs: Any) -> Any:
         return kind.cursor(self, _cursor_class(cursorclass), **kwargs)
 
-    methods: dict[str, Any] = {"cursor": cursor, "_guardai_governed": True}
-    methods.update(__module__=kind.__module__, __qualname__=kind.__qualname__, __doc__=kind.__doc__)
-    return type(kind.__name__, (kind,), methods)
+    return governed_class(kind, {}, cursor=cursor, _guardai_governed=True)

@@ -11,8 +11,10 @@ from urllib.parse import quote
 from guardai.hooks import LiveSchema, LiveSchemas, Target, read_schema, redefines
 from guardai_dbapi.statement import Statement
 
-__all__ = ["ASK", "Session", "is_apart", "is_lost", "is_template", "origin"]
+__all__ = ["ASK", "SESSION", "Session", "dialect_of", "is_apart", "is_lost", "is_template", "origin", "passes"]
 
+#: Under this name a connection keeps its `Session`.
+SESSION: Final = "_guardai"
 #: How this connection reads text, and which database it is in.
 ASK: Final = "SELECT DATABASE(), @@SESSION.sql_mode, @@SESSION.character_set_client"
 
@@ -195,6 +197,12 @@ class Session:
         key = self._key
         epoch = self._schemas.epoch(key)
         self._schemas.put(key, read_schema(self.dialect, ask), epoch)
+
+
+def passes(connection: Any) -> bool:
+    """Whether what is sent now is a part of a statement that was judged, or a text of ours."""
+    session: Session | None = connection.__dict__.get(SESSION)
+    return session is not None and (session.inside is not None or session.asking)
 
 
 def dialect_of(version: str) -> str:

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from guardai.hooks import Hooks, Run, acting
-from guardai_dbapi.mysql import ASK, Session, is_apart, is_lost
+from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, passes
 from guardai_dbapi.statement import Statement, begin, perform
+from guardai_dbapi.subclasses import governed_class
 
 __all__ = ["MysqlConnectorDriver"]
 
-_SESSION: Final = "_guardai"
 _PREPARED: Final = "_guardai_prepared"
 #: What the library itself sends for `commit`, `rollback`, `autocommit = …` and while it connects.
 _ITS_OWN: Final = re.compile(
@@ -62,16 +62,12 @@ class MysqlConnectorDriver:
 
 
 def _session(connection: Any) -> Session:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is None:
         host = "localhost" if connection._unix_socket else connection._host
         session = Session(host, connection._port, connection._database, connection._user, connection.server_info or "")
-        connection.__dict__[_SESSION] = session
+        connection.__dict__[SESSION] = session
     return session
-
-
-def _dialect(connection: Any) -> str:
-    return "mariadb" if "mariadb" in (connection.server_info or "").lower() else "mysql"
 
 
 def _text(connection: Any, query: Any) -> str | None:
@@ -82,22 +78,16 @@ def _text(connection: Any, query: Any) -> str | None:
     return None
 
 
-def _passes(connection: Any) -> bool:
-    """Whether what is sent now is a part of a statement that was judged, or a text of ours."""
-    session: Session | None = connection.__dict__.get(_SESSION)
-    return session is not None and (session.inside is not None or session.asking)
-
-
 # ---------------------------------------------------------------------- what is sent
 
 
 def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     connection = _connected(cursor)
-    if connection is None or _passes(connection):
+    if connection is None or passes(connection):
         return wrapped(*args, **kwargs)
     query, given, more = _asked(*args, **kwargs)
     text = _text(connection, query)
-    run = acting(text, _dialect(connection)) if text else None
+    run = acting(text, dialect_of(connection.server_info or "")) if text else None
     if run is None or not text:
         return wrapped(*args, **kwargs)
     whole = isinstance(given, (list, tuple, dict))
@@ -131,11 +121,11 @@ def _connected(cursor: Any) -> Any | None:
 
 def _executemany(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     connection = _connected(cursor)
-    if connection is None or _passes(connection):
+    if connection is None or passes(connection):
         return wrapped(*args, **kwargs)
     query, given, _ = _many(*args, **kwargs)
     text = _text(connection, query)
-    run = acting(text, _dialect(connection)) if text and given else None
+    run = acting(text, dialect_of(connection.server_info or "")) if text and given else None
     if run is None or not text or not (cursor._binary or is_apart(text)) or not isinstance(given, (list, tuple)):
         return wrapped(*args, **kwargs)  # each statement that comes of it is judged by itself
     return _governed(connection, run, text, given, lambda bound: wrapped(query, bound), lambda: cursor._rowcount)
@@ -147,11 +137,11 @@ def _many(operation: Any, seq_params: Any) -> tuple[Any, Any, None]:
 
 def _callproc(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     connection = _connected(cursor)
-    if connection is None or _passes(connection):
+    if connection is None or passes(connection):
         return wrapped(*args, **kwargs)
     name, given = _procedure(*args, **kwargs)
     text = f"CALL {name}({', '.join(['%s'] * len(given))})"
-    run = acting(text, _dialect(connection))
+    run = acting(text, dialect_of(connection.server_info or ""))
     if run is None:
         return wrapped(*args, **kwargs)
     return _governed(connection, run, text, given, lambda bound: wrapped(name, bound), lambda: None)
@@ -163,12 +153,12 @@ def _procedure(procname: Any, args: Any = ()) -> tuple[Any, Any]:
 
 def _cmd_query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     query = args[0] if args else kwargs["query"]
-    text = None if _passes(connection) else _text(connection, query)
+    text = None if passes(connection) else _text(connection, query)
     if text is None or _ITS_OWN.fullmatch(text):
         return wrapped(*args, **kwargs)
-    run = acting(text, _dialect(connection))
+    run = acting(text, dialect_of(connection.server_info or ""))
     if run is None:
-        session: Session | None = connection.__dict__.get(_SESSION)
+        session: Session | None = connection.__dict__.get(SESSION)
         if session is not None:
             _over(connection, session)
             session.own(text, several=True)
@@ -184,8 +174,8 @@ def _cmd_query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dic
 
 def _cmd_query_iter(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     query = args[0] if args else kwargs["statements"]
-    text = None if _passes(connection) else _text(connection, query)
-    run = None if text is None else acting(text, _dialect(connection))
+    text = None if passes(connection) else _text(connection, query)
+    run = None if text is None else acting(text, dialect_of(connection.server_info or ""))
     if run is None or text is None:
         return wrapped(*args, **kwargs)
     return _each(wrapped(*args, **kwargs), connection, run, text)
@@ -209,13 +199,13 @@ def _cmd_stmt_close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs
 
 
 def _cmd_stmt_execute(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if _passes(connection):
+    if passes(connection):
         return wrapped(*args, **kwargs)
     # INVARIANT: what was prepared before anybody looked is not understood, and no harmless statement.
     text = connection.__dict__.get(_PREPARED, {}).get(args[0] if args else kwargs["statement_id"], "EXECUTE unknown")
-    run = acting(text, _dialect(connection))
+    run = acting(text, dialect_of(connection.server_info or ""))
     if run is None:
-        session: Session | None = connection.__dict__.get(_SESSION)
+        session: Session | None = connection.__dict__.get(SESSION)
         if session is not None:
             _over(connection, session)
         return wrapped(*args, **kwargs)
@@ -352,7 +342,7 @@ def _release(connection: Any, session: Session) -> None:
 
 def _consume(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The library reads away what nobody wants."""
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is None or session.asking or session.statement is None or not connection._unread_result:
         return wrapped(*args, **kwargs)
     statement = session.statement
@@ -387,7 +377,7 @@ def _over(connection: Any, session: Session) -> None:
 
 def _result(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A result begins: of a text (a dictionary) or of a prepared statement (a tuple)."""
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     statement = None if session is None or session.asking else session.statement
     if session is None or statement is None:
         return wrapped(*args, **kwargs)
@@ -408,7 +398,7 @@ def _result(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[s
 
 
 def _get_rows(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     statement = None if session is None or session.asking else session.statement
     if session is None or statement is None or statement.rows is None:
         return wrapped(*args, **kwargs)
@@ -429,7 +419,7 @@ def _get_rows(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict
 def _fetch_warnings(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The library asks for warnings while it ends a statement: a statement of its own, judged as one."""
     connection = _connected(cursor)
-    session: Session | None = None if connection is None else connection.__dict__.get(_SESSION)
+    session: Session | None = None if connection is None else connection.__dict__.get(SESSION)
     if session is None:
         return wrapped(*args, **kwargs)
     kept = session.inside, session.statement
@@ -441,7 +431,7 @@ def _fetch_warnings(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: di
 
 
 def _close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is not None and session.statement is not None:
         session.statement.ticket.abandon()
         session.statement = None
@@ -507,17 +497,4 @@ _CONNECTION: Final[dict[str, Any]] = {
 @functools.cache
 def _subclass(kind: Any) -> Any:
     """The governed subclass of a connection's class. Its cursors are judged and masked by what they send and read."""
-
-    def method(name: str, wrapper: Any) -> Any:
-        plain = getattr(kind, name)
-
-        @functools.wraps(plain)
-        def governed(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return wrapper(functools.partial(plain, self), self, args, kwargs)
-
-        return governed
-
-    methods = {name: method(name, wrapper) for name, wrapper in _CONNECTION.items()}
-    methods.update(__module__=kind.__module__, __qualname__=kind.__qualname__, __doc__=kind.__doc__)
-    methods["_guardai_governed"] = True
-    return type(kind.__name__, (kind,), methods)
+    return governed_class(kind, _CONNECTION, _guardai_governed=True)

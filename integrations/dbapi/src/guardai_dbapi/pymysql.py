@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from guardai.hooks import Hooks, Run, acting
-from guardai_dbapi.mysql import ASK, Session, dialect_of, is_lost, is_template, origin
+from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_lost, is_template, origin
 from guardai_dbapi.statement import Statement, begin, perform
+from guardai_dbapi.subclasses import governed_class
 
 __all__ = ["PymysqlDriver"]
 
-_SESSION: Final = "_guardai"
 _IN_TRANSACTION: Final = 1  # SERVER_STATUS_IN_TRANS
 _COM_QUERY: Final = 3
 _MULTI_STATEMENTS: Final = 1 << 16
@@ -61,11 +61,11 @@ def _modules(obj: Any) -> set[str]:
 
 
 def _session(connection: Any) -> Session:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is None:
         host = "localhost" if connection.unix_socket else connection.host
         session = Session(host, connection.port, connection.db, connection.user, connection.server_version)
-        connection.__dict__[_SESSION] = session
+        connection.__dict__[SESSION] = session
     return session
 
 
@@ -175,7 +175,7 @@ def _query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[st
     text = _decoded(connection, sql)
     run = None if text is None else acting(text, dialect_of(connection.server_version))
     if run is None or text is None:
-        session: Session | None = connection.__dict__.get(_SESSION)
+        session: Session | None = connection.__dict__.get(SESSION)
         if session is not None and text is not None:
             session.own(text, several=bool(connection.client_flag & _MULTI_STATEMENTS))
         return wrapped(*args, **kwargs)
@@ -210,14 +210,14 @@ def _show_warnings(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs:
 
 
 def _select_db(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is not None:
         session.stale = True
     return wrapped(*args, **kwargs)
 
 
 def _inside(connection: Any) -> bool:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     return session is not None and session.inside is not None
 
 
@@ -343,7 +343,7 @@ def _flush(connection: Any, session: Session) -> None:
 
 
 def _command(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is not None and not session.asking:
         if session.statement is not None and session.statement is not session.inside:
             _release(connection, session)
@@ -385,7 +385,7 @@ def _ended(connection: Any, session: Session, statement: Statement, affected: in
 
 
 def _read(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     statement = None if session is None else session.statement
     if session is None or statement is None:
         return wrapped(*args, **kwargs)
@@ -465,7 +465,7 @@ def _result_class(kind: Any) -> Any:
 
 
 def _close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(_SESSION)
+    session: Session | None = connection.__dict__.get(SESSION)
     if session is not None and session.statement is not None:
         session.statement.ticket.abandon()
         session.statement = None
@@ -489,20 +489,7 @@ _CONNECTION: Final[dict[str, Any]] = {
 @functools.cache
 def _subclass(kind: Any, names: tuple[str, ...]) -> Any:
     """The governed subclass of a class, its methods wrapped as `install` wraps those of the library's own."""
-    wrappers = {**_CURSOR, **_CONNECTION}
-
-    def method(name: str) -> Any:
-        plain = getattr(kind, name)
-
-        @functools.wraps(plain)
-        def governed(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return wrappers[name](functools.partial(plain, self), self, args, kwargs)
-
-        return governed
-
-    methods: dict[str, Any] = {name: method(name) for name in names}
-    methods.update(__module__=kind.__module__, __qualname__=kind.__qualname__, __doc__=kind.__doc__)
-    methods["_guardai_governed"] = True
+    more: dict[str, Any] = {"_guardai_governed": True}
     if "query" in names:
 
         def cursor(self: Any, cursor: Any = None) -> Any:
@@ -512,5 +499,6 @@ def _subclass(kind: Any, names: tuple[str, ...]) -> Any:
                 made.__class__ = _subclass(made_of, tuple(_CURSOR))
             return made
 
-        methods["cursor"] = cursor
-    return type(kind.__name__, (kind,), methods)
+        more["cursor"] = cursor
+    wrappers = {**_CURSOR, **_CONNECTION}
+    return governed_class(kind, {name: wrappers[name] for name in names}, **more)
