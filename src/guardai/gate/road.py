@@ -38,7 +38,7 @@ from guardai.gate.plan import Context, Plan, Plans
 from guardai.gate.questions import Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
-from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations
+from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations, strictest
 from guardai.sql import describe, readable
 from guardai.text import Masking
 
@@ -98,10 +98,10 @@ class Gate:
         answers = [self.engine.act(run.session.principal, verb, plan.resources, context) for verb in plan.asked]
         if len(answers) == 1:
             return answers[0]
-        strictest = max(answers, key=_strictness)
-        if strictest.effect != "allow":
-            return strictest
-        return structs.replace(strictest, obligations=_smallest([answer.obligations for answer in answers]))
+        worst = max(answers, key=_strictness)
+        if worst.effect != "allow":
+            return worst
+        return structs.replace(worst, obligations=strictest(answer.obligations for answer in answers))
 
     def open(self, call: Call, run: Run | None = None) -> Ticket:
         """Takes a call through inspection, decision, masking and the record of its intent.
@@ -146,7 +146,7 @@ class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
 
     __slots__ = (
-        "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_plan", "_policies", "_scene", "_started",
+        "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_plan", "_policies", "_scene", "_started", "_told",
         "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "rows", "run",
     )  # fmt: skip
 
@@ -161,6 +161,7 @@ class Ticket:
         #: None until the call has been understood, and for good if it could not be.
         self._plan: Plan | None = None
         self._done: dict[str, object] = {}
+        self._told: tuple[str, str] | None = None
         self._started = time.perf_counter_ns()
         self.call = call
         self.run = run
@@ -192,7 +193,7 @@ class Ticket:
         if self.decision.effect == "pause":
             self.phase = Phase.PAUSED
             self.approval = Approval(
-                self.decision.obligations.approvals, self.run.session.principal.user, *self._told_to_people()
+                self.decision.obligations.approvals, self.run.session.principal.user, *self._words()
             )
             self._intend()
             return
@@ -566,7 +567,7 @@ class Ticket:
     def refuse(self, error: type[PolicyDenied], cause: BaseException | None = None, reason: str = "") -> NoReturn:
         """Raises the refusal, as the session wants it."""
         decision = self.decision
-        about, statement = self._told_to_people()
+        about, statement = self._words()
         known: Any = {
             "action": self._action,
             "policies": decision.policies,
@@ -579,8 +580,13 @@ class Ticket:
             raise SessionAborted(reason, **known) from cause
         raise error(reason, groups=decision.obligations.approvals, **known) from cause
 
-    def _told_to_people(self) -> tuple[str, str]:
-        """What a statement would do in plain words, and the statement laid out; without any value of it."""
+    def _words(self) -> tuple[str, str]:
+        """What a statement would do in plain words, and the statement laid out; without any value of it. Found once."""
+        if self._told is None:
+            self._told = self._put_into_words()
+        return self._told
+
+    def _put_into_words(self) -> tuple[str, str]:
         plan = self._plan
         inspection = plan.inspection if plan is not None else None
         if plan is None or inspection is None or self.call.statement is None:
@@ -638,7 +644,7 @@ class Ticket:
             Event(
                 action=self._action,
                 # Whoever reads of a refusal wants to know of what.
-                body={"does": self._told_to_people()[0]} if undone else None,
+                body={"does": self._words()[0]} if undone else None,
                 call=self.id,
                 content=self._commit,
                 decision=told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
@@ -752,15 +758,6 @@ class Ticket:
 def _told(exc: Exception) -> str:
     """What may be said of an exception of ours: its type and, if it is ours, its words. Values may hide in others."""
     return str(exc) if isinstance(exc, GuardError) else type(exc).__name__
-
-
-def _smallest(owed: list[Obligations]) -> Obligations:
-    """Of several permits the smallest of each number counts."""
-
-    def least(name: str) -> int | None:
-        return min((given for one in owed if (given := getattr(one, name)) is not None), default=None)
-
-    return Obligations(row_cap=least("row_cap"), timeout=least("timeout"), affected_cap=least("affected_cap"))
 
 
 def _strictness(decision: Decision) -> int:

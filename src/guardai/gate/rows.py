@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from guardai.errors import GuardError, ResultWithheld
+from guardai.errors import ResultWithheld
 from guardai.model import Call, LiveSchema, Mask, strongest
 from guardai.sql import Inspection, SqlNotUnderstood, lineage_of, own_name
 
@@ -69,9 +69,7 @@ class Rows:
                     if mask == "partial":
                         self._partly.add(position)
         except Exception as exc:
-            if ticket.enforcing:
-                ticket.withhold(exc)
-            ticket.unseen(exc)
+            self.withhold(exc)
 
     def many(self, rows: list[Any]) -> list[Any]:
         """Rows as the driver gave them (tuples), in one scan.
@@ -88,9 +86,7 @@ class Rows:
         try:
             passed = self._columns(rows) if self._masked else self._masking.rows(rows, self._about[2])
         except Exception as exc:
-            if ticket.enforcing:
-                ticket.withhold(exc)
-            ticket.unseen(exc)
+            self.withhold(exc)
             return rows
         ticket.run.saw(self._masking.found.keys())
         return passed if ticket.enforcing else rows
@@ -132,9 +128,7 @@ class Rows:
                 if scanned is not given:
                     made[position] = [cell for (cell,) in scanned]
         except Exception as exc:
-            if ticket.enforcing:
-                ticket.withhold(exc)
-            ticket.unseen(exc)
+            self.withhold(exc)
             return {}
         ticket.run.saw(masking.found.keys())
         return made if ticket.enforcing else {}
@@ -148,8 +142,8 @@ class Rows:
         owed = {position: ticket.owed_back(label) for position, label in self._masked}
         return {position: mask for position, mask in owed.items() if mask is not None}
 
-    def withhold(self, why: GuardError) -> None:
-        """The result cannot be masked in this form: nobody gets it. In observe mode it passes.
+    def withhold(self, why: Exception) -> None:
+        """The result cannot be inspected, or not masked in this form: nobody gets it. In observe mode it passes.
 
         Raises:
             ResultWithheld: the call ran; its result stays.

@@ -2,7 +2,7 @@
 
 from guardai.model.actions import ACTIONS, GROUPS, REVEAL
 from guardai.model.call import Call
-from guardai.model.decision import Decision, Obligations, Reveal
+from guardai.model.decision import Decision, Obligations, Reveal, strictest
 from guardai.model.event import VERSION, Event
 from guardai.model.finding import Finding
 from guardai.model.label import Label, ancestors
@@ -44,5 +44,6 @@ __all__ = [
     "TargetKind",
     "Vault",
     "ancestors",
+    "strictest",
     "strongest",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from guardai.model.mask import Mask
 
-__all__ = ["Decision", "Obligations", "Reveal"]
+__all__ = ["Decision", "Obligations", "Reveal", "strictest"]
 
 
 class Obligations(msgspec.Struct, frozen=True):
@@ -27,6 +28,16 @@ class Obligations(msgspec.Struct, frozen=True):
     row_cap: int | None = None
     timeout: int | None = None
     affected_cap: int | None = None
+
+
+def strictest(owed: Iterable[Obligations]) -> Obligations:
+    """What several permits ask for together: the smallest of each number."""
+    all_ = list(owed)
+
+    def least(name: str) -> int | None:
+        return min((given for one in all_ if (given := getattr(one, name)) is not None), default=None)
+
+    return Obligations(row_cap=least("row_cap"), timeout=least("timeout"), affected_cap=least("affected_cap"))
 
 
 class Decision(msgspec.Struct, frozen=True):

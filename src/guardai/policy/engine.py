@@ -20,7 +20,18 @@ from typing import Any, Final, NamedTuple
 
 import cedarpy
 
-from guardai.model import REVEAL, Decision, Destination, Mask, Obligations, Principal, Resource, Reveal, strongest
+from guardai.model import (
+    REVEAL,
+    Decision,
+    Destination,
+    Mask,
+    Obligations,
+    Principal,
+    Resource,
+    Reveal,
+    strictest,
+    strongest,
+)
 from guardai.policy.bundle import Bundle
 from guardai.policy.lens import Lens
 from guardai.policy.question import (
@@ -286,12 +297,7 @@ class Engine:
 
     def _owed(self, reasons: Iterable[str]) -> Obligations:
         """What the permits that decided ask for: the smallest of each number."""
-        said = [self.bundle.policies[name].annotations for name in reasons]
-        return Obligations(
-            row_cap=_smallest(said, "row_cap"),
-            timeout=_smallest(said, "timeout"),
-            affected_cap=_smallest(said, "affected_cap"),
-        )
+        return strictest(_limits(self.bundle.policies[name].annotations) for name in reasons)
 
     @staticmethod
     def _lifting(
@@ -323,8 +329,11 @@ class Engine:
         return Reveal(strongest(owed or [default]), answer.reasons, "; ".join(says) or "no policy permits it")
 
 
-def _smallest(said: list[dict[str, str]], name: str) -> int | None:
-    return min((number(name, one[name]) for one in said if name in one), default=None)
+def _limits(said: Mapping[str, str]) -> Obligations:
+    def limit(name: str) -> int | None:
+        return number(name, said[name]) if name in said else None
+
+    return Obligations(row_cap=limit("row_cap"), timeout=limit("timeout"), affected_cap=limit("affected_cap"))
 
 
 def ask(question: _Question, context: str) -> Answer:

@@ -62,7 +62,7 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[tuple[str, str]]:
             yield "error", f"@{name} says nothing"
         elif (choices := ANNOTATIONS[name]) and value not in choices:
             yield "error", f"@{name} is {value!r}{_suggest(value, choices)}"
-        elif name in ("row_cap", "timeout", "affected_cap"):
+        elif name in ON_PERMITS:
             try:
                 number(name, value)
             except ValueError as why:
