@@ -10,11 +10,11 @@ An integration obeys five lines:
 """
 
 from guardai.gate import Flow, Rows, Run, Ticket, inside
-from guardai.hooks.calls import acting, foreseen, opened, redefines, started
+from guardai.hooks.calls import acting, foreseen, opened, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report
 from guardai.model import Call, LiveSchema, Target, TargetKind
-from guardai.sql.live import LiveSchemas
+from guardai.sql.live import LiveSchemas, redefines
 from guardai.sql.live import aread as aread_schema
 from guardai.sql.live import read as read_schema
 from guardai.sql.live import reader as schema_reader

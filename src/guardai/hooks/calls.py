@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from guardai.gate import Run, Ticket, current, require, runtime
 from guardai.gate import opened as _opened
 from guardai.model import Call
 
-__all__ = ["acting", "foreseen", "opened", "redefines", "started"]
-
-#: The first letters of statements that may change what tables there are, and of comments.
-_FIRST: Final = frozenset("acdrtuACDRTU-/(")
-_WORD: Final = re.compile(
-    r"(?:create|alter|drop|attach|detach|rename|truncate|use|comment|call|do|declare)\b|[-/(]", re.IGNORECASE
-)
+__all__ = ["acting", "foreseen", "opened", "started"]
 
 
 def started() -> bool:
@@ -27,12 +18,6 @@ def acting(statement: str, dialect: str) -> Run | None:
     """Whose statement this is; None if it is the application's own and has to be left alone."""
     started = runtime._runtime
     return None if started is None else started.acting.statement(statement, dialect)
-
-
-def redefines(statement: str) -> bool:
-    """Whether a statement of the application's own may change what tables there are. Quick; rather true than false."""
-    text = statement.lstrip()
-    return text[:1] in _FIRST and _WORD.match(text) is not None
 
 
 def opened(call: Call, run: Run | None = None) -> Ticket:

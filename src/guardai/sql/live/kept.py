@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from collections.abc import Hashable
@@ -13,7 +14,19 @@ from msgspec.structs import astuple
 
 from guardai.model import LiveSchema
 
-__all__ = ["LiveSchemas"]
+__all__ = ["LiveSchemas", "redefines"]
+
+#: The first letters of statements that may change what tables there are, and of comments.
+_FIRST: Final = frozenset("acdrtuACDRTU-/(")
+_WORD: Final = re.compile(
+    r"(?:create|alter|drop|attach|detach|rename|truncate|use|comment|call|do|declare)\b|[-/(]", re.IGNORECASE
+)
+
+
+def redefines(statement: str) -> bool:
+    """Whether a statement of the application's own may change what tables there are. Quick; rather true than false."""
+    text = statement.lstrip()
+    return text[:1] in _FIRST and _WORD.match(text) is not None
 
 
 class LiveSchemas:
