@@ -14,7 +14,7 @@ A driver's file does what this says, sync or async::
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from guardai.hooks import Call, LiveSchema, Rows, Run, Target, Ticket, opened
@@ -270,27 +270,19 @@ def perform(
     Raises:
         PolicyDenied: it changed more rows than policy permits, and has been taken back.
     """
-    guard = statement.guard
-    done = False
+    steps = _steps(statement, affected, ended)
+    step = next(steps)
     try:
-        for text in guard.before:
-            query(text)
-        result = effect(statement.parameters)
-        done = True
-        changed = affected() if guard.back else None
-        for text in guard.back if statement.exceeds(changed) else guard.after:
-            query(text)
-    except BaseException as exc:
-        # Once it has run and its end cannot be settled, nobody knows what of it stands.
-        statement.failed(exc, **{**ended(exc), **({"lost": True} if done else {})})
-        with contextlib.suppress(Exception):
-            for text in guard.back if guard.back and statement.exceeds(affected()) else guard.failed:
-                with contextlib.suppress(Exception):
-                    query(text)
-        raise
-    if changed is not None and statement.exceeds(changed):
-        statement.ticket.overstepped(changed)
-    return result
+        while True:
+            try:
+                got = effect(statement.parameters) if step is None else query(step)
+            except BaseException as exc:
+                step = steps.throw(exc)
+            else:
+                step = steps.send(got)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 async def aperform(
@@ -301,23 +293,42 @@ async def aperform(
     ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
 ) -> T:
     """Awaits the effect; otherwise as `perform`."""
+    steps = _steps(statement, affected, ended)
+    step = next(steps)
+    try:
+        while True:
+            try:
+                got = await (effect(statement.parameters) if step is None else query(step))
+            except BaseException as exc:
+                step = steps.throw(exc)
+            else:
+                step = steps.send(got)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def _steps(
+    statement: Statement, affected: Callable[[], int | None], ended: Callable[[BaseException], dict[str, bool]]
+) -> Generator[str | None, Any, Any]:
+    """What is done, in order: a text of ours, or None for the effect itself, whose result it is sent and returns."""
     guard = statement.guard
     done = False
     try:
         for text in guard.before:
-            await query(text)
-        result = await effect(statement.parameters)
+            yield text
+        result = yield None
         done = True
         changed = affected() if guard.back else None
         for text in guard.back if statement.exceeds(changed) else guard.after:
-            await query(text)
+            yield text
     except BaseException as exc:
         # Once it has run and its end cannot be settled, nobody knows what of it stands.
         statement.failed(exc, **{**ended(exc), **({"lost": True} if done else {})})
         with contextlib.suppress(Exception):
             for text in guard.back if guard.back and statement.exceeds(affected()) else guard.failed:
                 with contextlib.suppress(Exception):
-                    await query(text)
+                    yield text
         raise
     if changed is not None and statement.exceeds(changed):
         statement.ticket.overstepped(changed)
