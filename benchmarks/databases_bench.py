@@ -36,10 +36,10 @@ def rows(measure: Measure) -> Iterator[Row]:
         (policy / "policies" / "bench.cedar").write_text(POLICY)
         (policy / "catalog.toml").write_text(CATALOG)
         # Before the gate is there: what is bare stays bare.
-        bare = {"sqlite3": _filled(sqlite3.connect(":memory:"), "?", many), **_servers(many)}
+        bare = {"sqlite3": _filled(sqlite3.connect(":memory:"), "?", many), **_servers(many, bare=True)}
         guardai.init(integrations=["dbapi"], policy=policy)
         try:
-            covered = {"sqlite3": _filled(sqlite3.connect(":memory:"), "?", many), **_servers(many)}
+            covered = {"sqlite3": _filled(sqlite3.connect(":memory:"), "?", many), **_servers(many, bare=False)}
             with guardai.session(agent="bench"):
                 for driver, connection in covered.items():
                     yield from _driver(measure, driver, bare[driver], connection, many)
@@ -101,15 +101,28 @@ def _filled(connection: Any, mark: str, many: int) -> Any:
     return connection
 
 
-def _servers(many: int) -> dict[str, Any]:
+def _servers(many: int, *, bare: bool) -> dict[str, Any]:
     """A connection for each driver whose server is here."""
     try:
         import psycopg
 
         address = os.environ.get("GUARDAI_BENCH_POSTGRES", "postgresql://postgres@127.0.0.1/postgres")
-        return {"psycopg": _filled(psycopg.connect(address, connect_timeout=5), "%s", many)}
+        connect, cursor = psycopg.Connection.connect, psycopg.Cursor
+        if bare:
+            connect, cursor = _whole(psycopg.Connection).connect, _whole(psycopg.Cursor)
+        return {"psycopg": _filled(connect(address, connect_timeout=5, cursor_factory=cursor), "%s", many)}
     except Exception:  # the row says so
         return {}
+
+
+def _whole(cls: Any) -> Any:
+    """A subclass that has every method of its own, as they are now: what wraps the class's methods later does not reach it."""
+    methods: dict[str, Any] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        methods.update((name, found) for name, found in vars(base).items() if callable(found))
+    for name in ("__new__", "__init_subclass__", "__class_getitem__"):
+        methods.pop(name, None)
+    return type(cls.__name__, (cls,), methods)
 
 
 def _tracers(measure: Measure) -> Iterator[Row]:

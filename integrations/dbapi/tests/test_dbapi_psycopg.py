@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import args_row, class_row, dict_row, kwargs_row, namedtuple_row, scalar_row, tuple_row
 
 import guardai
+from guardai_dbapi import postgres
 
 PERMIT = "permit (principal, action, resource);"
 MASKED = PERMIT + (
@@ -762,6 +763,21 @@ class TestSchema:
             maker.commit()
             with guardai.session(agent="a"):
                 assert db.execute("SELECT * FROM fresh").fetchone() == ("[EMAIL]", 1)
+
+    def test_temporary_tables_of_two_connections_are_not_read_again_at_each_turn(self, started, shop, monkeypatch):
+        reads = []
+        put = postgres.schemas.put
+        monkeypatch.setattr(postgres.schemas, "put", lambda *told: (reads.append(told[0]), put(*told)))
+        with psycopg.connect(shop) as one, psycopg.connect(shop) as two:
+            for connection in (one, two):
+                connection.execute("CREATE TEMPORARY TABLE scratch (id int, email text)")
+                connection.execute("INSERT INTO scratch VALUES (1, 'x')")
+            with guardai.session(agent="a"):
+                for _ in range(10):
+                    for connection in (one, two):
+                        assert connection.execute("SELECT id FROM scratch").fetchall() == [(1,)]
+            one.rollback(), two.rollback()
+        assert 1 <= len(reads) <= 4
 
     def test_address_tells_no_user_and_no_password(self, started, db, events, shop):
         with guardai.session(agent="a"):

@@ -36,10 +36,18 @@ _CONTROL: Final = re.compile(
 
 
 class Known(NamedTuple):
-    """One connection: the database, and under what its schema is kept."""
+    """One connection: the database, and under what its schema is kept.
+
+    Attributes:
+        target: the database, as policy sees it.
+        key: what the meaning of a name depends on.
+        missed: relations that results came from and the schema did not tell of. A connection asks for each of them once:
+            another connection's temporary table is never found, and two of them would have the tables read at each turn.
+    """
 
     target: Target
     key: tuple[str, int, str, str, str]
+    missed: set[int]
 
 
 def known_at(host: str, port: int, database: str, user: str, options: str) -> Known:
@@ -48,7 +56,7 @@ def known_at(host: str, port: int, database: str, user: str, options: str) -> Kn
         host = "localhost"
     where = f"[{host}]" if ":" in host else host
     url = f"postgresql://{where}:{port}/{quote(database, safe='')}"
-    return Known(Target("database", url), (host, port, database, user, options))
+    return Known(Target("database", url), (host, port, database, user, options), set())
 
 
 def controls(sql: str) -> bool:
@@ -86,7 +94,13 @@ def origins(known: Known, told: list[tuple[int, int]]) -> tuple[str, ...]:
     if schema is None:
         return ()
     found = tuple(schema.origins.get(at, "") for at in told)
-    if any(not name and table >= _FIRST_OID and number > 0 for name, (table, number) in zip(found, told, strict=True)):
+    new = {
+        table
+        for name, (table, number) in zip(found, told, strict=True)
+        if not name and table >= _FIRST_OID and number > 0 and table not in known.missed
+    }
+    if new:
         # Tables have been made since, by somebody who did not tell.
+        known.missed.update(new)
         schemas.changed(known.key)
     return found
