@@ -51,6 +51,7 @@ def init(
     ledger_mode: Literal["spool", "signed", "strict"] | None = None,
     sinks: Sequence[str] | None = None,
     token_life: str | None = None,
+    capture_life: str | None = None,
 ) -> None:
     """Puts the gate in front of everything that agents of this process do. Calling it again replaces the settings.
 
@@ -78,6 +79,7 @@ def init(
         "ledger_mode": ledger_mode,
         "sinks": sinks,
         "token_life": token_life,
+        "capture_life": capture_life,
     }
     with _lock:
         started = runtime.start(settings.load(given))

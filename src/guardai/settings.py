@@ -74,6 +74,8 @@ class Settings:
         sinks: where sealed events go besides the store, as URLs such as `jsonl:///var/log/guardai.jsonl`.
         token_life: for how long after a session's last use what its tokens stand for is kept in the vault, such as `24h`;
             `0`: in memory alone, and no longer than the session.
+        capture_life: for how long rows are kept as they were before a statement changed them, where policy asks for it;
+            `0`: not at all, and such a statement is denied.
     """
 
     home: Path = field(default_factory=home)
@@ -91,6 +93,7 @@ class Settings:
     )
     sinks: tuple[str, ...] = ()
     token_life: str = field(default="24h", metadata={"duration": True})
+    capture_life: str = field(default="7d", metadata={"duration": True})
 
 
 _FIELDS: Final = {f.name: f for f in fields(Settings)}

@@ -88,7 +88,7 @@ def test_every_setting_stands_on_the_configuration_page():
         assert f"| `{field.name}` | `GUARDAI_{field.name.upper()}` |" in text
 
 
-@pytest.mark.parametrize("name", ["sqlite_agent.py", "tools.py"])
+@pytest.mark.parametrize("name", ["sqlite_agent.py", "take_back.py", "tools.py"])
 def test_example_runs_and_leaves_a_ledger_that_verifies(name, tmp_path):
     home = str(tmp_path / "home")
     done = run([sys.executable, str(ROOT / "examples" / name)], tmp_path, GUARDAI_HOME=home)

@@ -84,6 +84,11 @@ def test_a_folder_with_only_comments(folder):
         ('@row_cap("many") ' + PERMIT, "@row_cap is 'many'; write a number of rows such as"),
         ('@row_cap("-1") ' + PERMIT, "@row_cap is '-1'; write a number of rows such as"),
         ('@affected_cap("1.5") ' + PERMIT, "@affected_cap is '1.5'; write a number of rows such as"),
+        ('@capture("after") ' + PERMIT, "@capture is 'after'; known: before"),
+        (
+            '@capture("before") forbid (principal, action in Action::"db", resource);',
+            "@capture on a forbid does nothing",
+        ),
         ('@timeout("5") ' + PERMIT, "@timeout is '5'; write a time such as"),
         ('@timeout("0s") ' + PERMIT, "@timeout is '0s'; write a time such as"),
         ('@row_cap("5") forbid (principal, action in Action::"db", resource);', "@row_cap on a forbid does nothing"),

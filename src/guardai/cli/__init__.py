@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from guardai._version import __version__
-from guardai.cli import demo, doctor, log, policy, run, scaffold, scan, sql, verify
+from guardai.cli import demo, doctor, log, policy, rollback, run, scaffold, scan, sql, verify
 from guardai.cli.options import USAGE, refuse
 from guardai.errors import GuardError
 
@@ -40,7 +40,7 @@ def _root(
     """A gate in front of everything an AI agent does: decided, masked, recorded, provable."""
 
 
-for group in (demo, doctor, log, run, scaffold, scan, verify):
+for group in (demo, doctor, log, rollback, run, scaffold, scan, verify):
     group.register(app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(sql.app, name="sql")

@@ -1,5 +1,6 @@
 """The road, and the only place that knows every room of floor 2."""
 
+from guardai.gate.capture import Answer, Ask, Capture
 from guardai.gate.faces import agoverned, governed, inside, opened
 from guardai.gate.flow import Flow
 from guardai.gate.road import Gate, Phase, Ticket
@@ -9,6 +10,9 @@ from guardai.gate.runtime import Runtime, current, require, start, stop
 
 __all__ = [
     "HERE",
+    "Answer",
+    "Ask",
+    "Capture",
     "Flow",
     "Gate",
     "Here",

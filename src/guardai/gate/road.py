@@ -33,19 +33,21 @@ from msgspec import structs
 
 from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
+from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
 from guardai.gate.plan import Context, Plan, Plans
 from guardai.gate.questions import Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
 from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations, strictest
-from guardai.sql import describe, readable
+from guardai.sql import NotKept, describe, readable
 from guardai.text import Masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from guardai.gate.acting import Acting
+    from guardai.ledger import Images
     from guardai.policy import Engine
     from guardai.settings import Settings
 
@@ -69,9 +71,18 @@ class Phase(Enum):
 class Gate:
     """Knows every room of floor 2 and joins them. One for each process, made by `init`; replaced, never changed."""
 
-    __slots__ = ("acting", "bundle", "catalog", "emit", "engine", "key", "mode", "plans", "settings")
+    __slots__ = ("acting", "bundle", "catalog", "emit", "engine", "images", "key", "mode", "plans", "settings")
 
-    def __init__(self, *, settings: Settings, engine: Engine, emit: Emit, key: bytes, acting: Acting) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engine: Engine,
+        emit: Emit,
+        key: bytes,
+        acting: Acting,
+        images: Images | None = None,
+    ) -> None:
         self.settings = settings
         self.mode = settings.mode
         self.engine = engine
@@ -81,6 +92,7 @@ class Gate:
         self.emit = emit
         self.key = key
         self.acting = acting
+        self.images = images
 
     def scene(self, run: Run, plan: Plan) -> Scene:
         """What the calls of this kind share in this session."""
@@ -475,6 +487,33 @@ class Ticket:
         self._end("denied")
         self.refuse(PolicyDenied, reason=why)
 
+    def capture(self) -> Capture | None:
+        """What keeps the rows that the statement changes as they were, where policy asks for it and any are changed.
+
+        Raises:
+            PolicyDenied: they cannot be kept; nothing happened.
+        """
+        if not self.obligations.capture or self.reads:
+            return None
+        try:
+            return Capture.of(self.call, self.intent, self._gate.images)
+        except NotKept as why:
+            self.unkept(str(why))
+
+    def captured(self, count: int) -> None:
+        """So many rows are kept under the intent's id, as the statement found and as it left them."""
+        self._done["captured"] = count
+
+    def unkept(self, why: str) -> NoReturn:
+        """The rows cannot be kept as they were, which policy asks for: nothing happened, or it has been taken back.
+
+        Raises:
+            PolicyDenied: always.
+        """
+        if self._gate.images is not None:
+            self._gate.images.drop(self.intent)
+        self.impossible(f"policy asks that rows are kept as they are before they change; {why}")
+
     def disown(self) -> None:
         """In a forked child: the call is the parent's, who records its end."""
         self.phase = Phase.ENDED
@@ -492,7 +531,7 @@ class Ticket:
     def limited(self) -> bool:
         """Whether something has to stand around the statement while it runs."""
         owed = self.obligations
-        return owed.timeout is not None or owed.affected_cap is not None or self.reads_only
+        return owed.timeout is not None or owed.affected_cap is not None or owed.capture or self.reads_only
 
     @property
     def writes(self) -> bool:

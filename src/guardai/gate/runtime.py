@@ -22,12 +22,12 @@ __all__ = ["Runtime", "current", "require", "start", "stop"]
 class Runtime:
     """Settings, ledger, detectors and gate of this process."""
 
-    __slots__ = ("acting", "detectors", "gate", "ledger", "pump", "recognisers", "settings", "vault")
+    __slots__ = ("acting", "detectors", "gate", "images", "ledger", "pump", "recognisers", "settings", "vault")
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
         from guardai.gate.road import Gate
-        from guardai.ledger import Ledger, Pump, TokenVault
+        from guardai.ledger import Images, Ledger, Pump, TokenVault
         from guardai.lineage import EdgeTable
         from guardai.policy import Bundle, Engine
         from guardai.settings import seconds
@@ -48,6 +48,8 @@ class Runtime:
         # Observing, no token is given out: there is nothing to put back.
         life = seconds(settings.token_life) if settings.mode == "enforce" else 0
         self.vault = TokenVault(settings.home, self.ledger.vault_key, life=life) if life else None
+        kept = seconds(settings.capture_life)
+        self.images = Images(settings.home, self.ledger.vault_key, life=kept) if kept else None
         self.acting = Acting(settings, self.vault)
         self.gate = Gate(
             settings=settings,
@@ -55,6 +57,7 @@ class Runtime:
             emit=self.ledger.append,
             key=self.ledger.commitment_key,
             acting=self.acting,
+            images=self.images,
         )
         self.pump.start()
 
@@ -106,6 +109,8 @@ class Runtime:
             run.abandon()
         if self.vault is not None:
             self.vault.close()
+        if self.images is not None:
+            self.images.expire()
         self.ledger.close()
         self.pump.stop()
 

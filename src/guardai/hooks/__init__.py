@@ -9,7 +9,7 @@ An integration obeys five lines:
 5. The library's types, exceptions and laziness stay as they were.
 """
 
-from guardai.gate import Flow, Rows, Run, Ticket, inside
+from guardai.gate import Answer, Ask, Capture, Flow, Rows, Run, Ticket, inside
 from guardai.hooks.calls import acting, foreseen, opened, started
 from guardai.hooks.patches import Hooks, Patch, Status
 from guardai.hooks.registry import Integration, Wraps, installed, report
@@ -20,7 +20,10 @@ from guardai.sql.live import read as read_schema
 from guardai.sql.live import reader as schema_reader
 
 __all__ = [
+    "Answer",
+    "Ask",
     "Call",
+    "Capture",
     "Flow",
     "Hooks",
     "Integration",

@@ -2,6 +2,7 @@
 
 from guardai.ledger.canonical import raw
 from guardai.ledger.events import events, find
+from guardai.ledger.images import Images
 from guardai.ledger.ledger import Ledger, Mode
 from guardai.ledger.projection import Projection
 from guardai.ledger.pump import Pump
@@ -12,6 +13,7 @@ from guardai.ledger.verify import verify
 __all__ = [
     "CODES",
     "Fault",
+    "Images",
     "Ledger",
     "Mode",
     "Projection",

@@ -21,6 +21,7 @@ class Obligations(msgspec.Struct, frozen=True):
         row_cap: so many rows of a result pass, and no more (`@row_cap("1000")`). Of several the smallest.
         timeout: a statement may run so many seconds (`@timeout("5s")`). Of several the smallest.
         affected_cap: a statement that changes more rows is taken back (`@affected_cap("100")`). Of several the smallest.
+        capture: the rows that a statement changes are kept as they were (`@capture("before")`), if any permit says so.
     """
 
     approvals: tuple[str, ...] = ()
@@ -28,16 +29,22 @@ class Obligations(msgspec.Struct, frozen=True):
     row_cap: int | None = None
     timeout: int | None = None
     affected_cap: int | None = None
+    capture: bool = False
 
 
 def strictest(owed: Iterable[Obligations]) -> Obligations:
-    """What several permits ask for together: the smallest of each number."""
+    """What several permits ask for together: the smallest of each number, and whatever any of them asks for."""
     all_ = list(owed)
 
     def least(name: str) -> int | None:
         return min((given for one in all_ if (given := getattr(one, name)) is not None), default=None)
 
-    return Obligations(row_cap=least("row_cap"), timeout=least("timeout"), affected_cap=least("affected_cap"))
+    return Obligations(
+        row_cap=least("row_cap"),
+        timeout=least("timeout"),
+        affected_cap=least("affected_cap"),
+        capture=any(one.capture for one in all_),
+    )
 
 
 class Decision(msgspec.Struct, frozen=True):

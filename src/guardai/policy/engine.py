@@ -333,7 +333,12 @@ def _limits(said: Mapping[str, str]) -> Obligations:
     def limit(name: str) -> int | None:
         return number(name, said[name]) if name in said else None
 
-    return Obligations(row_cap=limit("row_cap"), timeout=limit("timeout"), affected_cap=limit("affected_cap"))
+    return Obligations(
+        row_cap=limit("row_cap"),
+        timeout=limit("timeout"),
+        affected_cap=limit("affected_cap"),
+        capture="capture" in said,
+    )
 
 
 def ask(question: _Question, context: str) -> Answer:

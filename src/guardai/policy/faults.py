@@ -16,6 +16,7 @@ from guardai.policy.tree import Tree, approvals, comparisons, entity_literals, s
 from guardai.policy.vocabulary import (
     ANNOTATIONS,
     LABELS,
+    NUMBERS,
     ON_FORBIDS,
     ON_PERMITS,
     OPEN_FAMILIES,
@@ -62,7 +63,7 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[tuple[str, str]]:
             yield "error", f"@{name} says nothing"
         elif (choices := ANNOTATIONS[name]) and value not in choices:
             yield "error", f"@{name} is {value!r}{_suggest(value, choices)}"
-        elif name in ON_PERMITS:
+        elif name in NUMBERS:
             try:
                 number(name, value)
             except ValueError as why:

@@ -18,6 +18,7 @@ __all__ = [
     "CONTEXT",
     "ENTITIES",
     "LABELS",
+    "NUMBERS",
     "ON_FORBIDS",
     "ON_PERMITS",
     "OPEN_FAMILIES",
@@ -182,11 +183,14 @@ ANNOTATIONS: Final = MappingProxyType(
         "row_cap": (),
         "timeout": (),
         "affected_cap": (),
+        "capture": ("before",),
     }
 )
 
 #: Annotations of permits: they say how a call that is allowed is done.
-ON_PERMITS: Final = frozenset({"row_cap", "timeout", "affected_cap"})
+ON_PERMITS: Final = frozenset({"row_cap", "timeout", "affected_cap", "capture"})
+#: Those whose value is a number.
+NUMBERS: Final = frozenset({"row_cap", "timeout", "affected_cap"})
 #: Those of forbids: they say how a call that is denied is denied.
 ON_FORBIDS: Final = frozenset({"mask", "approval", "on_denied"})
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}

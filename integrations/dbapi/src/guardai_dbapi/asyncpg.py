@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from guardai.hooks import Call, Hooks, LiveSchema, Run, acting, aread_schema, foreseen, redefines
+from guardai.hooks import Answer, Ask, Call, Hooks, LiveSchema, Run, acting, aread_schema, foreseen, redefines
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, READING, SAVEPOINT, UNMOVED, Known, controls, known_at, schemas
 from guardai_dbapi.records import masked_record, plain
@@ -144,8 +144,19 @@ async def begun(
     parameters: Any,
     returns: tuple[str, ...] = (),
     opaque: tuple[str, ...] = (),
+    *,
+    asks: bool = False,
 ) -> Statement:
     """Decided, recorded; what has to stand around it is known.
+
+    Args:
+        connection: the library's.
+        run: whose statement it is.
+        sql: the statement.
+        parameters: what is bound to it.
+        returns: as in `statement.begin`.
+        opaque: the same.
+        asks: it is one statement with one set of parameters, whose rows come when it has run.
 
     Raises:
         PolicyDenied: nothing happened.
@@ -154,7 +165,7 @@ async def begun(
     schema = await _schema(connection, where.key, sql)
     statement = begin(run, where.target, sql, DIALECT, parameters, schema, returns, opaque)
     if not controls(sql):
-        statement.guarded(DIALECT, autocommit=True, transaction=connection.is_in_transaction())
+        statement.guarded(DIALECT, autocommit=True, transaction=connection.is_in_transaction(), asks=asks)
     return statement
 
 
@@ -183,8 +194,14 @@ async def performed(
                         await query(text, None)
             raise
 
+    async def asked(ask: Ask) -> Answer:
+        found = ask.sql, ask.parameters or ()
+        state = await _as_own(connection, lambda: connection._get_statement(found[0], None, ignore_custom_codec=True))
+        records = await _as_own(connection, lambda: connection._execute(*found, 0, None, ignore_custom_codec=True))
+        return Answer([(column.name, column.type.oid) for column in state._get_attributes()], plain(records))
+
     result = await aperform(
-        lambda text: query(text, None), statement, marking, changed, lambda exc: means(connection, exc)
+        lambda text: query(text, None), statement, marking, changed, lambda exc: means(connection, exc), ask=asked
     )
     if statement.ticket.redefines:
         schemas.changed(_of(connection).key)
@@ -263,7 +280,7 @@ async def _execute_text(wrapped: Any, connection: Any, args: tuple[Any, ...], kw
         outcome.status = await wrapped(*args, **kwargs)
         return outcome.status
 
-    statement = await begun(connection, run, sql, None)
+    statement = await begun(connection, run, sql, None, asks=True)
     status = await performed(connection, statement, effect, outcome.changed)
     statement.wrote(outcome.changed())
     return status
@@ -278,7 +295,7 @@ async def _execute(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs:
         return await wrapped(*args, **kwargs)
     whole = kwargs.pop("return_status", False)
     outcome = _Outcome()
-    statement = await begun(connection, run, sql, tuple(bound))
+    statement = await begun(connection, run, sql, tuple(bound), asks=True)
     # With a limit the server does not say how many rows it changed.
     most = 0 if statement.guard.back else limit
 
@@ -347,11 +364,18 @@ async def _copy_in(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs:
     return await _copied(wrapped, connection, args, kwargs, opaque=_RAW)
 
 
-async def _copied(wrapped: Any, connection: Any, args: Any, kwargs: Any, **bears: tuple[str, ...]) -> Any:
+async def _copied(
+    wrapped: Any,
+    connection: Any,
+    args: Any,
+    kwargs: Any,
+    returns: tuple[str, ...] = (),
+    opaque: tuple[str, ...] = (),
+) -> Any:
     run = whose(connection, args[0])
     if run is None:
         return await wrapped(*args, **kwargs)
-    statement = await begun(connection, run, args[0], None, **bears)
+    statement = await begun(connection, run, args[0], None, returns, opaque)
     status = await performed(connection, statement, lambda _: wrapped(*args, **kwargs))
     statement.wrote(affected(status))
     return status
@@ -419,7 +443,7 @@ async def _bind_execute(wrapped: Any, prepared: Any, args: tuple[Any, ...], kwar
     run = whose(connection, sql)
     if run is None:
         return await wrapped(*args)
-    statement = await begun(connection, run, sql, tuple(bound))
+    statement = await begun(connection, run, sql, tuple(bound), asks=True)
     most = 0 if statement.guard.back else limit
     records = await performed(
         connection,

@@ -335,6 +335,8 @@ def _run(
     clock: AbstractContextManager[Any] = _NOTHING
     if obligations.timeout is not None:
         clock = _Clock(connection, obligations.timeout)
+    if obligations.capture and not statement.ticket.reads:
+        statement.guarded(DIALECT, autocommit=True, transaction=False)  # what would have to be kept is refused
     if obligations.affected_cap is not None and statement.ticket.changes:
         if engine.one:
             statement.ticket.impossible(

@@ -14,7 +14,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from guardai.hooks import Hooks, Run, acting
+from guardai.hooks import Answer, Ask, Hooks, Run, acting
 from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, origin, passes
 from guardai_dbapi.statement import Statement, begin, perform
 from guardai_dbapi.subclasses import governed_class
@@ -85,7 +85,7 @@ def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str,
         more = True if session.inside is not None and session.inside.guard.before else buffered
         return wrapped(query, bound if whole else given, more)
 
-    return _governed(cursor, run, query, given if whole else None, effect)
+    return _governed(cursor, run, query, given if whole else None, effect, asks=True)
 
 
 def _asked(statement: Any, data: Any = (), buffered: Any = None) -> tuple[Any, Any, Any]:
@@ -117,7 +117,9 @@ def _own_statement(connection: Any, cursor: Any, query: Any) -> None:
         session.own(str(query), several=True)
 
 
-def _governed(cursor: Any, run: Run, text: str, parameters: Any, effect: Callable[[Any], Any]) -> Any:
+def _governed(
+    cursor: Any, run: Run, text: str, parameters: Any, effect: Callable[[Any], Any], *, asks: bool = False
+) -> Any:
     connection = cursor._connection
     session = _session(connection)
     _flush(connection, session)
@@ -127,14 +129,15 @@ def _governed(cursor: Any, run: Run, text: str, parameters: Any, effect: Callabl
     ticket = statement.ticket
     transaction = bool(connection.server_status & _IN_TRANSACTION)
     alone = connection.autocommit or (ticket.reads_only and not transaction)
-    statement.guarded(session.dialect, autocommit=alone, transaction=transaction)
+    statement.guarded(session.dialect, autocommit=alone, transaction=transaction, asks=asks)
     _release(cursor)
     cursor.__dict__[_BUFFERED] = cursor.buffered
     session.inside = statement
     try:
         result = perform(
-            functools.partial(_own, connection, session), statement, effect, lambda: _affected(cursor), _means
-        )
+            functools.partial(_own, connection, session), statement, effect, lambda: _affected(cursor), _means,
+            ask=functools.partial(_asks, connection, session),
+        )  # fmt: skip
     finally:
         session.inside = None
         if ticket.redefines:
@@ -184,6 +187,21 @@ def _ask(connection: Any, session: Session, text: str) -> list[Any]:
     try:
         cursor.execute(text)
         return list(cursor.fetchall()) if cursor.field_count else []
+    finally:
+        cursor.close()
+        session.asking = False
+        connection._last_executed_statement = kept
+
+
+def _asks(connection: Any, session: Session, ask: Ask) -> Answer:
+    """Runs a query of ours with parameters."""
+    from mariadb.cursors import Cursor
+
+    kept, session.asking = connection._last_executed_statement, True
+    cursor = Cursor(connection)
+    try:
+        cursor.execute(ask.sql, ask.parameters or ())
+        return Answer([column[:2] for column in cursor.description], cursor.fetchall())
     finally:
         cursor.close()
         session.asking = False

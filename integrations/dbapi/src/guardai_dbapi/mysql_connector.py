@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from guardai.hooks import Hooks, Run, acting
+from guardai.hooks import Answer, Ask, Hooks, Run, acting
 from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, passes
 from guardai_dbapi.statement import Statement, begin, perform
 from guardai_dbapi.subclasses import governed_class
@@ -102,6 +102,7 @@ def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str,
         given if whole else None,
         lambda bound: wrapped(query, bound if whole else given, **more),
         lambda: cursor._rowcount,
+        asks=not cursor._binary,
     )
 
 
@@ -229,6 +230,8 @@ def _governed(
     effect: Callable[[Any], Any],
     affected: Callable[[], int | None],
     dialect: str = "",
+    *,
+    asks: bool = False,
 ) -> Any:
     session = _session(connection)
     if not _pending(connection):
@@ -245,14 +248,14 @@ def _governed(
         # The library refuses whatever is sent now; nothing has to stand around it.
         alone, transaction = False, True
     else:
-        statement.guarded(session.dialect, autocommit=alone, transaction=transaction)
+        statement.guarded(session.dialect, autocommit=alone, transaction=transaction, asks=asks)
     if statement.guard.back and "returning" in text.lower():
         ticket.impossible("the driver does not tell how many rows a statement with RETURNING changes")
     former, session.statement, session.inside = session.statement, statement, statement
     try:
         result = perform(
             functools.partial(_own, connection, session), statement, effect, affected,
-            functools.partial(_means, connection),
+            functools.partial(_means, connection), ask=functools.partial(_asks, connection, session),
         )  # fmt: skip
     except BaseException:
         if not _pending(connection):
@@ -290,6 +293,20 @@ def _ask(connection: Any, session: Session, text: str) -> list[Any]:
     try:
         told = connection.cmd_query(text)
         return connection.get_rows(raw=False)[0] if "columns" in told else []
+    finally:
+        session.asking = False
+
+
+def _asks(connection: Any, session: Session, ask: Ask) -> Answer:
+    """Runs a query of ours with parameters."""
+    from mysql.connector.cursor import MySQLCursor
+
+    session.asking = True
+    try:
+        cursor = connection.cursor(cursor_class=MySQLCursor)
+        cursor.execute(ask.sql, ask.parameters or ())
+        rows = cursor.fetchall()
+        return Answer([column[:2] for column in cursor.description], rows)
     finally:
         session.asking = False
 

@@ -14,7 +14,7 @@ import io
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg2
@@ -22,7 +22,7 @@ import psycopg2.extensions as ext
 import wrapt
 
 from guardai import PolicyDenied
-from guardai.hooks import Call, LiveSchema, Rows, Run, acting, opened, read_schema, redefines, started
+from guardai.hooks import Answer, Ask, Call, LiveSchema, Rows, Run, acting, opened, read_schema, redefines, started
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
 from guardai_dbapi.statement import Statement, begin, perform
@@ -309,6 +309,11 @@ def _as_sent(text: str, parameters: Any) -> str:
     return _PLACEHOLDER.sub(number, text)
 
 
+def _names(text: str) -> list[str]:
+    """Of `%(name)s`, in order."""
+    return [match[0][2:-2] for match in _PLACEHOLDER.finditer(text) if match[0] != "%%"]
+
+
 def _is_plain(value: Any) -> bool:
     kind = type(value)
     return kind in _PLAIN or (kind in {list, tuple} and all(map(_is_plain, value)))
@@ -388,7 +393,14 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
             # Adapters of the program's say what stands there: that is judged, and that is sent.
             query, vars = _c_mogrify(self, text, vars), None  # noqa: A001
             sent = query.decode(ext.encodings[_C_CONNECTION.__get__(self).encoding], "replace")
-        return self._governed(run, sent, vars, lambda bound: super(GovernedCursor, self).execute(query, bound))
+        return self._governed(
+            run,
+            sent,
+            vars,
+            lambda bound: super(GovernedCursor, self).execute(query, bound),
+            asks=self.name is None,
+            names=_names(text) if type(vars) is dict else (),
+        )
 
     def executemany(self, query: Any, vars_list: Any) -> Any:
         found = self._run(query)
@@ -450,15 +462,19 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
         sent: str,
         data: Any,
         effect: Callable[[Any], Any],
-        **opaque: tuple[str, ...],
+        *,
+        asks: bool = False,
+        names: Sequence[str] = (),
+        returns: tuple[str, ...] = (),
+        opaque: tuple[str, ...] = (),
     ) -> Any:
         bare, open_ = _C_CONNECTION.__get__(self), self._open
         assert open_ is not None, "a cursor without a governed connection has no agent's statement"
-        statement = begin(run, open_.known(bare).target, sent, DIALECT, data, open_.schema(bare, sent), **opaque)
+        statement = begin(run, open_.known(bare).target, sent, DIALECT, data, open_.schema(bare, sent), returns, opaque)
         # The former statement's rows stay masked until the C level drops them: a refused call changes nothing.
         self._release()
         with open_.lock:
-            self._guard(statement, bare, sent)
+            self._guard(statement, bare, sent, asks=asks)
             # In place before the effect: a cursor with rows is never without what masks them.
             self._bear(statement)
             try:
@@ -468,6 +484,8 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
                     effect,
                     lambda: self.rowcount,
                     functools.partial(_means, self),
+                    ask=functools.partial(self._asked, bare),
+                    numbered=lambda bound: [bound[name] for name in names] if names else bound,
                 )
             # It stays borne: what the C level may have of it does not pass.
             except PolicyDenied:
@@ -489,10 +507,11 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
 
     # What has to stand around the effect.
 
-    def _guard(self, statement: Statement, bare: Any, sent: str) -> None:
+    def _guard(self, statement: Statement, bare: Any, sent: str, *, asks: bool) -> None:
         ticket = statement.ticket
         obligations = ticket.obligations
         limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.changes)
+        limited = limited or (obligations.capture and not ticket.reads)
         if not limited and not ticket.reads_only:
             return
         if bare.async_:
@@ -507,7 +526,15 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
         alone = bare.autocommit and not transaction
         if self.name is not None and alone and not self.withhold:
             return  # a cursor needs the program's own transaction, and the server will say so
-        statement.guarded(DIALECT, autocommit=bare.autocommit, transaction=transaction)
+        statement.guarded(DIALECT, autocommit=bare.autocommit, transaction=transaction, asks=asks)
+
+    @staticmethod
+    def _asked(bare: Any, ask: Ask) -> Answer:
+        cursor = ext.cursor(bare)
+        # The marks are the server's, `$1`; psycopg2 has its own.
+        texts = [ask.sql] if ask.parameters is None else [part.replace("%", "%%") for part in ask.parts[::2]]
+        _c_execute(cursor, "%s".join(texts), ask.parameters)
+        return Answer([(column.name, column.type_code) for column in cursor.description], cursor.fetchall())
 
     @staticmethod
     def _ours(bare: Any, text: str) -> None:
@@ -672,11 +699,8 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
 
     def _copied(self, run: Run, text: str, file: Any, form: _Form | None, effect: Callable[[Any], Any]) -> Any:
         out = re.search(r"\bstdout\b", text, re.IGNORECASE) is not None
-        opaque: dict[str, tuple[str, ...]] = {}
-        if out and form is None:
-            opaque = {"returns": _OPAQUE}
-        elif not out and _BINARY.search(text):
-            opaque = {"opaque": _OPAQUE}
+        returns = _OPAQUE if out and form is None else ()
+        opaque = _OPAQUE if not out and _BINARY.search(text) else ()
 
         def copy(_: Any) -> Any:
             statement = self._statement
@@ -688,7 +712,7 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
                 return result
             return effect(file if out or opaque else _Source(file, statement, self))
 
-        return self._governed(run, text, None, copy, **opaque)
+        return self._governed(run, text, None, copy, returns=returns, opaque=opaque)
 
 
 def _named(table: Any, columns: Any) -> str:

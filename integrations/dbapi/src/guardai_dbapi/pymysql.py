@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from guardai.hooks import Hooks, Run, acting
+from guardai.hooks import Answer, Ask, Hooks, Run, acting
 from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_lost, is_template, origin
 from guardai_dbapi.statement import Statement, begin, perform
 from guardai_dbapi.subclasses import governed_class
@@ -102,7 +102,14 @@ def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str,
 
     parameters = given if whole or given is None else [given]
     return _governed(
-        connection, run, judged, parameters, effect, lambda: cursor.rowcount, unbuffered=_unbuffered(cursor)
+        connection,
+        run,
+        judged,
+        parameters,
+        effect,
+        lambda: cursor.rowcount,
+        unbuffered=_unbuffered(cursor),
+        single=True,
     )
 
 
@@ -187,6 +194,7 @@ def _query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[st
         lambda _: wrapped(sql, unbuffered),
         lambda: connection._affected_rows,
         unbuffered=unbuffered,
+        single=True,
     )
 
 
@@ -250,6 +258,7 @@ def _governed(
     *,
     unbuffered: bool,
     asks: bool = True,
+    single: bool = False,
 ) -> Any:
     session = _session(connection)
     if asks and not _pending(connection):
@@ -260,7 +269,8 @@ def _governed(
     transaction = bool(connection.server_status & _IN_TRANSACTION)
     # One read in a transaction of its own can be locked also where the program has not begun one.
     autocommit = connection.get_autocommit() or (ticket.reads_only and not transaction)
-    statement.guarded(session.dialect, autocommit=autocommit, transaction=transaction)
+    alone = single and not _pending(connection)
+    statement.guarded(session.dialect, autocommit=autocommit, transaction=transaction, asks=alone)
     if unbuffered and statement.guard.back and "returning" in text.lower():
         ticket.impossible("an unbuffered cursor does not tell how many rows a statement with RETURNING changes")
     _release(connection, session)
@@ -268,7 +278,7 @@ def _governed(
     try:
         result = perform(
             functools.partial(_own, connection, session), statement, effect, affected,
-            functools.partial(_means, connection),
+            functools.partial(_means, connection), ask=functools.partial(_asks, connection, session),
         )  # fmt: skip
     except BaseException:
         # Results that are not read yet stay an agent's.
@@ -317,6 +327,20 @@ def _ask(connection: Any, session: Session, text: str) -> tuple[Any, ...]:
         session.asking = False
         connection._result = kept
     return result.rows or ()
+
+
+def _asks(connection: Any, session: Session, ask: Ask) -> Answer:
+    """Runs a query of ours with parameters."""
+    from pymysql.cursors import Cursor
+
+    kept, session.asking = connection._result, True
+    try:
+        cursor = Cursor(connection)
+        cursor.execute(ask.formatted, ask.parameters)
+        return Answer([column[:2] for column in cursor.description], cursor.fetchall())
+    finally:
+        session.asking = False
+        connection._result = kept
 
 
 def _own(connection: Any, session: Session, text: str) -> None:

@@ -22,6 +22,8 @@ from urllib.parse import unquote
 import wrapt
 
 from guardai.hooks import (
+    Answer,
+    Ask,
     Call,
     Hooks,
     LiveSchema,
@@ -186,6 +188,19 @@ class _Open:
             if self.trace is not None:
                 _c_set_trace(connection, self.trace)
 
+    def asked(self, connection: Any, ask: Ask) -> Answer:
+        """Runs a query of ours, which the program does not see."""
+        if self.trace is not None:
+            _c_set_trace(connection, None)
+        try:
+            cursor = sqlite3.Cursor(connection)
+            cursor.row_factory = None
+            _c_execute(cursor, ask.sql, () if ask.parameters is None else ask.parameters)
+            return Answer([(column[0], None) for column in cursor.description], _c_fetchall(cursor))
+        finally:
+            if self.trace is not None:
+                _c_set_trace(connection, self.trace)
+
     def changed(self) -> None:
         """There may be other databases than before."""
         self._schema = None
@@ -198,19 +213,30 @@ class _Open:
         """
         self._replaced = True
 
-    def guard(self, statement: Statement, connection: Any, *, script: bool) -> None:
+    def guard(self, statement: Statement, connection: Any, *, script: bool, single: bool) -> None:
         """What has to stand around the statement.
+
+        Args:
+            statement: what was begun.
+            connection: the C level's.
+            script: there may be several statements.
+            single: it is one, with one set of parameters.
 
         Raises:
             PolicyDenied: policy limits what this engine cannot limit here.
         """
         ticket = statement.ticket
-        if ticket.obligations.affected_cap is not None and ticket.writes:
-            if script or not ticket.changes or "returning" in (ticket.call.statement or "").lower():
+        owed = ticket.obligations
+        if (owed.affected_cap is not None and ticket.writes) or (owed.capture and not ticket.reads):
+            returns = "returning" in (ticket.call.statement or "").lower()
+            if owed.affected_cap is not None and (script or not ticket.changes or returns):
                 ticket.impossible(
                     "policy limits how many rows may change, which can be counted for a single statement only"
                 )
-            statement.guarded(_DIALECT, autocommit=True, transaction=True)
+            # With RETURNING the engine goes on changing while the rows are read.
+            statement.guarded(_DIALECT, autocommit=True, transaction=True, asks=single and not returns)
+            if not statement.guard.before:
+                return
             verb = (ticket.call.statement or "").lstrip()[:7].upper()
             if _begins(connection) and verb.startswith(_BEGINNING):
                 # As the C level would have done for a statement that writes; it does not once a savepoint is open.
@@ -500,7 +526,10 @@ class _Cursor(sqlite3.Cursor):
         self._clock = None
         try:
             if statement.ticket.limited:
-                self._within_limits(open_, statement, bare, lambda bound: effect(self, sql, bound), script=script)
+                single = effect is _c_execute
+                self._within_limits(
+                    open_, statement, bare, lambda bound: effect(self, sql, bound), script=script, single=single
+                )
             else:
                 try:
                     effect(self, sql, statement.parameters)
@@ -529,16 +558,29 @@ class _Cursor(sqlite3.Cursor):
         return rows
 
     def _within_limits(
-        self, open_: _Open, statement: Statement, bare: Any, effect: Callable[[Any], Any], *, script: bool
+        self,
+        open_: _Open,
+        statement: Statement,
+        bare: Any,
+        effect: Callable[[Any], Any],
+        *,
+        script: bool,
+        single: bool,
     ) -> None:
         limit = statement.ticket.obligations.timeout
         if limit is not None:
             self._clock = _Clock(limit)
-        open_.guard(statement, bare, script=script)
+        open_.guard(statement, bare, script=script, single=single)
         before = bare.total_changes  # triggers and what follows foreign keys included
         with _NOTHING if self._clock is None else self._clock.running(bare):
             perform(
-                lambda text: open_.quietly(bare, text), statement, effect, lambda: bare.total_changes - before, _means
+                functools.partial(open_.quietly, bare),
+                statement,
+                effect,
+                lambda: bare.total_changes - before,
+                _means,
+                ask=functools.partial(open_.asked, bare),
+                changed=lambda: self.rowcount,
             )
 
     def _release(self) -> None:

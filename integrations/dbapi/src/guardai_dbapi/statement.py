@@ -8,7 +8,8 @@ A driver's file does what this says, sync or async::
     perform(query, statement, effect)           or `await aperform(…)`
     statement.began(…) / statement.wrote(…)     rows come, or not
 
-`query` runs a text of ours on the same connection, unseen by the gate, and drops what comes back.
+`query` runs a text of ours on the same connection, unseen by the gate, and drops what comes back; `ask` runs a query of ours
+and hands over what comes back, as tuples, whatever rows the program wants.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from guardai.hooks import Call, LiveSchema, Rows, Run, Target, Ticket, opened
+from guardai import GuardError, PolicyDenied
+from guardai.hooks import Answer, Ask, Call, Capture, LiveSchema, Rows, Run, Target, Ticket, opened
 
 __all__ = ["Guard", "Statement", "aperform", "begin", "perform"]
 
@@ -90,33 +92,40 @@ class Statement:
     Attributes:
         parameters: as policy lets them leave; what was given if nothing is masked.
         guard: what stands around the effect.
+        capture: what keeps the rows as they are before they change; None if nothing has to.
         rows: what passes the result's rows; None before `began`.
     """
 
-    __slots__ = ("guard", "parameters", "rows", "ticket")
+    __slots__ = ("capture", "guard", "parameters", "rows", "ticket")
 
     def __init__(self, ticket: Ticket, parameters: Any) -> None:
         self.ticket = ticket
         self.parameters = parameters
         self.guard = _NONE
+        self.capture: Capture | None = None
         self.rows: Rows | None = None
 
-    def guarded(self, dialect: str, *, autocommit: bool, transaction: bool) -> None:
+    def guarded(self, dialect: str, *, autocommit: bool, transaction: bool, asks: bool = False) -> None:
         """Finds out what has to stand around the effect; mostly nothing.
 
         Args:
             dialect: the engine's.
             autocommit: a statement outside a transaction is one of its own.
             transaction: one is open. Where neither holds, the driver must have begun one before.
+            asks: rows can be asked for before and after the effect; not for many sets of parameters, say.
 
         Raises:
-            PolicyDenied: policy limits how many rows may change, and this engine could not take them back.
+            PolicyDenied: policy limits how many rows may change, and this engine could not take them back; or rows have to
+                be kept as they are before they change, and cannot be.
         """
         ticket = self.ticket
         obligations = ticket.obligations
         cap = obligations.affected_cap if ticket.changes else None
         reads = ticket.reads_only
-        if cap is None and not reads and obligations.timeout is None:
+        self.capture = capture = ticket.capture() if obligations.capture else None
+        if capture is not None and not asks:
+            ticket.unkept("here they cannot be asked for, only for a single statement with one set of parameters")
+        if cap is None and not reads and obligations.timeout is None and capture is None:
             return
         begin, begin_reading, savepoint, release, back = _WORDS["mysql" if dialect == "mariadb" else dialect]
         alone = autocommit and not transaction
@@ -131,7 +140,7 @@ class Statement:
             after.append(times[1])
             # In a transaction of PostgreSQL's that has failed nothing can be set; its end takes the setting back.
             failed.append(times[1])
-        if cap is not None:
+        if cap is not None or capture is not None:
             if alone and begin:
                 before.append(begin)
                 after.insert(0, "COMMIT")
@@ -144,7 +153,9 @@ class Statement:
                 if dialect != "postgres":
                     failed.insert(0, release)  # what a statement of many did before its error stays, as without guardai
             else:
-                ticket.impossible("the engine has no savepoints, and policy limits how many rows may change")
+                ticket.impossible(
+                    "the engine has no savepoints, and policy limits how many rows may change, or has them kept before"
+                )
             undo += [text for text in after if text not in {"COMMIT", release}]
         elif reads:
             locked = True
@@ -159,6 +170,31 @@ class Statement:
             else:
                 locked = False
         self.guard = Guard(tuple(before), tuple(after), tuple(undo), tuple(failed), locked)
+
+    def keeping(self, parameters: Any) -> Generator[Ask, Answer, None]:
+        """Before the effect: asks for the rows that it will change, and keeps them, where that is owed.
+
+        Args:
+            parameters: as the driver is given them.
+
+        Raises:
+            PolicyDenied: they cannot be kept; nothing happened.
+        """
+        if self.capture is not None:
+            try:
+                yield from self.capture.before(parameters)
+            except GuardError as why:
+                self.ticket.unkept(str(why))
+
+    def kept(self, changed: Callable[[], int | None]) -> Generator[Ask, Answer, str]:
+        """After the effect: keeps the rows as it left them; returns why it has to be taken back, "" if it has not."""
+        if self.capture is not None:
+            try:
+                yield from self.capture.after(changed())
+            except GuardError as why:
+                return str(why)
+            self.ticket.captured(self.capture.count)
+        return ""
 
     def began(self, columns: Sequence[str], origins: Sequence[str] = ()) -> Rows:
         """The effect has happened, rows will come. Of several results each begins when it is the one that is read.
@@ -257,6 +293,10 @@ def perform(
     effect: Callable[[Any], T],
     affected: Callable[[], int | None],
     ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
+    *,
+    ask: Callable[[Ask], Answer] | None = None,
+    changed: Callable[[], int | None] | None = None,
+    numbered: Callable[[Any], Any] = lambda bound: bound,
 ) -> T:
     """Runs the effect with what has to stand around it.
 
@@ -266,16 +306,22 @@ def perform(
         effect: runs the statement, given its parameters.
         affected: how many rows it changed, asked afterwards.
         ended: what an exception means: `lost`, `barred` of `Statement.failed`.
+        ask: runs a query of ours; needed where `guarded` was told that rows can be asked for.
+        changed: how many rows of its own table it changed, where `affected` counts more.
+        numbered: its parameters in the order in which the statement that was judged numbers them.
 
     Raises:
-        PolicyDenied: it changed more rows than policy permits, and has been taken back.
+        PolicyDenied: it changed more rows than policy permits, or others than were kept, and has been taken back.
     """
-    steps = _steps(statement, affected, ended)
+    steps = _steps(statement, affected, ended, changed or affected, numbered)
     step = next(steps)
     try:
         while True:
             try:
-                got = effect(statement.parameters) if step is None else query(step)
+                if step is None:
+                    got: Any = effect(statement.parameters)
+                else:
+                    got = query(step) if isinstance(step, str) else ask(step)  # type: ignore[misc]
             except BaseException as exc:
                 step = steps.throw(exc)
             else:
@@ -291,14 +337,20 @@ async def aperform(
     effect: Callable[[Any], Awaitable[T]],
     affected: Callable[[], int | None],
     ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
+    *,
+    ask: Callable[[Ask], Awaitable[Answer]] | None = None,
+    changed: Callable[[], int | None] | None = None,
 ) -> T:
     """Awaits the effect; otherwise as `perform`."""
-    steps = _steps(statement, affected, ended)
+    steps = _steps(statement, affected, ended, changed or affected)
     step = next(steps)
     try:
         while True:
             try:
-                got = await (effect(statement.parameters) if step is None else query(step))
+                if step is None:
+                    got: Any = await effect(statement.parameters)
+                else:
+                    got = await (query(step) if isinstance(step, str) else ask(step))  # type: ignore[misc]
             except BaseException as exc:
                 step = steps.throw(exc)
             else:
@@ -309,27 +361,36 @@ async def aperform(
 
 
 def _steps(
-    statement: Statement, affected: Callable[[], int | None], ended: Callable[[BaseException], dict[str, bool]]
-) -> Generator[str | None, Any, Any]:
-    """What is done, in order: a text of ours, or None for the effect itself, whose result it is sent and returns."""
+    statement: Statement,
+    affected: Callable[[], int | None],
+    ended: Callable[[BaseException], dict[str, bool]],
+    changed: Callable[[], int | None],
+    numbered: Callable[[Any], Any] = lambda bound: bound,
+) -> Generator[str | Ask | None, Any, Any]:
+    """What is done, in order: a text or a query of ours, or None for the effect itself, whose result it is sent and returns."""
     guard = statement.guard
     done = False
     try:
         for text in guard.before:
             yield text
+        yield from statement.keeping(numbered(statement.parameters))
         result = yield None
         done = True
-        changed = affected() if guard.back else None
-        for text in guard.back if statement.exceeds(changed) else guard.after:
+        count = affected() if guard.back else None
+        unkept = yield from statement.kept(changed)
+        for text in guard.back if unkept or statement.exceeds(count) else guard.after:
             yield text
     except BaseException as exc:
         # Once it has run and its end cannot be settled, nobody knows what of it stands.
         statement.failed(exc, **{**ended(exc), **({"lost": True} if done else {})})
+        refused = isinstance(exc, PolicyDenied) or (done and statement.capture is not None)
         with contextlib.suppress(Exception):
-            for text in guard.back if guard.back and statement.exceeds(affected()) else guard.failed:
+            for text in guard.back if guard.back and (refused or statement.exceeds(affected())) else guard.failed:
                 with contextlib.suppress(Exception):
                     yield text
         raise
-    if changed is not None and statement.exceeds(changed):
-        statement.ticket.overstepped(changed)
+    if unkept:
+        statement.ticket.unkept(unkept)
+    if count is not None and statement.exceeds(count):
+        statement.ticket.overstepped(count)
     return result

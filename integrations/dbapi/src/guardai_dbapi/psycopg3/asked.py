@@ -219,6 +219,7 @@ def begun(
         before.superseded = True
         before.release()
     governed = Governed(statement, known, query, given)
+    governed.single = not (template or many or copy)
     governed.outer = cursor._conn._pipeline
     Slot.set(cursor, Passing(governed, nothing_made, cursor))
     return governed

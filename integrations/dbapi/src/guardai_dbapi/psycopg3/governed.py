@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from guardai import PolicyDenied
-from guardai.hooks import Rows
+from guardai.hooks import Answer, Ask, Rows
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
 from guardai_dbapi.statement import Statement
@@ -35,11 +35,12 @@ class Governed:
         guarding: what has to stand around the effect stands.
         passed: result → how many of its rows have passed.
         gaps: rows were skipped, so that the last one does not end it.
+        single: one statement with one set of parameters, whose rows come when it has run.
     """
 
     __slots__ = (
-        "_exhausted", "_result", "gaps", "guarding", "known", "outer", "parameters", "passed", "pending", "query", "statement",
-        "superseded",
+        "_exhausted", "_result", "gaps", "guarding", "known", "outer", "parameters", "passed", "pending", "query", "single",
+        "statement", "superseded",
     )  # fmt: skip
 
     def __init__(self, statement: Statement, known: Known, query: Any, parameters: Any) -> None:
@@ -53,6 +54,7 @@ class Governed:
         self.guarding = False
         self.passed: dict[int, int] = {}
         self.gaps = False
+        self.single = False
         self._exhausted = False
         self._result: Any = None
 
@@ -147,11 +149,14 @@ class Governed:
         statement, conn = self.statement, cursor._conn
         obligations, ticket = statement.ticket.obligations, statement.ticket
         limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.changes)
+        limited = limited or (obligations.capture and not ticket.reads)
         if not limited and not ticket.reads_only:
             return
         if self.outer is not None:
             if limited:
-                ticket.impossible("policy limits the time or the rows of a statement, which a pipeline cannot heed")
+                ticket.impossible(
+                    "policy limits the time or the rows of a statement, or has them kept, which a pipeline cannot heed"
+                )
             return
         if postgres.controls(ticket.call.statement or ""):
             return
@@ -159,10 +164,12 @@ class Governed:
         transaction = conn.pgconn.transaction_status != idle()
         if hasattr(cursor, "_withhold") and not transaction and not cursor._withhold:
             return  # a cursor needs the program's own transaction, and the server will say so
-        statement.guarded(DIALECT, autocommit=conn._autocommit, transaction=transaction)
+        statement.guarded(DIALECT, autocommit=conn._autocommit, transaction=transaction, asks=self.single)
         self.guarding = True
         for text in statement.guard.before:
             yield from ours(conn, text)
+        if statement.capture is not None:
+            yield from _answered(cursor, statement.keeping(_numbered(cursor, self.query, self.parameters)))
 
     def _after(self, cursor: Any, affected: int | None) -> PQGen:
         if not self.guarding:
@@ -176,9 +183,12 @@ class Governed:
             if cursor._execmany_returning:
                 affected = sum(result.command_tuples or 0 for result in cursor._results)
         exceeds = statement.exceeds(affected)
-        for text in statement.guard.back if exceeds else statement.guard.after:
+        unkept = yield from _answered(cursor, statement.kept(lambda: affected))
+        for text in statement.guard.back if exceeds or unkept else statement.guard.after:
             yield from ours(conn, text)
         self.guarding = False
+        if unkept:
+            statement.ticket.unkept(unkept)
         if exceeds:
             statement.ticket.overstepped(affected or 0)
 
@@ -205,6 +215,45 @@ class Governed:
         for text in texts:
             with contextlib.suppress(Exception):
                 yield from ours(conn, text)
+
+
+def _answered(cursor: Any, asking: Generator[Ask, Answer, Any]) -> PQGen:
+    """Runs the queries that it asks, and returns what it returns."""
+    from psycopg import errors, generators
+    from psycopg.pq import ExecStatus
+
+    conn = cursor._conn
+    answer: Any = None
+    while True:
+        try:
+            ask = asking.send(answer)
+        except StopIteration as end:
+            return end.value
+        encoding = conn.pgconn._encoding
+        if ask.parameters:
+            values, types, formats = zip(*ask.parameters, strict=True)
+            conn.pgconn.send_query_params(ask.sql.encode(encoding), values, param_types=types, param_formats=formats)
+        else:
+            conn.pgconn.send_query(ask.sql.encode(encoding))
+        *_, result = yield from generators.execute(conn.pgconn)
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise errors.error_from_result(result, encoding=encoding)
+        columns = [(result.fname(at).decode(encoding), result.ftype(at)) for at in range(result.nfields)]
+        rows = [[result.get_value(row, at) for at in range(result.nfields)] for row in range(result.ntuples)]
+        answer = Answer(columns, [[None if cell is None else cell.decode(encoding) for cell in row] for row in rows])
+
+
+def _numbered(cursor: Any, query: Any, parameters: Any) -> tuple[tuple[Any, int, Any], ...] | None:
+    """What psycopg sends for the parameters, in the order of their numbers: value, type, format."""
+    from psycopg._queries import PostgresQuery, PostgresRawQuery
+    from psycopg.adapt import Transformer
+
+    if parameters is None:
+        return None
+    kind = PostgresRawQuery if issubclass(cursor._query_cls, PostgresRawQuery) else PostgresQuery
+    made = kind(Transformer(cursor._conn))
+    made.convert(query, parameters)
+    return tuple(zip(made.params or (), made.types, made.formats or (), strict=True))
 
 
 def _has_rows(result: Any) -> bool:

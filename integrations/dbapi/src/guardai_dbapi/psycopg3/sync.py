@@ -115,6 +115,7 @@ def _streamed(wrapped: Any, cursor: Any, found: tuple[Run, str], args: Any, kwar
 
 def countable(governed: Governed) -> None:
     """Refuses what could not be taken back in time."""
+    governed.single = False
     ticket = governed.statement.ticket
     if ticket.obligations.affected_cap is not None and ticket.changes:
         ticket.impossible("policy limits how many rows may change, and a stream's rows pass before they are counted")
