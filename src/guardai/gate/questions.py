@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardai.ledger import raw
 from guardai.model import Decision, Destination, Mask, Principal, Reveal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guardai.gate.run import Run
     from guardai.policy import Engine
 
-__all__ = ["Owed", "Scene", "told"]
+__all__ = ["Columns", "Owed", "Scene", "told"]
 
 
 class Owed:
@@ -55,6 +55,20 @@ class Owed:
         return tuple(sorted({p for label in labels if label in self._answers for p in self._answers[label].policies}))
 
 
+class Columns(NamedTuple):
+    """What is known of a result's columns before its first row.
+
+    Attributes:
+        labels: label → how many columns bear it.
+        masked: (position, label) of those that are masked as wholes.
+        partly: positions of those whose masked cells still show something of what they were.
+    """
+
+    labels: dict[str, int]
+    masked: tuple[tuple[int, str], ...]
+    partly: frozenset[int]
+
+
 class Scene:
     """What the calls of one kind in one session share, until the session sees a new label.
 
@@ -64,9 +78,11 @@ class Scene:
         owed, back: the masks owed on the way there and on the way back.
         decision: of a call in whose payload nothing was found; None until it is known.
         reads_only: whether policy permits nothing but reading there; None until it was asked.
+        columns: what is known of a result's columns, by their names and origins.
+        statement: the commitment to its text; None until it was made.
     """
 
-    __slots__ = ("back", "context", "decision", "engine", "owed", "plan", "reads_only")
+    __slots__ = ("back", "columns", "context", "decision", "engine", "owed", "plan", "reads_only", "statement")
 
     def __init__(self, engine: Engine, plan: Plan, run: Run, region: str) -> None:
         session = run.session
@@ -78,6 +94,8 @@ class Scene:
         self.back = Owed(engine, session.principal, back, self.context)
         self.decision: Decision | None = None
         self.reads_only: bool | None = None
+        self.statement: dict[str, object] | None = None
+        self.columns: dict[tuple[tuple[str, ...], tuple[str, ...]], Columns] = {}
 
 
 #: id(decision) → the decision itself, which keeps the id taken, and its encoding.

@@ -36,7 +36,7 @@ from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied
 from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
 from guardai.gate.plan import Context, Plan, Plans
-from guardai.gate.questions import Owed, Scene, told
+from guardai.gate.questions import Columns, Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
 from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations, strictest
@@ -415,6 +415,12 @@ class Ticket:
         """The mask that data of this label owes on its way to whoever reads the result."""
         return self._back()(label)
 
+    @property
+    def columns(self) -> dict[tuple[tuple[str, ...], tuple[str, ...]], Columns]:
+        """What is known of the columns of this statement's results, shared by the session's calls of it."""
+        # Not one that was made before the session saw another label: what is owed may have changed.
+        return self._scene.columns if self._scene is not None else {}
+
     def _back(self) -> Owed:
         if self._scene is not None:
             return self._scene.back
@@ -659,12 +665,14 @@ class Ticket:
         if masks:
             self._policies += self._back().policies(masks)
 
-    def _committed(self, side: str, payload: Any) -> None:
+    def _committed(self, side: str, payload: Any) -> dict[str, object]:
         encoded = payload if isinstance(payload, bytes) else _encoded(payload)
         digest = hashlib.blake2b(encoded, key=self._gate.key, digest_size=16).hexdigest()
         if self._commit is None:
             self._commit = {}
-        self._commit[side] = {"bytes": len(encoded), "commit": digest}
+        told: dict[str, object] = {"bytes": len(encoded), "commit": digest}
+        self._commit[side] = told
+        return told
 
     def commit_stream(self, digest: str, size: int) -> None:
         """The commitment to what a stream handed out."""
@@ -673,7 +681,13 @@ class Ticket:
     def _intend(self) -> None:
         call, plan = self.call, self._plan
         if call.statement is not None:
-            self._committed("in", call.statement.encode("utf-8", "surrogatepass"))
+            scene = self._scene
+            if scene is not None and scene.statement is not None:
+                self._commit = {"in": scene.statement}
+            else:
+                told_of = self._committed("in", call.statement.encode("utf-8", "surrogatepass"))
+                if scene is not None:
+                    scene.statement = told_of
             if self.payload is not None:
                 self._committed("parameters", self.payload)
         elif self.payload is not None:

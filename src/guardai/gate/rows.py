@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from guardai.errors import ResultWithheld
+from guardai.gate.questions import Columns
 from guardai.model import Call, LiveSchema, Mask, strongest
 from guardai.sql import Inspection, SqlNotUnderstood, lineage_of, own_name
 
@@ -38,10 +39,8 @@ class Rows:
         self._ticket = ticket
         self.count = 0
         self._masking = ticket.returning()
-        #: (position, label) of the columns that are masked as wholes.
-        self._masked: list[tuple[int, str]] = []
-        #: Positions of those whose masked cells still show something of what they were.
-        self._partly: set[int] = set()
+        self._masked: tuple[tuple[int, str], ...] = ()
+        self._partly: frozenset[int] = frozenset()
         self._about = (catalog, inspection, columns, origins)
         self._cap = ticket.obligations.row_cap
 
@@ -55,21 +54,36 @@ class Rows:
         ticket = self._ticket
         if not catalog.has_columns or inspection is None or not ticket.inspecting:
             return
-        try:
-            for position, labels in enumerate(_labels(catalog, inspection, ticket.call, columns, origins)):
-                owed: dict[Mask, str] = {}
-                for label in sorted(labels):
-                    ticket.found({label: 1}, {})
-                    mask = ticket.owed_back(label)
-                    if mask is not None:
-                        owed.setdefault(mask, label)
-                if owed:
-                    mask = strongest(list(owed))
-                    self._masked.append((position, owed[mask]))
-                    if mask == "partial":
-                        self._partly.add(position)
-        except Exception as exc:
-            self.withhold(exc)
+        kept = ticket.columns
+        known = kept.get((columns, origins))
+        if known is None:
+            try:
+                known = self._known(_labels(catalog, inspection, ticket.call, columns, origins))
+            except Exception as exc:
+                self.withhold(exc)
+                return
+            kept[columns, origins] = known
+        self._masked, self._partly = known.masked, known.partly
+        if known.labels:
+            ticket.found(known.labels, {})
+
+    def _known(self, labelled: list[frozenset[str]]) -> Columns:
+        found: dict[str, int] = {}
+        masked: list[tuple[int, str]] = []
+        partly: set[int] = set()
+        for position, labels in enumerate(labelled):
+            owed: dict[Mask, str] = {}
+            for label in sorted(labels):
+                found[label] = found.get(label, 0) + 1
+                mask = self._ticket.owed_back(label)
+                if mask is not None:
+                    owed.setdefault(mask, label)
+            if owed:
+                mask = strongest(list(owed))
+                masked.append((position, owed[mask]))
+                if mask == "partial":
+                    partly.add(position)
+        return Columns(found, tuple(masked), frozenset(partly))
 
     def many(self, rows: list[Any]) -> list[Any]:
         """Rows as the driver gave them (tuples), in one scan.

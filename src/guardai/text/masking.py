@@ -23,6 +23,8 @@ __all__ = ["Masking"]
 
 #: No detector finds anything in less: `a@b.co`, six digits.
 _SHORTEST: Final = 6
+#: A whole number below is written in less.
+_SMALL: Final = 10 ** (_SHORTEST - 1)
 #: From this length on, what was found in a text is remembered by the text's digest: messages are sent again every turn.
 _LONG: Final = 512
 #: What separates the leaves of a payload in one scan. A line ends before it, as a text ends; no detector of ours matches
@@ -248,8 +250,16 @@ class Masking:
         Raises:
             PayloadError: it cannot be looked through.
         """
-        if type(payload) is str:
+        kind = type(payload)
+        if kind is str:
             return self._leaf_text(payload)
+        if (kind is tuple or kind is list) and self._names is None:
+            # The parameters of most statements: keys, each too short for anything that is looked for.
+            for item in payload:
+                if type(item) is not int or not 0 <= item < _SMALL:
+                    break
+            else:
+                return payload
         return self._tree(Tree(payload, foreign=self._foreign))
 
     def _tree(self, tree: Tree) -> Any:

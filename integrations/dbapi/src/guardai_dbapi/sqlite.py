@@ -166,7 +166,8 @@ class _Open:
             if self._schema is None or versions != self._versions:
                 # As a blob, because a program's text factory would change text.
                 found = _c_execute(ask, "SELECT CAST(name AS BLOB) FROM pragma_database_list").fetchall()
-                names = sorted({"main", "temp", *(name.decode().replace('"', '""') for (name,) in found)})
+                # What is temporary nobody changes but this connection, whose statements are seen: see `changed`.
+                names = sorted({"main", *(name.decode().replace('"', '""') for (name,) in found)} - {"temp"})
                 self._databases = tuple(f'PRAGMA "{name}".schema_version' for name in names)
                 self._versions = [_c_fetchone(_c_execute(ask, sql)) for sql in self._databases]
                 self.known.put(self.target.host, _read_schema(connection))
