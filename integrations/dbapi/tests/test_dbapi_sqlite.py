@@ -652,3 +652,41 @@ class TestFoundByReading:
             cursor.fetchall()
         [pair] = calls("db.read")
         assert [e.get("status") for e in pair[1:]] == ["ok"]
+
+
+class TestForeignKeys:
+    POLICY = (
+        "permit (principal, action, resource);"
+        '@id("not-orders") forbid (principal, action == Action::"db.write", resource)'
+        ' when { context.sql.tables_written.contains("orders") };'
+    )
+
+    @pytest.fixture
+    def shop(self, home, policy):
+        guardai.init(home=home, integrations=["dbapi"], policy=policy(self.POLICY))
+        connection = sqlite3.connect(":memory:")
+        connection.executescript("""
+            CREATE TABLE customers (id integer PRIMARY KEY);
+            CREATE TABLE orders (id integer PRIMARY KEY, c int REFERENCES customers ON DELETE CASCADE);
+            INSERT INTO customers VALUES (1), (2);
+            INSERT INTO orders VALUES (1, 1);
+        """)
+        yield connection
+        connection.close()
+
+    def test_policy_is_asked_about_what_a_foreign_key_deletes_besides(self, shop):
+        shop.execute("PRAGMA foreign_keys = ON")
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied, match="not-orders"):
+            shop.execute("DELETE FROM customers WHERE id = ?", (1,))
+        assert shop.execute("SELECT count(*) FROM orders").fetchone() == (1,)
+
+    def test_switching_them_on_and_off_counts_for_the_next_statement(self, shop):
+        with guardai.session(agent="a"):
+            shop.execute("DELETE FROM customers WHERE id = ?", (1,))
+        shop.commit()
+        shop.execute("PRAGMA foreign_keys = ON")
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            shop.execute("DELETE FROM customers WHERE id = ?", (2,))
+        shop.execute("PRAGMA foreign_keys = OFF")
+        with guardai.session(agent="a"):
+            shop.execute("DELETE FROM customers WHERE id = ?", (2,))

@@ -35,10 +35,12 @@ class LiveTrigger(msgspec.Struct, frozen=True):
         events: of `insert`, `update`, `delete`, `truncate`.
         body: the statements that it runs, or the name of the function it calls, as the engine tells it; "" if it may not
             be read.
+        columns: an update counts only if it sets one of these; empty: any does.
     """
 
     events: frozenset[str]
     body: str = ""
+    columns: frozenset[str] = frozenset()
 
 
 class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -55,6 +57,8 @@ class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
         keys: table → the columns of its primary key, in order; without an entry it has none.
         functions: name → the user-defined function; of several with one name the most dangerous.
         triggers: table → its triggers.
+        cascades: table → what foreign keys of other tables do when its rows are deleted or their keys change, each as the
+            statement that it amounts to.
         guarded: tables with row-level policies.
         path: the schemas whose tables need no qualifier, in order.
         origins: PostgreSQL's numbers of a relation and of its column → `table.column`, of views too: by them a result says
@@ -67,6 +71,7 @@ class LiveSchema(msgspec.Struct, frozen=True, eq=False, weakref=True):
     keys: Mapping[str, tuple[str, ...]] = {}
     functions: Mapping[str, LiveFunction] = {}
     triggers: Mapping[str, tuple[LiveTrigger, ...]] = {}
+    cascades: Mapping[str, tuple[LiveTrigger, ...]] = {}
     guarded: frozenset[str] = frozenset()
     path: tuple[str, ...] = ()
     origins: Mapping[tuple[int, int], str] = {}

@@ -13,6 +13,7 @@ from guardai.model import LiveSchema
 from guardai.sql import lexicon as lx
 from guardai.sql.literals import MYSQL, listed, string
 from guardai.sql.names import own_name
+from guardai.sql.phrases import assigned
 from guardai.sql.prescan import Refused, Token, prescan
 from guardai.sql.split import statements
 
@@ -145,8 +146,9 @@ def before(sql: str, dialect: str, schema: LiveSchema | None) -> Before | None:
     key = tuple(schema.keys.get(table, ()))
     if not key:
         raise NotKept(f"{name} has no primary key")
-    if verb == "update":
-        _keeps_key(tokens, end, condition, key)
+    changed = assigned(tokens[end:condition]).intersection(key) if verb == "update" else set()
+    if changed:  # the row would not be found again
+        raise NotKept(f"it changes {min(changed)}, which is of the primary key")
     stop = next((at for at in _outer(tokens, condition) if tokens[at][1] == "returning"), len(tokens))
     for at in range(condition, stop - 1):
         if tokens[at][1] in _RANDOM and tokens[at + 1][1] == "(":
@@ -163,7 +165,7 @@ def before(sql: str, dialect: str, schema: LiveSchema | None) -> Before | None:
         named,
         tokens[end - 1][1],
         key,
-        bool(schema.triggers.get(table)),
+        bool(schema.triggers.get(table) or schema.cascades.get(table)),
         (f"FROM {only}{aliased} {text}", *rest),
         positions,
         any(tokens[at][1] == "limit" for at in _outer(tokens[:stop], condition)),
@@ -236,20 +238,6 @@ def _outer(tokens: list[Token], start: int) -> Iterator[int]:
             depth += (tokens[at][1] in "([{") - (tokens[at][1] in ")]}")
         elif tokens[at][0] == lx.WORD and depth == 0:
             yield at
-
-
-def _keeps_key(tokens: list[Token], start: int, stop: int, key: tuple[str, ...]) -> None:
-    """A row whose key changes would not be found again."""
-    depth, target = 0, False
-    for kind, low, *_ in tokens[start:stop]:
-        if kind == lx.OP:
-            depth += (low in "([{") - (low in ")]}")
-            if depth == 0:
-                target = low == "," or (target and low != "=")  # what is set stands before each `=`
-        elif kind == lx.WORD and low == "set" and depth == 0:
-            target = True
-        elif target and low in key and kind in (lx.WORD, lx.QUOTED):
-            raise NotKept(f"it changes {low}, which is of the primary key")
 
 
 def _bound(sql: str, tokens: list[Token], start: int, stop: int) -> tuple[tuple[int, ...] | None, list[str]]:

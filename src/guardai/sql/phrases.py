@@ -10,7 +10,7 @@ from guardai.sql import lexicon as lx
 if TYPE_CHECKING:
     from guardai.sql.prescan import Token
 
-__all__ = ["NAMES", "QUERIES", "STARTS", "closing", "has_url", "name_at", "start_of"]
+__all__ = ["NAMES", "QUERIES", "STARTS", "assigned", "closing", "has_url", "name_at", "start_of"]
 
 _URL: Final = re.compile(r"'[a-z0-9]{2,}://", re.IGNORECASE)
 QUERIES: Final = frozenset({"select", "with", "values", "from", "table"})
@@ -25,6 +25,22 @@ NAMES: Final = frozenset({lx.WORD, lx.QUOTED})
 def has_url(tokens: list[Token]) -> bool:
     """Whether a literal begins as a URL."""
     return any(token[0] == lx.STRING and _URL.match(token[1]) for token in tokens)
+
+
+def assigned(tokens: list[Token]) -> set[str]:
+    """The names that stand before each `=` of an UPDATE's SET, lower-case, with their qualifiers one by one."""
+    found: set[str] = set()
+    depth, target = 0, False
+    for kind, low, *_ in tokens:
+        if kind == lx.OP:
+            depth += (low in "([{") - (low in ")]}")
+            if depth == 0:
+                target = low == "," or (target and low != "=")
+        elif kind == lx.WORD and depth == 0 and low in {"set", "where", "from", "returning"}:
+            target = low == "set"
+        elif target and kind in NAMES:
+            found.add(low)
+    return found
 
 
 def start_of(tokens: list[Token], index: int, starts: frozenset[str]) -> int:

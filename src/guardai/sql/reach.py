@@ -2,7 +2,7 @@
 
 Each thing that is reached is judged once, by its own text, and what a statement reaches is the union of all that. A
 stranger among the functions stays `unknown` unless its body is SQL that is judged like any other text. What a live
-schema does not tell is not seen: cascades of foreign keys, rules, defaults and generated columns, policies of rows.
+schema does not tell is not seen: defaults and generated columns, policies of rows.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from guardai.sql.calls import known_call
 from guardai.sql.facts import Facts
 from guardai.sql.judge import verb
 from guardai.sql.names import candidates, own_name
-from guardai.sql.phrases import NAMES
+from guardai.sql.phrases import NAMES, assigned
 from guardai.sql.words import GRAMMAR, functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
 
-    from guardai.model import LiveSchema
+    from guardai.model import LiveSchema, LiveTrigger
     from guardai.sql.prescan import Token
 
 __all__ = ["Reach"]
@@ -56,7 +56,7 @@ class Reach:
         self.dialect = dialect
         self.path = schema.path
         self.tables, self.views = schema.tables, schema.views
-        self.functions, self.triggers = schema.functions, schema.triggers
+        self.functions, self.triggers, self.cascades = schema.functions, schema.triggers, schema.cascades
         self._judged: dict[tuple[str, str], Judged] = {}
 
     def settle(self, tokens: list[Token], facts: Facts) -> None:
@@ -74,6 +74,13 @@ class Reach:
     def trigger(self, table: str, number: int) -> Judged:
         """What one trigger of a table does by itself."""
         return self._once(f"trigger {number}", table, lambda: self._trigger(self.triggers[table][number].body))
+
+    def cascade(self, table: str, number: int) -> Judged:
+        """What one foreign key does when rows of the table that it names change."""
+        body = self.cascades[table][number].body
+        return self._once(
+            f"cascade {number}", table, lambda: (judge_body(body, self.dialect, trigger=True), _events_of(body[:7]))
+        )
 
     def called(self, name: str) -> list[str]:
         """The declared functions that a call may mean."""
@@ -169,6 +176,8 @@ class _Closure:
         self.seen: set[tuple[str, ...]] = set()
         #: each thing reached, with the events that its writes are
         self.pending: list[tuple[Facts, frozenset[str]]] = []
+        #: columns that the statement itself sets, if it is an UPDATE and sets no others
+        self.sets: set[str] | None = None
 
     def run(self, events: frozenset[str], tokens: list[Token]) -> None:
         reach, total = self.reach, self.total
@@ -181,9 +190,11 @@ class _Closure:
         for name in reach.members(tokens, begun.columns):
             begun.strangers.setdefault(name, f"unknown-function:{name}")
         self.pending.append((begun, events))
+        self.sets = assigned(tokens) if tokens and verb(tokens) == "update" else None
         while self.pending:
             facts, events = self.pending.pop()
             self.take(facts, events)
+            self.sets = None
             if len(self.seen) > _MOST:
                 total.unknown("too-deep")
                 return
@@ -242,6 +253,15 @@ class _Closure:
         for number, trigger in enumerate(reach.triggers.get(own, ())):
             if (not trigger.events or trigger.events & events) and self.once("trigger", own, str(number)):
                 self.add(*reach.trigger(own, number))
+        for number, cascade in enumerate(reach.cascades.get(own, ())):
+            if cascade.events & events and self.keyed(cascade, events) and self.once("cascade", own, str(number)):
+                self.add(*reach.cascade(own, number))
+
+    def keyed(self, cascade: LiveTrigger, events: frozenset[str]) -> bool:
+        """Whether a change can be one that a foreign key follows: not an update that leaves the key as it is."""
+        if events != {"update"} or self.sets is None or not cascade.columns:
+            return True
+        return not cascade.columns.isdisjoint(self.sets)
 
     def call(self, name: str, reason: str) -> None:
         found = self.reach.called(name)

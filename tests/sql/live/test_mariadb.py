@@ -5,7 +5,7 @@ import pytest
 from services import unique
 
 from guardai.model import LiveFunction
-from guardai.sql import live
+from guardai.sql import inspect, live
 
 
 @pytest.fixture
@@ -135,3 +135,17 @@ def test_user_without_rights_reads_what_it_may(connection, mariadb, mariadb_serv
     assert schema.views == {"v": ""}
     assert schema.functions["f"].body == ""
     assert schema.functions["f"].definer
+
+
+def test_foreign_keys_tell_what_follows(connection):
+    run(
+        connection,
+        "CREATE TABLE parent (id int PRIMARY KEY)",
+        "CREATE TABLE child (id int PRIMARY KEY, p int, FOREIGN KEY (p) REFERENCES parent (id) ON DELETE CASCADE)",
+        "CREATE TABLE grand (c int, FOREIGN KEY (c) REFERENCES child (id) ON DELETE SET NULL ON UPDATE CASCADE)",
+        "CREATE TABLE still (p int, FOREIGN KEY (p) REFERENCES parent (id))",
+    )
+    schema = read(connection)
+    assert inspect("DELETE FROM parent WHERE id = 1", "mariadb", schema=schema).writes == {"parent", "child", "grand"}
+    assert inspect("UPDATE child SET p = 2 WHERE id = 1", "mariadb", schema=schema).writes == {"child"}
+    assert inspect("UPDATE child SET id = 2 WHERE p = 1", "mariadb", schema=schema).writes == {"child", "grand"}

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import astuple
 from services import unique
 
-from guardai.sql import live
+from guardai.sql import inspect, live
 
 
 def at(address, **options):
@@ -153,6 +153,24 @@ def test_triggers_and_rules_tell_events_and_bodies(postgres):
     [rule] = schema.triggers["log"]
     assert rule.events == {"update"}
     assert "DELETE FROM t" in rule.body
+
+
+def test_foreign_keys_tell_what_follows(postgres):
+    schema = schema_of(
+        postgres,
+        "CREATE SCHEMA s",
+        "CREATE TABLE t (a int PRIMARY KEY, b int, UNIQUE (a, b))",
+        'CREATE TABLE s."Child" (x int, y int, FOREIGN KEY (x, y) REFERENCES t (a, b) ON DELETE CASCADE ON UPDATE SET NULL)',
+        "CREATE TABLE other (z int REFERENCES t ON DELETE SET DEFAULT)",
+        "CREATE TABLE still (a int REFERENCES t)",
+    )
+    assert {(*sorted(one.events), one.body, *sorted(one.columns)) for one in schema.cascades["t"]} == {
+        ("delete", 'DELETE FROM "s"."Child" WHERE "x" = 1 AND "y" = 1', "a", "b"),
+        ("update", 'UPDATE "s"."Child" SET "x" = NULL, "y" = NULL WHERE "x" = 1 AND "y" = 1', "a", "b"),
+        ("delete", 'UPDATE "public"."other" SET "z" = NULL WHERE "z" = 1', "a"),
+    }
+    assert schema.cascades.keys() == {"t"}
+    assert inspect("DELETE FROM t WHERE a = 1", "postgres", schema=schema).writes == {"t", "s.child", "other"}
 
 
 def test_row_level_policies_guard(postgres):
@@ -307,7 +325,7 @@ def test_migration_on_another_connection_is_not_waited_for(postgres):
         assert all(read(connection).views.values())
 
 
-def test_four_queries_and_the_same_when_awaited(postgres):
+def test_five_queries_and_the_same_when_awaited(postgres):
     asked = []
 
     async def query(connection, sql):
@@ -320,7 +338,7 @@ def test_four_queries_and_the_same_when_awaited(postgres):
 
     schema = schema_of(postgres, "CREATE TABLE t (a int)")
     assert astuple(asyncio.run(both())) == astuple(schema)
-    assert len(asked) == 4
+    assert len(asked) == 5
     assert not any(mark in sql for sql in asked for mark in "%:?")
 
 

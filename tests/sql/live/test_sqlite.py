@@ -6,7 +6,7 @@ import time
 import pytest
 
 from guardai.model import LiveFunction
-from guardai.sql import live
+from guardai.sql import inspect, live
 
 
 def read(connection):
@@ -207,3 +207,41 @@ def test_many_tables_take_a_second_or_two(connection):
     schema = read(connection)
     assert len(schema.tables) == 2_000
     assert time.process_time() - began < 5  # 0.2 s, and 0.9 s for 10,000; a machine may be slow
+
+
+FOREIGN = """
+    CREATE TABLE p (id integer PRIMARY KEY, a int UNIQUE);
+    CREATE TABLE "Chi""ld" (id integer PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE);
+    CREATE TABLE grand (c int REFERENCES "Chi""ld" (id) ON DELETE SET NULL);
+    CREATE TABLE up (a int REFERENCES p (a) ON UPDATE CASCADE);
+    CREATE TABLE log (id int);
+    CREATE TRIGGER told AFTER DELETE ON "Chi""ld" BEGIN INSERT INTO log VALUES (old.id); END;
+"""
+
+
+def test_foreign_keys_tell_what_follows_and_what_follows_that(connection):
+    connection.executescript("PRAGMA foreign_keys = ON;" + FOREIGN)
+    schema = read(connection)
+
+    def writes(sql):
+        return inspect(sql, "sqlite", schema=schema).writes
+
+    assert writes("DELETE FROM p WHERE id = 1") == {"p", 'chi"ld', "grand", "log"}
+    assert writes("UPDATE p SET a = 2 WHERE id = 1") == {"p", "up"}
+    assert writes("UPDATE p SET id = 2 WHERE a = 1") == {"p"}
+    assert writes("INSERT INTO p VALUES (1, 2)") == {"p"}
+    assert writes("INSERT INTO p VALUES (1, 2) ON CONFLICT DO UPDATE SET a = 3") == {"p", "up"}
+
+
+def test_foreign_keys_that_are_switched_off_do_nothing(connection):
+    connection.executescript(FOREIGN)
+    assert read(connection).cascades == {}
+
+
+def test_foreign_keys_in_a_circle_end(connection):
+    connection.executescript("""
+        PRAGMA foreign_keys = ON;
+        CREATE TABLE a (id integer PRIMARY KEY, b int REFERENCES b ON DELETE CASCADE);
+        CREATE TABLE b (id integer PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE, own int REFERENCES b ON DELETE CASCADE);
+    """)
+    assert inspect("DELETE FROM a WHERE id = 1", "sqlite", schema=read(connection)).writes == {"a", "b"}

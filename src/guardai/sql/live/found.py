@@ -10,7 +10,7 @@ from guardai.model import LiveFunction, LiveSchema, LiveTrigger
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EVENTS", "Found", "first_of", "query_of", "text", "tokens"]
+__all__ = ["EVENTS", "Found", "first_of", "query_of", "quoted", "text", "tokens"]
 
 EVENTS: Final = frozenset({"insert", "update", "delete"})
 _DANGER: Final = ("immutable", "stable", "volatile")
@@ -36,6 +36,7 @@ class Found:
         self._keys: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, LiveFunction] = {}
         self._triggers: dict[str, tuple[LiveTrigger, ...]] = {}
+        self._cascades: dict[str, tuple[LiveTrigger, ...]] = {}
         self._guarded: set[str] = set()
         self._origins: dict[tuple[int, int], str] = {}
 
@@ -87,6 +88,32 @@ class Found:
         table = table.lower()
         self._triggers[table] = (*self._triggers.get(table, ()), LiveTrigger(frozenset(events), body))
 
+    def cascade(
+        self, parent: str, child: str, columns: Sequence[str], keys: Sequence[str], deletes: str, updates: str
+    ) -> None:
+        """A foreign key.
+
+        Args:
+            parent: the table that it names.
+            child: the table that it is of, as a statement writes it.
+            columns: the child's columns, as a statement writes them.
+            keys: the parent's columns.
+            deletes: `CASCADE`, `SET NULL`, `SET DEFAULT`, or what does nothing.
+            updates: the same.
+        """
+        where = " AND ".join(f"{column} = 1" for column in columns)
+        setting = ", ".join(f"{column} = NULL" for column in columns)
+        changes = f"UPDATE {child} SET {setting} WHERE {where}"  # noqa: S608 - judged, never run
+        followed = [
+            ("delete", deletes, f"DELETE FROM {child} WHERE {where}" if deletes == "CASCADE" else changes),  # noqa: S608
+            ("update", updates, changes),
+        ]
+        parent = parent.lower()
+        for event, action, body in followed:
+            if action in ("CASCADE", "SET NULL", "SET DEFAULT"):
+                trigger = LiveTrigger(frozenset({event}), body, frozenset(key.lower() for key in keys))
+                self._cascades[parent] = (*self._cascades.get(parent, ()), trigger)
+
     def guard(self, table: str) -> None:
         """A table with row-level policies."""
         self._guarded.add(table.lower())
@@ -100,10 +127,16 @@ class Found:
             keys=self._keys,
             functions=self._functions,
             triggers=self._triggers,
+            cascades=self._cascades,
             guarded=frozenset(self._guarded),
             path=tuple(dict.fromkeys(schema.lower() for schema in path)),
             origins=self._origins,
         )
+
+
+def quoted(*parts: str, mark: str = '"') -> str:
+    """A name with its qualifiers, as a statement writes it."""
+    return ".".join(f"{mark}{part.replace(mark, mark * 2)}{mark}" for part in parts if part)
 
 
 def text(cell: Any, codec: str = "utf-8") -> str:

@@ -17,9 +17,9 @@ from guardai.model import LiveSchema
 __all__ = ["LiveSchemas", "redefines"]
 
 #: The first letters of statements that may change what tables there are, and of comments.
-_FIRST: Final = frozenset("acdrtuACDRTU-/(")
+_FIRST: Final = frozenset("acdprtuACDPRTU-/(")
 _WORD: Final = re.compile(
-    r"(?:create|alter|drop|attach|detach|rename|truncate|use|comment|call|do|declare)\b|[-/(]", re.IGNORECASE
+    r"(?:create|alter|drop|attach|detach|rename|truncate|use|comment|call|do|declare|pragma)\b|[-/(]", re.IGNORECASE
 )
 
 

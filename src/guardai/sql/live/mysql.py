@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from guardai.model import LiveFunction, LiveSchema
 from guardai.model.live import Volatility
-from guardai.sql.live.found import EVENTS, Found, text
+from guardai.sql.live.found import EVENTS, Found, quoted, text
 
 __all__ = ["mysql"]
 
@@ -41,6 +41,16 @@ _KEYS: Final = _query(
 _TRIGGERS: Final = _query(
     "TRIGGERS", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_SCHEMA EVENT_OBJECT_TABLE EVENT_MANIPULATION ACTION_STATEMENT"
 )
+_FOREIGN: Final = """
+SELECT CAST(k.CONSTRAINT_SCHEMA AS BINARY), CAST(k.CONSTRAINT_NAME AS BINARY), CAST(k.TABLE_SCHEMA AS BINARY),
+  CAST(k.TABLE_NAME AS BINARY), CAST(k.COLUMN_NAME AS BINARY), CAST(k.REFERENCED_TABLE_SCHEMA AS BINARY),
+  CAST(k.REFERENCED_TABLE_NAME AS BINARY), CAST(k.REFERENCED_COLUMN_NAME AS BINARY), CAST(r.UPDATE_RULE AS BINARY),
+  CAST(r.DELETE_RULE AS BINARY)
+FROM information_schema.KEY_COLUMN_USAGE AS k JOIN information_schema.REFERENTIAL_CONSTRAINTS AS r
+  ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
+WHERE k.REFERENCED_TABLE_NAME IS NOT NULL AND (r.UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
+  OR r.DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))
+ORDER BY 1, 4, 2, k.ORDINAL_POSITION"""
 _ROUTINES: Final = _query(
     "ROUTINES", "ROUTINE_SCHEMA",
     "ROUTINE_SCHEMA ROUTINE_NAME SQL_DATA_ACCESS IS_DETERMINISTIC ROUTINE_BODY EXTERNAL_LANGUAGE ROUTINE_DEFINITION SECURITY_TYPE",
@@ -71,6 +81,15 @@ def mysql() -> Generator[str, Rows, LiveSchema]:
     for schema, table, event, body in (yield _TRIGGERS):
         what = text(event).lower()
         found.trigger(named(schema, table), (what,) if what in EVENTS else EVENTS, text(body))
+    keyed: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    for space, constraint, schema, table, column, other, parent, key, updates, deletes in (yield _FOREIGN):
+        named_so = (text(schema), text(table), text(other), text(parent), text(updates).upper(), text(deletes).upper())
+        columns_of, keys_of = keyed.setdefault((text(space), text(constraint), *named_so), ([], []))
+        columns_of.append(quoted(text(column), mark="`"))
+        keys_of.append(text(key))
+    for (_, _, schema, table, other, parent, updates, deletes), (columns_of, keys_of) in keyed.items():
+        child = quoted(schema, table, mark="`")
+        found.cascade(named(other, parent), child, columns_of, keys_of, deletes, updates)
     for schema, name, access, deterministic, kind, language, body, security in (yield _ROUTINES):
         spoken = "sql" if text(kind).upper() == "SQL" else text(language).lower()
         promised = _volatility(text(access).upper(), text(deterministic).upper())

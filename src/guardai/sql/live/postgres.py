@@ -1,4 +1,4 @@
-"""PostgreSQL: four queries of the system catalogs, which every user may read, and which wait for nobody.
+"""PostgreSQL: five queries of the system catalogs, which every user may read, and which wait for nobody.
 
 Where an administrator has closed a catalog or a function, nothing is asked of it: an error would end the transaction that
 the program is in. Names are told as the server's own bytes where the client's encoding could not hold them. Every function
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from guardai.model import LiveFunction, LiveSchema
 from guardai.model.live import Volatility
-from guardai.sql.live.found import Found, text
+from guardai.sql.live.found import Found, quoted, text
 
 __all__ = ["postgres"]
 
@@ -123,6 +123,20 @@ FROM pg_catalog.pg_rewrite AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.ev_cl
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE r.rulename <> '_RETURN' AND r.ev_enabled <> 'D' AND {_OURS}"""  # noqa: S608
 
+#: Foreign keys that do something: `c` cascades, `n` sets NULL, `d` the default.
+_FOREIGN: Final = f"""
+SELECT {{schema}}, {{name}}, CAST(pg_catalog.pg_table_is_visible(c.oid) AS int), {{child_schema}}, {{child}},
+  CAST(k.confdeltype AS text), CAST(k.confupdtype AS text),
+  (SELECT {{columns}} FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS p (attnum, place)
+   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.attnum),
+  (SELECT {{keys}} FROM pg_catalog.unnest(k.confkey) WITH ORDINALITY AS p (attnum, place)
+   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.attnum)
+FROM pg_catalog.pg_constraint AS k JOIN pg_catalog.pg_class AS c ON c.oid = k.confrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class AS d ON d.oid = k.conrelid JOIN pg_catalog.pg_namespace AS m ON m.oid = d.relnamespace
+WHERE k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AND {_OURS}"""  # noqa: S608
+_FOLLOWS: Final = {"c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
 
 def postgres() -> Generator[str, Rows, LiveSchema]:
     """Yields queries, is sent their rows; returns the schema."""
@@ -164,6 +178,20 @@ def postgres() -> Generator[str, Rows, LiveSchema]:
         query=call("pg_get_viewdef", "c.oid", _UNLOCKED_VIEW),
     )
     _relations(found, rows, told)
+
+    listed = cell("pg_catalog.json_agg(a.attname ORDER BY p.place)")
+    rows = yield _FOREIGN.format(
+        **names, child_schema=cell("m.nspname"), child=cell("d.relname"), columns=listed, keys=listed
+    )
+    for schema, name, visible, child_schema, child, deletes, updates, columns, keys in rows:
+        found.cascade(
+            _named(told(schema), told(name), visible),
+            quoted(_schema(told(child_schema)), told(child)),
+            [quoted(column) for column in json.loads(told(columns))],
+            json.loads(told(keys)),
+            _FOLLOWS.get(text(deletes), ""),
+            _FOLLOWS.get(text(updates), ""),
+        )
 
     if not allowed(_FUNCTIONS_NEED):
         return found.schema(path)

@@ -8,11 +8,11 @@ again those that say nothing of rights, of a locked file for one.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from guardai.model import LiveFunction, LiveSchema
-from guardai.sql.live.found import EVENTS, Found, first_of, query_of, text, tokens
+from guardai.sql.live.found import EVENTS, Found, first_of, query_of, quoted, text, tokens
 
 __all__ = ["sqlite"]
 
@@ -82,6 +82,7 @@ def sqlite() -> Generator[str, Rows, LiveSchema]:
                     for place in files if file == "temp" else (file,):
                         found.trigger(named(place, of), events, body)
 
+    yield from _foreign_keys(found, path, codec, named)
     try:
         rows = yield "SELECT CAST(name AS BLOB), flags FROM pragma_function_list WHERE NOT builtin"
     except Exception:  # a build without the pragma, or an authorizer
@@ -123,6 +124,39 @@ def _file(name: str, codec: str) -> Generator[str, Rows, tuple[Rows, dict[int, l
             except Exception:
                 objects = [each for each in objects if each[0] != rowid]
     return objects, columns
+
+
+def _foreign_keys(
+    found: Found, files: list[str], codec: str, named: Callable[[str, str], str]
+) -> Generator[str, Rows, None]:
+    """What foreign keys do besides; nothing where the connection has them switched off, as SQLite does by itself."""
+    try:
+        [(on,)] = yield "SELECT foreign_keys FROM pragma_foreign_keys"
+    except Exception:
+        on = 1
+    for file in files if on else ():
+        master = "temp.sqlite_temp_master" if file == "temp" else f"{quoted(file)}.sqlite_master"
+        literal = "'" + file.replace("'", "''") + "'"
+        try:
+            rows = yield (
+                'SELECT CAST(m.name AS BLOB), f.id, CAST(f."table" AS BLOB), CAST(f."from" AS BLOB), CAST(f."to" AS BLOB), '  # noqa: S608
+                f"f.on_update, f.on_delete FROM {master} AS m JOIN pragma_foreign_key_list(m.name, {literal}) AS f "
+                "WHERE m.type = 'table' AND m.rootpage > 0 ORDER BY m.rowid, f.id, f.seq"
+            )
+        except Exception:  # an authorizer
+            rows = []
+        keys: dict[tuple[str, int], tuple[str, str, str, list[str], list[str]]] = {}
+        for child, number, parent, column, key, updates, deletes in rows:
+            of = text(child, codec), number
+            _, _, _, columns, to = keys.setdefault(
+                of, (text(parent, codec), text(updates, codec), text(deletes, codec), [], [])
+            )
+            columns.append(text(column, codec))
+            if key is not None:  # without one it is the primary key
+                to.append(text(key, codec))
+        for (child, _), (parent, updates, deletes, columns, to) in keys.items():
+            written = [quoted(column) for column in columns]
+            found.cascade(named(file, parent), quoted(file, child), written, to, deletes.upper(), updates.upper())
 
 
 def _forbidden(error: Exception) -> bool:

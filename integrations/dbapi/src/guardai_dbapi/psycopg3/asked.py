@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -29,12 +30,10 @@ __all__ = [
 
 #: `COPY … TO STDOUT` in PostgreSQL's own text format, which can be taken apart; any other is opaque.
 PLAIN_OUT: Final = re.compile(r"\bto\s+stdout\s*;?\s*\Z", re.IGNORECASE)
-
-
 _BINARY: Final = re.compile(r"\bbinary\b", re.IGNORECASE)
-
-
 _OPAQUE: Final = ("opaque.raw",)
+#: Bytes of a statement that is remembered as the server gets it.
+_LONGEST: Final = 4096
 
 
 def query_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -94,16 +93,26 @@ def _as_sent(cursor: Any, text: str, query: Any, parameters: Any) -> str:
     """The statement that the server gets, its parameters numbered: what psycopg makes of `%s` and `%%`."""
     if parameters is None or "%" not in text:
         return text
-    from psycopg._queries import PostgresRawQuery, _query2pg_nocache
+    from psycopg._queries import PostgresRawQuery
 
     if issubclass(cursor._query_cls, PostgresRawQuery):
         return text
     encoding = cursor._encoding
     try:
-        sent: bytes = _query2pg_nocache(query if isinstance(query, bytes) else text.encode(encoding), encoding)[0]
+        given = query if isinstance(query, bytes) else text.encode(encoding)
+        return _remembered(given, encoding) if len(given) <= _LONGEST else _numbered(given, encoding)
     except Exception:
         return text  # psycopg raises the same
+
+
+def _numbered(query: bytes, encoding: str) -> str:
+    from psycopg._queries import _query2pg_nocache
+
+    sent: bytes = _query2pg_nocache(query, encoding)[0]
     return sent.decode(encoding, "replace")
+
+
+_remembered: Final = functools.lru_cache(maxsize=1024)(_numbered)
 
 
 def run_of(cursor: Any, query: Any) -> tuple[Run, str] | None:
