@@ -1,4 +1,4 @@
-"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `accuracy`, `recognisers`, `mariadb`, `docs`."""
+"""What is run on the code: `nox -s tests`, `lint`, `types`, `bench`, `accuracy`, `recognisers`, `mariadb`, `upstream`, `docs`."""
 
 from __future__ import annotations
 
@@ -134,6 +134,13 @@ def mariadb(session: nox.Session) -> None:
     session.install(*CHECKOUT, *TESTING, "-r", "requirements/mariadb.txt")
     session.run("python", "-c", "import mariadb")
     session.run("python", "-m", "pytest", "integrations/dbapi/tests/test_dbapi_mariadb.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS[:1])
+def upstream(session: nox.Session) -> None:
+    """SQLAlchemy's own tests, without guardai and with it: `nox -s upstream`; others: `nox -s upstream -- NAME …`."""
+    session.install(*CHECKOUT, *TESTING)
+    session.run("python", "-m", "upstream", *(session.posargs or ("sqlalchemy",)))
 
 
 @nox.session
