@@ -56,7 +56,7 @@ def _run(source: Path, wanted: list[str], plugins: tuple[str, ...], report: Path
     """Test → `passed`, `failed` or `skipped`."""
     print(f"{'with' if plugins else 'without'} guardai …", flush=True)
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *plugins, *wanted]
+    command = [sys.executable, "-c", program, "-q", f"--junitxml={report}", *plugins, *wanted]
     done = subprocess.run(command, cwd=source, check=False, capture_output=True, text=True)
     if done.returncode not in (0, 1):
         sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
