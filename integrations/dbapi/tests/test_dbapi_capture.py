@@ -236,6 +236,20 @@ def test_starter_policy_lets_somebody_take_it_back_and_the_record_tells_of_what(
     assert ended["body"]["affected"] == 1
 
 
+def test_log_says_which_statements_can_be_taken_back(home, tmp_path, started):
+    driver = Driver("sqlite3", f"sqlite://{tmp_path}/log.db", "?")
+    driver.run("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    driver.run("INSERT INTO t VALUES (1), (2)")
+    driver.connection.commit()
+    with guardai.session(agent="a"):
+        driver.run("DELETE FROM t WHERE id IN (1, 2)")
+    driver.connection.commit()
+    guardai.shutdown()
+    command = [sys.executable, "-c", "from guardai.cli import main; main()", "log", "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "ok, kept 2" in done.stdout
+
+
 def test_text_with_a_nul_comes_back(home, tmp_path, started, calls, taken_back):
     driver = Driver("sqlite3", f"sqlite://{tmp_path}/nul.db", "?")
     driver.run("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)")

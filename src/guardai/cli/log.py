@@ -36,6 +36,7 @@ class _Row(msgspec.Struct):
     decision: dict[str, Any] | None = None
     findings: dict[str, int] | None = None
     model: dict[str, Any] | None = None
+    body: dict[str, Any] | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Row).decode
@@ -158,11 +159,18 @@ def _print_table(found: list[bytes]) -> None:
             Text(_resource(row)),
             Text(effect, style=style),
             Text(", ".join(sorted(masks))),
-            Text(row.status or ("intent" if row.kind == "call.intent" else "")),
+            Text(_status(row)),
             Text(row.id, style="dim"),
         )
     # A pipe or a file has no width: there a row stays a line.
     (console if console.is_terminal else Console(width=_WIDE, highlight=False)).print(table)
+
+
+def _status(row: _Row) -> str:
+    """How it ended; "kept 2" is what `guardai rollback` can put back."""
+    kept = (row.body or {}).get("captured") if row.kind == "call.outcome" else None
+    status = row.status or ("intent" if row.kind == "call.intent" else "")
+    return f"{status}, kept {kept}" if kept else status
 
 
 def _who(principal: dict[str, Any]) -> str:
