@@ -14,7 +14,7 @@ import io
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg2
@@ -25,6 +25,7 @@ from guardai import PolicyDenied
 from guardai.hooks import Answer, Ask, Call, LiveSchema, Rows, Run, acting, opened, read_schema, redefines, started
 from guardai_dbapi import postgres
 from guardai_dbapi.postgres import DIALECT, Known
+from guardai_dbapi.psycopg2_copy import Form, Sink, Source, TextSink
 from guardai_dbapi.statement import Statement, begin, perform
 
 __all__ = ["ConnectionProxy", "GovernedConnection", "GovernedCursor", "connection_factory"]
@@ -40,8 +41,6 @@ _PLACEHOLDER: Final = re.compile(r"%(?:\((?:[^)]*)\))?s|%%")
 _OPAQUE: Final = ("opaque.raw",)
 _PLAIN_OUT: Final = re.compile(r"\bto\s+stdout\s*;?\s*\Z", re.IGNORECASE)
 _BINARY: Final = re.compile(r"\bbinary\b", re.IGNORECASE)
-#: Characters of a COPY's unfinished line that are kept back to be inspected as a whole.
-_LINE: Final = 1 << 20
 
 # The C types' own methods.
 _c_execute: Final[Any] = ext.cursor.execute
@@ -672,14 +671,14 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
         found = self._run(sql)
         if found is None:
             return self._application(sql, lambda: super(GovernedCursor, self).copy_expert(sql, file, size))
-        form = _Form() if _PLAIN_OUT.search(found[1]) else None
+        form = Form() if _PLAIN_OUT.search(found[1]) else None
         query = sql if isinstance(sql, str | bytes) else found[1]
         return self._copied(
             *found, file, form, lambda through: super(GovernedCursor, self).copy_expert(query, through, size)
         )
 
     def copy_to(self, file: Any, table: Any, sep: str = "\t", null: str = r"\N", columns: Any = None) -> Any:
-        form = _Form(sep, null)
+        form = Form(sep, null)
         text = f"COPY {_named(table, columns)} TO STDOUT"
         found = self._run(text)
         plain = functools.partial(super().copy_to, table=table, sep=sep, null=null, columns=columns)
@@ -697,20 +696,22 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
             return self._application(text, lambda: plain(file))
         return self._copied(*found, file, None, plain)
 
-    def _copied(self, run: Run, text: str, file: Any, form: _Form | None, effect: Callable[[Any], Any]) -> Any:
+    def _copied(self, run: Run, text: str, file: Any, form: Form | None, effect: Callable[[Any], Any]) -> Any:
         out = re.search(r"\bstdout\b", text, re.IGNORECASE) is not None
         returns = _OPAQUE if out and form is None else ()
         opaque = _OPAQUE if not out and _BINARY.search(text) else ()
+
+        encoding = ext.encodings[_C_CONNECTION.__get__(self).encoding]
 
         def copy(_: Any) -> Any:
             statement = self._statement
             assert statement is not None, "borne by now"
             if out and form is not None:
-                sink = (_TextSink if isinstance(file, io.TextIOBase) else _Sink)(file, form, statement, self)
+                sink = (TextSink if isinstance(file, io.TextIOBase) else Sink)(file, form, statement, encoding)
                 result = effect(sink)
                 sink.over()
                 return result
-            return effect(file if out or opaque else _Source(file, statement, self))
+            return effect(file if out or opaque else Source(file, statement, encoding))
 
         return self._governed(run, text, None, copy, returns=returns, opaque=opaque)
 
@@ -730,115 +731,3 @@ def _built(factory: Any, cursor: Any, values: tuple[Any, ...]) -> Any:
     for at, value in enumerate(values):
         row[at] = value
     return row
-
-
-# ---------------------------------------------------------------------- the files of COPY
-
-
-class _Form:
-    """PostgreSQL's text format."""
-
-    __slots__ = ("null", "sep")
-
-    def __init__(self, sep: str = "\t", null: str = r"\N") -> None:
-        self.sep = sep
-        self.null = null
-
-
-_ESCAPES: Final = {"b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
-_ESCAPED: Final = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\v": r"\v", "\f": r"\f", "\r": r"\r", "\\": "\\\\"}
-
-
-def _loaded(field: str) -> str:
-    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), field, flags=re.DOTALL)
-
-
-def _dumped(cell: Any, form: _Form) -> str:
-    if cell is None:
-        return form.null
-    return "".join(_ESCAPED.get(c, "\\" + c if c == form.sep else c) for c in str(cell))
-
-
-class _Sink:
-    """Stands before a program's file: lines of a COPY are masked before it sees them."""
-
-    def __init__(self, file: Any, form: _Form, statement: Statement, cursor: GovernedCursor) -> None:
-        self._file = file
-        self._form = form
-        self._statement = statement
-        self._encoding = ext.encodings[_C_CONNECTION.__get__(cursor).encoding]
-        self._lines: list[Any] = []
-        self._size = 0
-
-    def write(self, data: Any) -> int:
-        self._lines.append(data)
-        self._size += len(data)
-        if self._size > _LINE:
-            self.over()
-        return len(data)
-
-    def over(self) -> None:
-        """Hands on what has come; the server sends whole lines."""
-        lines, self._lines, self._size = self._lines, [], 0
-        rows = [self._fields(line) for line in lines]
-        if not rows:
-            return
-        passing = self._statement.rows or self._statement.began([""] * len(rows[0]))
-        for line, row, seen in zip(lines, rows, passing.many(rows), strict=True):
-            if seen is not row and seen != row:
-                made = self._form.sep.join(_dumped(cell, self._form) for cell in seen) + "\n"
-                self._file.write(made if isinstance(line, str) else made.encode(self._encoding, "surrogateescape"))
-            else:
-                self._file.write(line)
-
-    def _fields(self, line: Any) -> tuple[str | None, ...]:
-        text = line if isinstance(line, str) else bytes(line).decode(self._encoding, "surrogateescape")
-        fields = _fields(text.removesuffix("\n"), self._form.sep)
-        return tuple(None if field == self._form.null else _loaded(field) for field in fields)
-
-
-class _TextSink(_Sink, io.TextIOBase):
-    """For a file of text: psycopg2 asks whether it is one."""
-
-
-def _fields(line: str, sep: str) -> Iterator[str]:
-    """The fields of a line; a separator after a backslash is none."""
-    start = at = 0
-    while at < len(line):
-        if line[at] == "\\":
-            at += 2
-            continue
-        if line.startswith(sep, at):
-            yield line[start:at]
-            at = start = at + len(sep)
-            continue
-        at += 1
-    yield line[start:]
-
-
-class _Source:
-    """Stands before a program's file: lines of a COPY leave as policy lets them."""
-
-    def __init__(self, file: Any, statement: Statement, cursor: GovernedCursor) -> None:
-        self._file = file
-        self._ticket = statement.ticket
-        self._encoding = ext.encodings[_C_CONNECTION.__get__(cursor).encoding]
-        self._tail: Any = None
-
-    def read(self, size: int = -1) -> Any:
-        while True:
-            block = self._file.read(size)
-            whole = block if self._tail is None else self._tail + block
-            end = len(whole)
-            if block and end <= _LINE:
-                end = whole.rfind("\n" if isinstance(whole, str) else b"\n") + 1
-            lines, self._tail = whole[:end], whole[end:]
-            if lines:
-                return self._leaving(lines)
-            if not block:
-                return block
-
-    def _leaving(self, lines: Any) -> Any:
-        text = lines if isinstance(lines, str) else bytes(lines).decode(self._encoding, "surrogateescape")
-        masked = next(iter(self._ticket.leaving([text])))
-        return masked if isinstance(lines, str) else masked.encode(self._encoding, "surrogateescape")
