@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
-from guardai.text.escapes import view
+from guardai.text.escapes import HALF, LONGEST, View, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.words import LOOK
@@ -49,12 +49,6 @@ _SPACE: Final = re.compile(rb"\s")
 
 assert WORD > MAX_DECISION
 assert _KEEP > MAX_DECISION + LOOK
-
-#: How much longer a character is that is escaped.
-_ESCAPE: Final = 6
-#: An escape is not longer, and what half of one looks like.
-_ESCAPED: Final = 14
-_INSIDE: Final = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3})?\Z")
 
 _possible = POSSIBLE.search
 
@@ -149,7 +143,7 @@ class StreamMasker:
     def _advance(self, raw: bytes) -> str:
         data = self._data = self._data + raw
         size, low = len(data), self._low
-        if b"\\" in data[-_ESCAPED:] and (half := _INSIDE.search(data, max(low, size - _ESCAPED))):
+        if b"\\" in data[-LONGEST:] and (half := HALF.search(data, max(low, size - LONGEST))):
             # Half an escape is none: what it is of has not come.
             data, size = data[: half.start()], half.start()
             if size <= low:
@@ -162,7 +156,7 @@ class StreamMasker:
         names = current.names
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
-        found, hold, endless = _certain(current, data, low, self._last)
+        found, hold, endless, seen = _certain(current, data, low, self._last)
         if hold <= low:
             return ""
         if names is not None:
@@ -182,7 +176,7 @@ class StreamMasker:
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
         if sure:
             self._last = sure[-1]
-        cut = hold - (_KEEP if b"\\" not in data else _KEEP * _ESCAPE)
+        cut = hold - _KEEP if seen is None else seen.place(max(0, seen.seen(hold) - _KEEP))
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
                 cut -= 1
@@ -213,10 +207,10 @@ class StreamMasker:
         return "".join(parts)
 
 
-def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list[Found], int, bool]:
+def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list[Found], int, bool, View | None]:
     """What is found from `low` on, up to where that is certain, and whether the last word goes on beyond all bounds.
 
-    Where there are escapes, all is judged in the text as its reader will see it.
+    Where there are escapes, all is judged in the text as its reader will see it, which is returned, too.
     """
     seen = view(data) if b"\\" in data else None
     shown, at = (data, low) if seen is None else (seen.data, seen.seen(low))
@@ -224,7 +218,7 @@ def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list
     run = _finished(shown, size, headed=current.program.headed)
     hold = _settled(shown, size, at, run)
     if hold <= at:
-        return [], low, False
+        return [], low, False, seen
     if seen is None:
         found, still_open = current.find_shown(data, low, last)
     else:
@@ -233,7 +227,7 @@ def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list
         hold = _settled(shown, size, at, still_open)
     if seen is not None:
         found, hold = [seen.told(one) for one in found], seen.place(max(hold, 0))
-    return found, hold, size - run >= WORD
+    return found, hold, size - run >= WORD, seen
 
 
 def _finished(data: bytes, size: int, *, headed: bool) -> int:
