@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
+from heapq import merge
 from typing import Final
 
 __all__ = ["HALF", "LONGEST", "View", "plainly", "view"]
@@ -44,39 +46,46 @@ def _said(match: re.Match[bytes]) -> bytes:
 class View:
     """A text without its escapes, and where its pieces come from: in turn one without escapes, and one escape.
 
+    Args:
+        raw: the text.
+        said: what else is seen instead of a stretch of it, as (start, end, what); none within an escape.
+
     Attributes:
         data: what a reader of the escapes sees.
     """
 
-    __slots__ = ("_folders", "_places", "_raw", "_seen", "data")
+    __slots__ = ("_folders", "_places", "_raw", "_said", "_seen", "data")
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, said: Sequence[tuple[int, int, bytes]] = ()) -> None:
         self._raw = raw
+        self._said = said
         self._places: list[int] = []
         self._seen: list[int] = []
         self._folders = _folders(raw) if b":\\" in raw else frozenset[int]()
-        if self._folders:
-            self.data = _ESCAPE.sub(lambda m: m[0] if m.start() in self._folders else _said(m), raw)
+        if said or self._folders:
+            self.data = self._read()
             return
         # Most are line feeds, and those need no function.
         data = _LINE.sub(b"\n", raw)
         self.data = _ESCAPE.sub(_said, data) if b"\\" in data else data
 
-    def _read(self) -> None:
-        """Places are asked for only where something was found."""
+    def _read(self) -> bytes:
+        """Notes the places, which are asked for only where something was found."""
+        raw, pieces = self._raw, list[bytes]()
         self._seen, self._places = seen, places = [0], [0]
-        folders = self._folders
         size = done = 0
-        for match in _ESCAPE.finditer(self._raw):
-            start, end = match.span()
-            if start in folders:
-                continue
+        hidden = [
+            (*match.span(), _said(match)) for match in _ESCAPE.finditer(raw) if match.start() not in self._folders
+        ]
+        for start, end, said in merge(hidden, self._said) if self._said else hidden:
             size += start - done
-            said = len(_said(match))
-            seen += (size, size + said)
+            seen += (size, size + len(said))
             places += (start, end)
+            pieces += (raw[done:start], said)
+            size += len(said)
             done = end
-            size += said
+        pieces.append(raw[done:])
+        return b"".join(pieces)
 
     def seen(self, place: int) -> int:
         """Where in the view that is which stands at `place` of the text; of an escape, its beginning."""

@@ -224,12 +224,12 @@ class Masking:
         """A masker for a stream of text, bound to this masking; tokens are put back first where that is permitted.
 
         Args:
-            quoted: the text is JSON: what is put back is written as in a JSON string.
+            quoted: the text is JSON, and stays it: what is put back, and what replaces a value, is written as JSON.
         """
         resolver: StreamResolver | None = None
         if self._tokens is not None:
             resolver = self._tokens.resolver(self._resolve or _nobody, quoted=quoted)
-        return StreamMasker.using(self.replace, resolver)
+        return StreamMasker.using(self.replace, resolver, quoted=quoted)
 
     # ---- payloads ----
 

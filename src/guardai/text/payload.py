@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from guardai.errors import GuardError
 
-__all__ = ["MAX_DEPTH", "PROTOCOL", "REMOVED", "Leaf", "PayloadError", "Tree"]
+__all__ = ["MAX_DEPTH", "NAMING", "PROTOCOL", "REMOVED", "Leaf", "PayloadError", "Tree", "under"]
 
 #: json.dumps gives up at the interpreter's recursion limit, 1,000; so does whatever would send the payload.
 MAX_DEPTH: Final = 900
@@ -68,7 +68,7 @@ Leaf = tuple[int, Any, Any, str, bool]
 
 #: What a list of contacts, of settings or of headers calls its values, and beside it what they are values of.
 _VALUE: Final = frozenset(("value", "Value", "val"))
-_NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
+NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
 #: A number of fewer digits needs a name to be anything.
 _LONG_NUMBER: Final = 10**11
 
@@ -213,7 +213,18 @@ class Tree:
 def _name(node: dict[Any, Any], key: Any, named: str) -> tuple[str, str]:
     """What names the value under `key`, and what of it names what is in that."""
     own = key if isinstance(key, str) else ""
-    if own in _VALUE and (beside := _beside(node)):
+    return under(own, named, _beside(node) if own in _VALUE else "")
+
+
+def under(own: str, named: str, beside: str = "") -> tuple[str, str]:
+    """What names the value under the key `own`, and what of it names what is in that.
+
+    Args:
+        own: the key.
+        named: what names the container that it stands in.
+        beside: what the container says its `value` is of.
+    """
+    if beside and own in _VALUE:
         return beside, beside
     if not own or own in PROTOCOL:
         kept = named if named and named not in PROTOCOL else own
@@ -222,7 +233,7 @@ def _name(node: dict[Any, Any], key: Any, named: str) -> tuple[str, str]:
 
 
 def _beside(node: dict[Any, Any]) -> str:
-    for naming in _NAMING:
+    for naming in NAMING:
         said = node.get(naming)
         if type(said) is str and 0 < len(said) <= 64:
             return said

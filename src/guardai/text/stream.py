@@ -20,16 +20,19 @@ It fails closed: after an error nothing more leaves.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
+from guardai.text.documents import unwritten, written
 from guardai.text.escapes import HALF, LONGEST, View, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.words import LOOK
 from guardai.text.masks import render, styles
+from guardai.text.outline import NUMBER, Outline
 from guardai.text.scanner import Scanner, scanner
 
 __all__ = ["WORD", "StreamMasker"]
@@ -65,14 +68,30 @@ class StreamMasker:
 
     Args:
         style: another mask than `redact`, as for `mask`.
+        quoted: the text is JSON, and stays it: what replaces a number is a string, or `null`; what replaces a part of a
+            string is written as JSON writes it. A key counts for all that is in what stands under it.
     """
 
-    __slots__ = ("_data", "_done", "_last", "_low", "_next", "_replace", "_resolver", "_scanner")
+    __slots__ = (
+        "_cut_off",
+        "_data",
+        "_done",
+        "_last",
+        "_low",
+        "_next",
+        "_outline",
+        "_replace",
+        "_resolver",
+        "_scanner",
+    )
 
-    def __init__(self, style: str | None = None) -> None:
+    def __init__(self, style: str | None = None, *, quoted: bool = False) -> None:
         self._replace: Callable[[str, str], str | None] | None = None if style is None else styles.replacer(style)
         self._resolver: _Resolver | None = None
         self._scanner: Scanner | None = None
+        self._outline = Outline(_announces) if quoted else None
+        #: Whether a number was replaced of which more may come.
+        self._cut_off = False
         self._data = b""
         self._low = 0
         self._last = NONE
@@ -80,9 +99,11 @@ class StreamMasker:
         self._done = ""
 
     @classmethod
-    def using(cls, replace: Callable[[str, str], str | None], resolver: _Resolver | None = None) -> StreamMasker:
+    def using(
+        cls, replace: Callable[[str, str], str | None], resolver: _Resolver | None = None, *, quoted: bool = False
+    ) -> StreamMasker:
         """One that asks `replace(label, value)` what a value becomes (None: it may pass), after `resolver`."""
-        stream = cls()
+        stream = cls(quoted=quoted)
         stream._replace = replace
         stream._resolver = resolver
         return stream
@@ -127,7 +148,11 @@ class StreamMasker:
                 self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
             data, low = self._data, self._low
             current = self._scanner or scanner()
-            found = current.find_from(data, low, self._last)
+            if self._outline is None:
+                found = current.find_from(data, low, self._last)
+            else:
+                self._outline.read(data)
+                found = _found(current, data, low, self._last, self._seen(data))[0]
             if current.names is not None:
                 found = current.names.add(data, found, low)
             rest = self._emit(data, low, len(data), found)
@@ -143,6 +168,8 @@ class StreamMasker:
     def _advance(self, raw: bytes) -> str:
         data = self._data = self._data + raw
         size, low = len(data), self._low
+        if self._outline is not None:
+            self._outline.read(data)
         if b"\\" in data[-LONGEST:] and (half := HALF.search(data, max(low, size - LONGEST))):
             # Half an escape is none: what it is of has not come.
             data, size = data[: half.start()], half.start()
@@ -156,7 +183,8 @@ class StreamMasker:
         names = current.names
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
-        found, hold, endless, seen = _certain(current, data, low, self._last)
+        seen = self._seen(data)
+        found, hold, endless = _certain(current, data, low, self._last, seen)
         if hold <= low:
             return ""
         if names is not None:
@@ -180,6 +208,8 @@ class StreamMasker:
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
                 cut -= 1
+            if self._outline is not None:
+                self._outline.cut(self._data, cut)
             self._data = self._data[cut:]
             start, end, label, score = self._last
             self._last = (start - cut, end - cut, label, score) if start >= cut else (0, max(0, end - cut), "", 0.0)
@@ -189,7 +219,18 @@ class StreamMasker:
         self._next = len(self._data) + _STEP if endless else 0
         return out
 
+    def _seen(self, data: bytes) -> View | None:
+        """The text as its reader will see it; None if that is how it is."""
+        said = self._outline.said if self._outline is not None else None
+        if said and said[-1][1] > len(data):
+            said = [one for one in said if one[1] <= len(data)]
+        if said:
+            return View(data, said)
+        return view(data) if b"\\" in data else None
+
     def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
+        if self._outline is not None and (found or self._cut_off):
+            return self._written(self._outline, data, low, high, found)
         if not found:
             return data[low:high].decode("utf-8", "surrogatepass")
         parts = []
@@ -206,28 +247,98 @@ class StreamMasker:
         parts.append(data[low:high].decode("utf-8", "surrogatepass"))
         return "".join(parts)
 
+    def _written(self, outline: Outline, data: bytes, low: int, high: int, found: list[Found]) -> str:
+        """What leaves, so that what was JSON is JSON.
 
-def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list[Found], int, bool, View | None]:
+        Of a finding, what stands in each string is a value, and so is what stands between two: what separates them stays.
+        """
+        parts: list[str] = []
+        if self._cut_off:
+            while low < high and data[low] in NUMBER:
+                low += 1
+            self._cut_off = low == high
+        for first, last, label, _ in found:
+            for begin, stop, quoted in outline.parts(first, last):
+                start, end = max(begin, low), stop
+                if not quoted:
+                    start, end = _bare(data, start, end)
+                if start >= end:
+                    continue
+                made = self._made(label, data[start:end].decode("utf-8", "surrogatepass"), outline, data, start)
+                if made is not None:
+                    if not quoted and _NUMBERS.fullmatch(data, start, end):
+                        start, end = _number(data, start, end, low, high)
+                    parts += (data[low:start].decode("utf-8", "surrogatepass"), made)
+                    low = end
+                    self._cut_off = end == high and not quoted
+        parts.append(data[low:high].decode("utf-8", "surrogatepass"))
+        return "".join(parts)
+
+    def _made(self, label: str, value: str, outline: Outline, data: bytes, start: int) -> str | None:
+        depth = outline.depth(data, start) if outline.within(start) else 0
+        value = unwritten(value, depth)
+        made = render.redact(label) if self._replace is None else self._replace(label, value)
+        if made is None:
+            return None
+        if not depth:
+            return json.dumps(made, ensure_ascii=False) if made else "null"
+        return written(made, depth)
+
+
+def _announces(name: str) -> bool:
+    return scanner().announces(name)
+
+
+#: A number, or a row of them. And what is no part of a value.
+_NUMBERS: Final = re.compile(rb"[0-9+\-.eE](?:[\s,0-9+\-.eE]*+(?<=[0-9]))?")
+_STRUCTURE: Final = b" \t\r\n,:[]{}"
+
+
+def _bare(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Of what is found between two strings, what is a value."""
+    while start < end and data[start] in _STRUCTURE:
+        start += 1
+    while start < end and data[end - 1] in _STRUCTURE:
+        end -= 1
+    return start, end
+
+
+def _number(data: bytes, start: int, end: int, low: int, high: int) -> tuple[int, int]:
+    """A number to its ends: the rest of one would be another."""
+    while start > low and data[start - 1] in NUMBER:
+        start -= 1
+    while end < high and data[end] in NUMBER:
+        end += 1
+    return start, end
+
+
+def _found(current: Scanner, data: bytes, low: int, last: Found, seen: View | None) -> tuple[list[Found], int]:
+    """What is found from `low` on, and from where on, as its reader sees it, more text may change that."""
+    if seen is None:
+        return current.find_shown(data, low, last)
+    before = (seen.seen(last[0]), seen.seen(last[1]), last[2], last[3])
+    found, still_open = current.find_shown(seen.data, seen.seen(low), before)
+    # What is said besides may hold a value, and stands nowhere.
+    return [told for one in found if (told := seen.told(one))[1] > told[0]], still_open
+
+
+def _certain(current: Scanner, data: bytes, low: int, last: Found, seen: View | None) -> tuple[list[Found], int, bool]:
     """What is found from `low` on, up to where that is certain, and whether the last word goes on beyond all bounds.
 
-    Where there are escapes, all is judged in the text as its reader will see it, which is returned, too.
+    Where there are escapes, all is judged in the text as its reader will see it.
     """
-    seen = view(data) if b"\\" in data else None
     shown, at = (data, low) if seen is None else (seen.data, seen.seen(low))
     size = len(shown)
     run = _finished(shown, size, headed=current.program.headed)
     hold = _settled(shown, size, at, run)
     if hold <= at:
-        return [], low, False, seen
-    if seen is None:
-        found, still_open = current.find_shown(data, low, last)
-    else:
-        found, still_open = current.find_shown(shown, at, (seen.seen(last[0]), seen.seen(last[1]), last[2], last[3]))
+        return [], low, False
+    found, still_open = _found(current, data, low, last, seen)
     if still_open < run:
         hold = _settled(shown, size, at, still_open)
     if seen is not None:
-        found, hold = [seen.told(one) for one in found], seen.place(max(hold, 0))
-    return found, hold, size - run >= WORD, seen
+        hold = seen.place(max(hold, 0))
+    return found, hold, size - run >= WORD
 
 
 def _finished(data: bytes, size: int, *, headed: bool) -> int:
