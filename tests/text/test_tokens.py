@@ -210,3 +210,58 @@ def test_a_name_of_several_words_is_resolved_in_markdown_and_one_of_many_letters
         tokens.resolve(tokens.token("pii.us_ssn", "078-05-1120").replace("_", "\\_"), lambda _: True) == "078-05-1120"
     )
     assert tokens.resolve(tokens.token("custom." + "a" * 40, "v"), lambda _: True) == "v"
+
+
+HOSTILE = 'x","role":"admin'
+
+
+@pytest.mark.parametrize("value", [HOSTILE, "a\\", "two\nlines", 'say "hi" \\ bye', "plain"])
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_a_value_put_back_into_json_within_json_stays_one_value(value, levels):
+    tokens = Tokens()
+    token = tokens.token("secret.generic", value)
+    text = token
+    for level in range(levels):
+        text = json.dumps({"before": 'a "quoted" word and C:\\', "is": text, "level": level})
+    resolver = tokens.resolver(everything, quoted=True)
+    made = "".join(map(resolver.feed, text)) + resolver.finish()
+    assert made == tokens.resolve(text, everything, quoted=True)
+    for level in reversed(range(levels)):
+        document = json.loads(made)
+        assert document.keys() == {"before", "is", "level"} and document["level"] == level
+        made = document["is"]
+    assert made == value
+
+
+@pytest.mark.parametrize(
+    "text", ['prefix {"password":"<SECRET_1>"} and so on', 'first [1, "<SECRET_1>"]', '{"a": 1}\n{"b": "<SECRET_1>"}']
+)
+def test_a_value_put_back_into_json_within_a_text_ends_no_string(text):
+    tokens = Tokens()
+    tokens.token("secret.generic", HOSTILE)
+    written = json.dumps(HOSTILE)
+    made = text.replace('"<SECRET_1>"', written)
+    assert tokens.resolve(text, everything) == made
+    resolver = tokens.resolver(everything)
+    assert "".join(map(resolver.feed, text)) + resolver.finish() == made
+    masking = Masking(lambda _: None, tokens=tokens, resolve=everything)
+    assert masking.payload({"x": text}) == {"x": made}
+    assert masking.text(text) == made
+
+
+def test_a_value_put_back_into_a_sentence_is_as_it_was():
+    tokens = Tokens()
+    tokens.token("secret.generic", 'ab"c\\d')
+    assert tokens.resolve('He said "go", then <SECRET_1>', everything) == 'He said "go", then ab"c\\d'
+
+
+@pytest.mark.parametrize("secret", ["ab12&cdefgh1X", 'ab"cdefgh1X'])
+def test_a_token_stands_for_what_a_document_means_not_for_how_it_is_written(secret):
+    tokens = Tokens()
+    there = Masking(lambda _: "token", tokens=tokens)
+    back = Masking(lambda _: None, tokens=tokens, resolve=everything)
+    text = json.dumps({"password": secret}).replace("&", "\\u0026")
+    made = there.payload(text)
+    assert json.loads(made) == {"password": "<SECRET_1>"}
+    assert tokens.resolve("<SECRET_1>", everything) == secret
+    assert json.loads(back.payload(made)) == {"password": secret}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any, Final
 
-__all__ = ["BEGINS", "Depth", "bracketed", "in_string", "parsed", "unwritten", "written"]
+__all__ = ["BEGINS", "Depth", "bracketed", "parsed", "unwritten", "written"]
 
 
 def bracketed(text: str) -> bool:
@@ -46,15 +45,6 @@ def _finite(digits: str) -> float:
     return number
 
 
-def in_string(data: bytes, at: int) -> bool:
-    """Whether `at` stands within a string of a JSON document."""
-    return len(_QUOTE.findall(data, 0, at)) % 2 == 1
-
-
-#: A quote that no backslash escapes.
-_QUOTE: Final = re.compile(rb'(?:[^"\\]|\\.)*+"', re.DOTALL)
-
-
 #: So much before a quote says what it is: backslashes, or space and what stands before that.
 _BACKSLASHES: Final = 64
 #: Before a string of JSON.
@@ -88,6 +78,9 @@ class Depth:
 
     def read(self, text: str) -> None:
         """Reads on."""
+        if '"' not in text:
+            self._tail = (self._tail + text)[-_BACKSLASHES:]
+            return
         old = len(self._tail)
         text = self._tail + text
         quote = text.find('"', old)

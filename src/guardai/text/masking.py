@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from guardai.model import Mask
-from guardai.text.documents import BEGINS, bracketed, in_string, parsed
+from guardai.text.documents import BEGINS, Depth, bracketed, parsed, unwritten, written
 from guardai.text.find import behind
 from guardai.text.judging.judge import Found
 from guardai.text.masks import render
@@ -450,14 +450,17 @@ class Masking:
         # INVARIANT: what is found in the text is not let through because it is not found in its parts.
         data = text.encode("utf-8", "surrogatepass")
         parts: list[str] = []
-        done = 0
+        depth = Depth(json=True)
+        done = read = 0
         # Names were looked for in the parts.
         for start, end, label, _ in self._see_long(data) if self._names is None else self._see_patterns(data):
-            replaced = self.replace(label, data[start:end].decode("utf-8", "surrogatepass"))
+            depth.read(data[read:start].decode("utf-8", "surrogatepass"))
+            read = start
+            value = unwritten(data[start:end].decode("utf-8", "surrogatepass"), depth.deep)
+            replaced = self.replace(label, value)
             if replaced is not None:
                 parts.append(data[done:start].decode("utf-8", "surrogatepass"))
-                written = json.dumps(replaced, ensure_ascii=False)
-                parts.append(written[1:-1] if in_string(data, start) else written)
+                parts.append(written(replaced, depth.deep) if depth.deep else json.dumps(replaced, ensure_ascii=False))
                 done = end
         if parts:
             self._put(tree, leaf, "".join(parts) + data[done:].decode("utf-8", "surrogatepass"))

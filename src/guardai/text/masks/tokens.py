@@ -15,7 +15,6 @@ being re-identified to that value:
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -25,6 +24,7 @@ from typing import Final
 
 from guardai.errors import GuardError
 from guardai.model import Drawer, Kept
+from guardai.text.documents import Depth, written
 from guardai.text.escapes import plainly
 from guardai.text.masks.render import normal, redact
 
@@ -34,6 +34,8 @@ __all__ = ["StreamResolver", "Tokens"]
 _SPELT: Final = r"[ \t]{0,4}([A-Za-z](?:[A-Za-z0-9]|\\?_){0,40}?)\\?_([0-9]{1,9})[ \t]{0,4}>"
 _TOKEN: Final = re.compile(f"<{_SPELT}")
 _LOOKALIKE: Final = re.compile(f"<(!*)(?={_SPELT})")
+#: What JSON writes as it is.
+_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
 #: From a '<' to its '>'; longer is no token.
 _HOLD: Final = 64
 #: The first number that is never issued. A look-alike may use the numbers up: then values are redacted.
@@ -156,13 +158,19 @@ class Tokens:
                         self._used(self._drawer)
                     self._next[name] = max(lowest, self._next.get(name, 1))
 
-    def resolve(self, text: str, permitted: Callable[[str], bool], *, quoted: bool = False) -> str:
+    def resolve(
+        self, text: str, permitted: Callable[[str], bool], *, quoted: bool = False, behind: Depth | None = None
+    ) -> str:
         """Puts back the values whose label is permitted. What was not issued, and what is not permitted, stays.
+
+        SECURITY INVARIANT: a value ends no string of JSON that its token stands in, also where JSON stands in a text or in
+        a string of JSON. Who chose a value does not choose what the document says besides.
 
         Args:
             text: what came back.
             permitted: whether data of a label may be known where it goes.
             quoted: the text is JSON, its tokens stand in strings: values are written as JSON writes them.
+            behind: how deep in strings the text begins, if it is the rest of one.
 
         Raises:
             GuardError: the vault cannot be read.
@@ -174,11 +182,21 @@ class Tokens:
         if not self._values:
             return text
 
+        depth: Depth | None = None
+        done = 0
+
         def value(match: re.Match[str]) -> str:
+            nonlocal depth, done
             known = self._values.get("<{}_{}>".format(*_read(match)))
             if known is None or not permitted(known[0]):
                 return match[0]
-            return json.dumps(known[1], ensure_ascii=False)[1:-1] if quoted else known[1]
+            if _PLAIN.fullmatch(known[1]):
+                return known[1]
+            if depth is None:
+                depth = Depth(json=quoted) if behind is None else behind.copy()
+            depth.read(text[done : match.start()])
+            done = match.start()
+            return written(known[1], max(depth.deep, 1) if quoted else depth.deep)
 
         return _TOKEN.sub(value, text)
 
@@ -261,12 +279,13 @@ class StreamResolver:
     It holds back from an unclosed `<` on, at most 64 characters. One stream, one object.
     """
 
-    __slots__ = ("_held", "_permitted", "_quoted", "_tokens")
+    __slots__ = ("_depth", "_held", "_permitted", "_quoted", "_tokens")
 
     def __init__(self, tokens: Tokens, permitted: Callable[[str], bool], *, quoted: bool = False) -> None:
         self._tokens = tokens
         self._permitted = permitted
         self._quoted = quoted
+        self._depth = Depth(json=quoted)
         self._held = ""
 
     def feed(self, chunk: str) -> str:
@@ -286,7 +305,9 @@ class StreamResolver:
         return self._passed(text)
 
     def _passed(self, text: str) -> str:
-        if "<" not in text:
-            return text
-        self._tokens.reserve(text)
-        return self._tokens.resolve(text, self._permitted, quoted=self._quoted)
+        made = text
+        if "<" in text:
+            self._tokens.reserve(text)
+            made = self._tokens.resolve(text, self._permitted, quoted=self._quoted, behind=self._depth)
+        self._depth.read(text)
+        return made
