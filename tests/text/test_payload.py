@@ -397,3 +397,21 @@ def test_bytes_that_are_no_text_are_not_in_the_error():
 def test_a_number_with_a_large_exponent_is_not_written_out():
     payload = {"phone": Decimal("1E+999999999"), "x": [Decimal("-1E+999999999")], "lat": 1e308}
     assert mask_payload(payload) is payload
+
+
+def test_an_option_of_a_command_line_names_what_follows_it():
+    masking = redacting()
+    command = ["deploy", "--user", "app", "--password", "S3cretPw9", "--phone", 2125550187, "--verbose", "x"]
+    for payload in ({"args": command}, {"cmd": tuple(command)}, [command]):
+        masked = masking.payload(payload)
+        made = next(iter(masked.values())) if isinstance(masked, dict) else masked[0]
+        assert list(made) == [
+            *("deploy", "--user", "app", "--password", "[SECRET:GENERIC]", "--phone", "[PHONE]", "--verbose", "x")
+        ]
+    assert masking.payload(["--password", "--verbose", "S3cretPw9"]) == ["--password", "--verbose", "S3cretPw9"]
+
+
+@pytest.mark.parametrize("number", ["sNaN", "NaN", "Infinity", "-Infinity"])
+def test_a_decimal_that_is_no_number_passes(number):
+    payload = {"phone": Decimal(number)}
+    assert redacting().payload(payload) is payload

@@ -13,6 +13,7 @@ import decimal
 import enum
 import fractions
 import math
+import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -69,6 +70,8 @@ Leaf = tuple[int, Any, Any, str, bool]
 #: What a list of contacts, of settings or of headers calls its values, and beside it what they are values of.
 _VALUE: Final = frozenset(("value", "Value", "val"))
 NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
+#: An option of a command line, whose value is the next element.
+_OPTION: Final = re.compile(r"--?[A-Za-z][A-Za-z0-9_\-]{0,47}")
 #: A number of fewer digits needs a name to be anything.
 _LONG_NUMBER: Final = 10**11
 
@@ -77,7 +80,8 @@ class Tree:
     """A payload, its containers and its leaves.
 
     A leaf is named by its key, and by the key before that: `{"phone": {"work": …}}`. A key of the protocols says nothing, so
-    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it.
+    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it, and
+    `["--password", …]` by the option before it.
 
     Args:
         payload: dict, list, tuple, set, str, bytes that are UTF-8, numbers, dates, None; in one another.
@@ -117,6 +121,7 @@ class Tree:
                 names = columns if depth == 3 else ()
             elif isinstance(node, tuple):
                 names = getattr(node, "_fields", ())
+            option = ""
             for key, value in node.items() if mapping else enumerate(node):
                 name, passed = named, named
                 if mapping:
@@ -129,7 +134,12 @@ class Tree:
                 elif names:
                     name = names[key] if key < len(names) else named
                 kind = type(value)
+                if option:
+                    name, option = under(option, named)[0], ""
                 if kind is str:
+                    if not mapping and value[:1] == "-" and columns is None and _OPTION.fullmatch(value):
+                        # `["--password", "…"]`: it names what follows it, and is named by nothing before it.
+                        option, name = value.lstrip("-"), named
                     leaves.append((place, key, value, name, False))
                 elif kind is dict or kind is list or kind is tuple:
                     if value:
@@ -251,6 +261,10 @@ def _content(key: Any) -> bool:
 
 def _number(value: Any, *, named: str) -> bool:
     """Whether a number may be more than one: digits of something, or degrees."""
+    if (
+        isinstance(value, decimal.Decimal) and not value.is_finite()
+    ):  # of which a signalling one raises where it is used
+        return False
     if not isinstance(value, int) and not math.isfinite(value):
         return False
     size = abs(value)
