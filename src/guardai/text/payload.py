@@ -133,9 +133,9 @@ class Tree:
                             leaves.append((place, key, key, "", True))
                 elif names:
                     name = names[key] if key < len(names) else named
-                kind = type(value)
-                if option:
+                elif option:
                     name, option = under(option, named)[0], ""
+                kind = type(value)
                 if kind is str:
                     if not mapping and value[:1] == "-" and columns is None and _OPTION.fullmatch(value):
                         # `["--password", "…"]`: it names what follows it, and is named by nothing before it.
