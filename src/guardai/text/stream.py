@@ -30,6 +30,7 @@ from guardai.text.documents import unwritten, written
 from guardai.text.escapes import HALF, LONGEST, View, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
+from guardai.text.judging.phones import SEPARATOR
 from guardai.text.judging.words import LOOK
 from guardai.text.masks import render, styles
 from guardai.text.outline import NUMBER, Outline
@@ -48,12 +49,17 @@ _PATIENT: Final = 1024
 
 #: How much more of a word that is longer than `WORD` must come before it is looked at again.
 _STEP: Final = 32
+#: The same where numbers, or words before a value, follow one another: all that is held would be judged at every word.
+_LONG_STEP: Final = 64
 _SPACE: Final = re.compile(rb"\s")
 
 assert WORD > MAX_DECISION
 assert _KEEP > MAX_DECISION + LOOK
 
 _possible = POSSIBLE.search
+#: All that a number may be a part of; behind its last digits but so many none begins.
+_digits = re.compile(rb"[0-9+(](?:" + SEPARATOR + rb"*+[0-9])*+").match
+_SHORTEST: Final = 4
 
 
 class _Resolver(Protocol):
@@ -83,6 +89,7 @@ class StreamMasker:
         "_replace",
         "_resolver",
         "_scanner",
+        "_waits",
     )
 
     def __init__(self, style: str | None = None, *, quoted: bool = False) -> None:
@@ -95,7 +102,9 @@ class StreamMasker:
         self._data = b""
         self._low = 0
         self._last = NONE
+        #: How long the text has to be before it is looked at again; and whether a word that ends is no reason to.
         self._next = 0
+        self._waits = False
         self._done = ""
 
     @classmethod
@@ -175,7 +184,7 @@ class StreamMasker:
             data, size = data[: half.start()], half.start()
             if size <= low:
                 return ""
-        if size < self._next and (size - low > _PATIENT or not _SPACE.search(raw)):
+        if size < self._next and (self._waits or not _SPACE.search(raw)):
             return ""
         current = self._scanner
         if current is None:
@@ -184,8 +193,10 @@ class StreamMasker:
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
         seen = self._seen(data)
-        found, hold, endless = _certain(current, data, low, self._last, seen)
+        found, hold, endless, wait = _certain(current, data, low, self._last, seen)
+        self._waits = wait > 0
         if hold <= low:
+            self._next = size + wait
             return ""
         if names is not None:
             hold = names.boundary(data, low, hold, found)
@@ -198,7 +209,8 @@ class StreamMasker:
         if hold <= low:
             held = size - low
             if held > _PATIENT:
-                self._next = size + held // 4
+                self._waits, wait = True, held // 4
+            self._next = size + wait
             return ""
         sure = found[:certain]
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
@@ -216,7 +228,7 @@ class StreamMasker:
             hold -= cut
         self._low = hold
         # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
-        self._next = len(self._data) + _STEP if endless else 0
+        self._next = len(self._data) + (wait or (_STEP if endless else 0))
         return out
 
     def _seen(self, data: bytes) -> View | None:
@@ -322,23 +334,28 @@ def _found(current: Scanner, data: bytes, low: int, last: Found, seen: View | No
     return [told for one in found if (told := seen.told(one))[1] > told[0]], still_open
 
 
-def _certain(current: Scanner, data: bytes, low: int, last: Found, seen: View | None) -> tuple[list[Found], int, bool]:
+def _certain(
+    current: Scanner, data: bytes, low: int, last: Found, seen: View | None
+) -> tuple[list[Found], int, bool, int]:
     """What is found from `low` on, up to where that is certain, and whether the last word goes on beyond all bounds.
 
-    Where there are escapes, all is judged in the text as its reader will see it.
+    And how much more must come before it is worth to look again, 0 if anything may help. Where there are escapes, all is
+    judged in the text as its reader will see it.
     """
     shown, at = (data, low) if seen is None else (seen.data, seen.seen(low))
     size = len(shown)
     run = _finished(shown, size, headed=current.program.headed)
-    hold = _settled(shown, size, at, run)
+    hold, wait = _settled(shown, size, at, run)
     if hold <= at:
-        return [], low, False
+        return [], low, False, wait
     found, still_open = _found(current, data, low, last, seen)
     if still_open < run:
-        hold = _settled(shown, size, at, still_open)
+        hold, wait = _settled(shown, size, at, still_open)
+        wait = max(wait, _LONG_STEP)
     if seen is not None:
         hold = seen.place(max(hold, 0))
-    return found, hold, size - run >= WORD
+    endless = size - run >= WORD
+    return found, hold, endless, min(wait, _STEP) if endless else wait
 
 
 def _finished(data: bytes, size: int, *, headed: bool) -> int:
@@ -359,8 +376,10 @@ def _finished(data: bytes, size: int, *, headed: bool) -> int:
 _HEAD: Final = re.compile(rb"(?<![A-Za-z0-9_])[A-Za-z](?:[A-Za-z .\-/]?[ .\-/])\Z")
 
 
-def _settled(data: bytes, size: int, low: int, run: int) -> int:
+def _settled(data: bytes, size: int, low: int, run: int) -> tuple[int, int]:
     """Up to where no continuation of `data` can change what `mask` makes of it, findings that go on aside.
+
+    And how much more must come before a number lets go of what it holds.
 
     Args:
         data: what is known of the text.
@@ -370,11 +389,18 @@ def _settled(data: bytes, size: int, low: int, run: int) -> int:
     """
     first = min(run, size - REACH) - REACH
     number = _possible(data, max(first, low, 0))
-    hold = run if number is None else min(run, number.start() - MARGIN)
+    hold, wait = run, 0
+    if number is not None and number.start() - MARGIN < run:
+        hold = number.start() - MARGIN
+        digits = _digits(data, number.start())
+        if digits is not None and digits.end() < size:
+            wait = max(digits.end() - _SHORTEST + 2 * REACH - size, _STEP)
+        elif digits is not None and size - number.start() > _STEP:
+            wait = _LONG_STEP
     # Within a word, an address before that may end where a finding begins that is not known yet.
     if low < hold < size and not data[hold - 1 : hold].isspace():
         near = data[max(0, hold - _ADDRESS) : hold]
         hold -= len(near.rsplit(None, 1)[-1])
     while low < hold < size and data[hold] & 0xC0 == 0x80:
         hold -= 1
-    return hold
+    return hold, wait
