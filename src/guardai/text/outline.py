@@ -27,6 +27,10 @@ _DIGITS: Final = re.compile(rb"[0-9+\-.eE]*+")
 _WHOLE: Final = re.compile(rb"-?[0-9]+(\.0+)")
 #: Before a number that is one. Elsewhere it might be a part of something.
 _BEFORE: Final = b" \t\r\n:,["
+#: Nothing is open.
+_NONE: Final = -2
+_QUOTE, _COLON, _COMMA, _BRACE = b'":,{'
+_REMEMBERED: Final = 256
 #: A longer key names nothing.
 _LONGEST: Final = 64
 
@@ -59,37 +63,57 @@ class Outline:
             nothing, for the fraction of a whole number.
     """
 
-    __slots__ = ("_announces", "_at", "_before", "_edges", "_frames", "_inside", "_number", "_open", "said")
+    __slots__ = (
+        "_announces",
+        "_at",
+        "_base",
+        "_before",
+        "_edges",
+        "_frames",
+        "_inside",
+        "_known",
+        "_number",
+        "_open",
+        "said",
+    )
 
     def __init__(self, announces: Callable[[str], bool]) -> None:
         self._announces = announces
         self.said: list[tuple[int, int, bytes]] = []
-        #: Where strings begin and end; and what they are within, of what is no longer kept.
+        #: Where strings begin and end, in all that ever came; how much of that is no longer kept, whether what is kept
+        #: begins within a string, and how deep in that.
         self._edges: list[int] = []
+        self._base = 0
         self._inside = False
         self._before = Depth(json=True)
+        #: What was said already, of (what names the container, key, what stands beside).
+        self._known: dict[tuple[str, str, str], bytes] = {}
         self._at = 0
-        self._open = self._number = -1
+        #: Where the string or the number began that goes on; -1 where that is no longer kept.
+        self._open = self._number = _NONE
         self._frames = [_Frame("", mapping=False)]
 
     def read(self, data: bytes) -> None:
         """Reads on: `data` is what is kept, with more at its end."""
         at, size = self._at, len(data)
+        if self._open != _NONE and data.find(b'"', at) < 0 and data.find(b"\\", at) < 0:
+            self._at = size  # most of a text is the middle of a string
+            return
         while at < size:
-            if len(self._edges) % 2 ^ self._inside:
+            if self._open != _NONE:
                 at = _STRING.match(data, at).end()  # type: ignore[union-attr]
                 if at == size or data[at] != 0x22:
                     break  # it goes on, perhaps with what its last backslash escapes
-                self._edges.append(at)
+                self._edges.append(self._base + at)
                 self._closed(data, at)
                 at += 1
-            elif self._number >= 0:
+            elif self._number != _NONE:
                 at = _DIGITS.match(data, at).end()  # type: ignore[union-attr]
                 if at == size:
                     break
                 if (whole := _WHOLE.fullmatch(data, self._number, at)) is not None:
                     self.said.append((whole.start(1), at, b""))
-                self._number = -1
+                self._number = _NONE
             else:
                 mark = _MARK.search(data, at)
                 if mark is None:
@@ -100,28 +124,32 @@ class Outline:
 
     def _marked(self, data: bytes, at: int) -> int:
         """Reads one sign outside of strings; returns where it goes on."""
-        frames, sign = self._frames, data[at : at + 1]
+        frames, sign = self._frames, data[at]
         frame = frames[-1]
-        if sign in b"{[":
+        if sign == _QUOTE:
+            self._edges.append(self._base + at)
+            self._open = at
+            if not frame.is_key and not frame.begun:
+                frame.begun = True
+                if frame.named or frame.beside:
+                    self._announce(frame, at + 1)
+        elif sign == _COLON:
+            frame.is_key = False
+        elif sign == _COMMA:
+            frame.key, frame.begun, frame.is_key = "", False, frame.mapping
+        elif sign in b"{[":
             name, passed = self._named(frame)
             frame.begun = True
-            frames.append(_Frame(passed or name, mapping=sign == b"{"))
+            frames.append(_Frame(passed or name, mapping=sign == _BRACE))
         elif sign in b"}]":
             if len(frames) > 1:
                 frames.pop()
-        elif sign == b",":
-            frame.key, frame.begun, frame.is_key = "", False, frame.mapping
-        elif sign == b":":
-            frame.is_key = False
-        elif sign == b'"':
-            self._edges.append(at)
-            self._open = at
-            if not frame.is_key and not frame.begun:
-                self._announce(frame, at + 1)
         else:
-            if not frame.is_key and not frame.begun and (at == 0 or data[at - 1] in _BEFORE):
-                self._announce(frame, at)
             self._number = at
+            if not frame.is_key and not frame.begun and (at == 0 or data[at - 1] in _BEFORE):
+                frame.begun = True
+                if frame.named or frame.beside:
+                    self._announce(frame, at)
             return at
         return at + 1
 
@@ -130,18 +158,27 @@ class Outline:
 
     def _announce(self, frame: _Frame, at: int) -> None:
         """A value begins: what stands further out is said before it, if it says anything."""
-        frame.begun = True
-        if not frame.named and not frame.beside:
-            return
+        known = self._known
+        about = frame.named, frame.key, frame.beside
+        said = known.get(about)
+        if said is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            said = known[about] = self._heard(frame)
+        if said:
+            self.said.append((at, at, said))
+
+    def _heard(self, frame: _Frame) -> bytes:
         name, key, announces = self._named(frame)[0], frame.key, self._announces
         if name == key or name in PROTOCOL or not announces(name):
-            return
-        if not key or key in PROTOCOL or announces(frame.named) or not announces(key):
-            self.said.append((at, at, f"{name}: ".encode("utf-8", "surrogatepass")))
+            return b""
+        if key and key not in PROTOCOL and announces(key) and not announces(frame.named):
+            return b""  # the key says it by itself
+        return f"{name}: ".encode("utf-8", "surrogatepass")
 
     def _closed(self, data: bytes, at: int) -> None:
         frame, start = self._frames[-1], self._open + 1
-        self._open = -1
+        self._open = _NONE
         if not frame.mapping or start <= 0 or at - start > _LONGEST:
             return
         if frame.is_key:
@@ -151,34 +188,38 @@ class Outline:
 
     def cut(self, data: bytes, size: int) -> None:
         """The first `size` bytes of `data` are no longer kept."""
-        edges, gone = self._edges, bisect_left(self._edges, size)
-        if (gone % 2) ^ self._inside:
-            start = edges[gone - 1] if gone else 0
-            if gone:
-                self._before = Depth(json=True)
-            self._before.read(data[start:size].decode("latin-1"))
-            self._inside = True
-        else:
-            self._inside = False
-        self._edges = [edge - size for edge in edges[gone:]]
+        self._at -= size
+        if self._open != _NONE:
+            self._open = max(self._open - size, -1)
+        if self._number != _NONE:
+            self._number = max(self._number - size, 0)
+        edges = self._edges
+        base = self._base + size
+        if self._inside or (edges and edges[0] < base):
+            gone = bisect_left(edges, base)
+            if (gone % 2) ^ self._inside:
+                if gone:
+                    self._before = Depth(json=True)
+                self._before.read(data[edges[gone - 1] - self._base if gone else 0 : size].decode("latin-1"))
+                self._inside = True
+            else:
+                self._inside = False
+            del edges[:gone]
+        self._base = base
         if self.said:
             self.said = [(start - size, end - size, what) for start, end, what in self.said if start >= size]
-        self._at -= size
-        self._open = max(self._open - size, -1)
-        if self._number >= 0:
-            self._number = max(self._number - size, 0)
 
     def within(self, at: int) -> bool:
         """Whether what stands at `at` is within a string."""
-        return bool(bisect_left(self._edges, at) % 2 ^ self._inside)
+        return bool(bisect_left(self._edges, self._base + at) % 2 ^ self._inside)
 
     def depth(self, data: bytes, at: int) -> int:
         """How many strings what stands at `at` is within, one in the other: JSON within JSON."""
-        place = bisect_left(self._edges, at)
+        place = bisect_left(self._edges, self._base + at)
         if not (place % 2) ^ self._inside:
             return 0
         if place:
-            depth, start = Depth(json=True), self._edges[place - 1]
+            depth, start = Depth(json=True), self._edges[place - 1] - self._base
         else:
             depth, start = self._before.copy(), 0
         depth.read(data[start:at].decode("latin-1"))
@@ -186,8 +227,9 @@ class Outline:
 
     def parts(self, start: int, end: int) -> list[tuple[int, int, bool]]:
         """A stretch as its parts in strings and between them, without the quotes: (start, end, whether in a string)."""
-        edges, found = self._edges, list[tuple[int, int, bool]]()
-        for edge in edges[bisect_left(edges, start) : bisect_right(edges, end - 1)]:
+        edges, base, found = self._edges, self._base, list[tuple[int, int, bool]]()
+        for at in edges[bisect_left(edges, base + start) : bisect_right(edges, base + end - 1)]:
+            edge = at - base
             if edge > start:
                 found.append((start, edge, self.within(start)))
             start = edge + 1
