@@ -415,3 +415,37 @@ def test_an_option_of_a_command_line_names_what_follows_it():
 def test_a_decimal_that_is_no_number_passes(number):
     payload = {"phone": Decimal(number)}
     assert redacting().payload(payload) is payload
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"e": "a@b.co", "amount": 12345678901234567.89}',
+        '{"e": "a@b.co", "amount": 0.1000000000000000055511151231257827}',
+        '{"e": "a@b.co", "amount": 1e999}',
+        '{"e": "a@b.co", "amount": 1e-999}',
+        '{"amount": 1, "e": "a@b.co", "amount": 2}',
+    ],
+)
+def test_a_document_that_could_not_be_written_anew_is_masked_where_it_stands(document):
+    assert redacting().payload({"body": document}) == {"body": document.replace("a@b.co", "[EMAIL]")}
+    lost = document[:-1] + ', "card": 4111111111111111, "tel": {"home": "2125550187"}, "t": "<EMAIL_1>"}'
+    made = redacting().payload(lost)
+    assert made.startswith(document[:-1].replace("a@b.co", "[EMAIL]"))
+    assert json.loads(made)["card"] == "[CARD]" and json.loads(made)["tel"] == {"home": "[PHONE]"}
+    tokens = Tokens()
+    tokens.token("pii.email", 'x"@y.co')
+    back = Masking(lambda _: None, tokens=tokens, resolve=lambda _: True)
+    assert json.loads(back.payload(lost))["t"] == 'x"@y.co'
+
+
+@pytest.mark.parametrize("number", ["1.10", "1e5", "-0.0", "1E+2", "100.0", "0.1"])
+def test_a_number_may_be_written_in_another_way(number):
+    made = redacting().payload(f'{{"e": "a@b.co", "amount": {number}}}')
+    assert json.loads(made) == {"e": "[EMAIL]", "amount": float(number)}
+
+
+def test_half_a_surrogate_pair_within_a_document_stays_escaped():
+    made = redacting().payload('{"e": "a@b.co", "x": "\\ud800 é"}')
+    made.encode()
+    assert made == '{"e": "[EMAIL]", "x": "\\ud800 é"}'

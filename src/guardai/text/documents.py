@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import math
+import re
 from typing import Any, Final
 
-__all__ = ["BEGINS", "Depth", "bracketed", "parsed", "unwritten", "written"]
+__all__ = ["BEGINS", "LOSSY", "Depth", "bracketed", "dumped", "parsed", "unwritten", "written"]
 
 
 def bracketed(text: str) -> bool:
@@ -23,26 +25,60 @@ BEGINS: Final = frozenset("{[ \n\t\r")
 _BRACKETS: Final = frozenset((("{", "}"), ("[", "]")))
 
 
+#: A document that cannot be written anew without loss: a key stands there twice, a number has more digits than a float.
+LOSSY: Final = object()
+
+
 def parsed(text: str) -> Any:
-    """The JSON document in `text`, or None if it is none, or none that can be written anew without loss."""
+    """The JSON document in `text`; None if it is none, `LOSSY` if it has to be masked where it stands."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_float=_finite)
+        return json.loads(text, object_pairs_hook=_once, parse_float=_exact)
+    except _LossyError:
+        pass
     except (ValueError, RecursionError):
         return None
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return LOSSY
+
+
+class _LossyError(ValueError):
+    """What was read would be written otherwise."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a key stands there twice, and one of the values would be lost")
+        raise _LossyError("a key stands there twice, and one of the values would be lost")
     return made
 
 
-def _finite(digits: str) -> float:
+def _exact(digits: str) -> float:
     number = float(digits)
-    if math.isinf(number):
-        raise ValueError("a number is larger than any that could be written")
+    if repr(number) != digits:
+        if math.isinf(number):
+            raise _LossyError("a number is larger than any that could be written")
+        try:
+            same = decimal.Decimal(repr(number)) == decimal.Decimal(digits)
+        except decimal.InvalidOperation:  # an exponent that no number has
+            same = False
+        if not same:
+            raise _LossyError("a number has more digits than would be written")
     return number
+
+
+def dumped(document: Any) -> str:
+    """The document as JSON. Half a surrogate pair stays escaped, or the text could not be encoded."""
+    return _SURROGATES.sub(_surrogate, json.dumps(document, ensure_ascii=False))
+
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+
+
+def _surrogate(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 #: So much before a quote says what it is: backslashes, or space and what stands before that.
@@ -101,7 +137,7 @@ class Depth:
 def written(value: str, depth: int) -> str:
     """The value as it stands in so many strings of JSON."""
     for _ in range(depth):
-        value = json.dumps(value, ensure_ascii=False)[1:-1]
+        value = dumped(value)[1:-1]
     return value
 
 

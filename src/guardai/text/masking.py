@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import decimal
-import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from guardai.model import Mask
-from guardai.text.documents import BEGINS, Depth, bracketed, parsed, unwritten, written
+from guardai.text.documents import BEGINS, LOSSY, Depth, bracketed, dumped, parsed, unwritten, written
 from guardai.text.find import behind
 from guardai.text.judging.judge import Found
 from guardai.text.masks import render
@@ -440,12 +439,15 @@ class Masking:
         """
         if not bracketed(text) or (document := parsed(text)) is None:
             return False
+        if document is LOSSY:
+            self._in_place(tree, leaf, text)
+            return True
         try:
             made = self.payload(document)
         except PayloadError:  # too deep, which one interpreter's parser says, and another's does not
             return False
         if made is not document:
-            self._put(tree, leaf, json.dumps(made, ensure_ascii=False))
+            self._put(tree, leaf, dumped(made))
             return True
         # INVARIANT: what is found in the text is not let through because it is not found in its parts.
         data = text.encode("utf-8", "surrogatepass")
@@ -460,11 +462,21 @@ class Masking:
             replaced = self.replace(label, value)
             if replaced is not None:
                 parts.append(data[done:start].decode("utf-8", "surrogatepass"))
-                parts.append(written(replaced, depth.deep) if depth.deep else json.dumps(replaced, ensure_ascii=False))
+                parts.append(written(replaced, depth.deep) if depth.deep else dumped(replaced))
                 done = end
         if parts:
             self._put(tree, leaf, "".join(parts) + data[done:].decode("utf-8", "surrogatepass"))
         return True
+
+    def _in_place(self, tree: Tree, leaf: Leaf, text: str) -> None:
+        """Masks a document that is not written anew."""
+        made = text
+        if self._tokens is not None and self._resolve is not None:
+            made = self._tokens.resolve(text, self._resolve, quoted=True)
+        masker = StreamMasker.using(self.replace, quoted=True)
+        made = masker.feed(made) + masker.finish()
+        if made != text:
+            self._put(tree, leaf, made)
 
     @staticmethod
     def _put(tree: Tree, leaf: Leaf, made: str) -> None:

@@ -20,13 +20,12 @@ It fails closed: after an error nothing more leaves.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
-from guardai.text.documents import unwritten, written
+from guardai.text.documents import dumped, unwritten, written
 from guardai.text.escapes import HALF, LONGEST, View, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
@@ -293,7 +292,7 @@ class StreamMasker:
         if made is None:
             return None
         if not depth:
-            return json.dumps(made, ensure_ascii=False) if made else "null"
+            return dumped(made) if made else "null"
         return written(made, depth)
 
 
