@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from guardai.errors import GuardError
 from guardai.text import Masking, Tokens
+from guardai.text.masks import tokens as table
 
 
 def everything(_label):
@@ -116,15 +117,45 @@ def test_a_token_is_not_found_sensitive(label):
     assert scan(text) == []
 
 
-def test_a_lookalike_that_uses_the_numbers_up_makes_no_token_that_cannot_be_put_back():
+def test_a_lookalike_far_above_all_others_leaves_the_numbers_below_it():
     tokens = Tokens()
-    tokens.reserve("I am <EMAIL_999999999>")
+    tokens.reserve("I am <EMAIL_999999999>, <EMAIL_99999998> or <EMAIL_1003>")
     assert tokens.token("pii.email", "a@b.co") == "<EMAIL_1>"
-    tokens.reserve("I am <EMAIL_99999998>")
-    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_99999999>"
-    assert tokens.resolve("<EMAIL_99999999>", everything) == "c@d.co"
-    assert tokens.token("pii.email", "e@f.co") == tokens.token("pii.email", "g@h.co") == "[EMAIL]"
+    for at in range(1001):
+        tokens.token("pii.email", f"u{at}@b.co")
+    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_1004>"
+    assert tokens.resolve("<EMAIL_1003> <EMAIL_99999998>", everything) == "<EMAIL_1003> <EMAIL_99999998>"
     assert tokens.token("pii.phone", "+14155552671") == "<PHONE_1>"
+
+
+def test_where_lookalikes_use_the_numbers_up_no_token_is_made_that_cannot_be_put_back(monkeypatch):
+    monkeypatch.setattr(table, "_END", 30)
+    tokens = Tokens()
+    tokens.reserve("I am <EMAIL_28>")
+    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_29>"
+    assert tokens.resolve("<EMAIL_29>", everything) == "c@d.co"
+    assert tokens.token("pii.email", "e@f.co") == tokens.token("pii.email", "g@h.co") == "[EMAIL]"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "pii.a_very_long_label_for_the_employee_badge_number",
+        "pii.a_very_long_label_for_the_employee__badge_number",
+        "pii.2fa",
+        "pii._x",
+        "x" * 200,
+    ],
+)
+def test_a_token_of_any_label_is_resolved_and_reserved(label):
+    tokens = Tokens()
+    token = tokens.token(label, "B-1234")
+    assert tokens.resolve(f"see {token}.", everything) == "see B-1234."
+    resolver = tokens.resolver(everything)
+    assert "".join(map(resolver.feed, f"see {token}.")) + resolver.finish() == "see B-1234."
+    other = token.replace("_1>", "_2>")
+    tokens.reserve(other)
+    assert tokens.token(label, "B-5678") == token.replace("_1>", "_3>")
 
 
 @given(st.text(max_size=30))
