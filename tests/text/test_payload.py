@@ -6,6 +6,7 @@ import json
 import uuid
 from collections import namedtuple
 from decimal import Decimal
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -449,3 +450,17 @@ def test_half_a_surrogate_pair_within_a_document_stays_escaped():
     made = redacting().payload('{"e": "a@b.co", "x": "\\ud800 é"}')
     made.encode()
     assert made == '{"e": "[EMAIL]", "x": "\\ud800 é"}'
+
+
+def test_rows_that_are_dictionaries_are_masked_as_those_that_are_tuples():
+    masking = redacting()
+    rows = [{"email": "jane@example.com", "phone": "2125550187", "n": 4111111111111111}]
+    assert masking.rows(rows, ["email", "phone", "n"]) == [
+        {"email": "[EMAIL]", "phone": "[PHONE]", "n": 4111111111111111}
+    ]
+    assert masking.rows([("a@b.co", "x"), {"a": "a@b.co"}], ["a", "b"]) == [("[EMAIL]", "x"), {"a": "[EMAIL]"}]
+    clean = [{"a": "x"}]
+    assert masking.rows(clean, ["a"]) is clean
+    for foreign in ("refuse", "pass"):
+        with pytest.raises(PayloadError):
+            Masking(lambda _: "redact", foreign=foreign).rows([MappingProxyType({"a": "a@b.co"})], ["a"])

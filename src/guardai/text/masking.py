@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -27,12 +27,18 @@ _LONG: Final = 512
 #: What separates the leaves of a payload in one scan. A line ends before it, as a text ends; no detector of ours matches
 #: across it, and no word is seen beyond it.
 _GAP: Final = "\n\x00\n"
+_ROWS: Final = frozenset((tuple, list))
 _NUMBERS: Final = frozenset((int, float, bool, type(None)))
 #: Masks that leave nothing, and those for which the type of a value matters.
 _EMPTY: Final = frozenset(("drop", "null"))
 _TYPED: Final = frozenset(("drop", "null", "shift", "fpe"))
 #: How the bracket of what looks like a token may be escaped.
 _ESCAPED: Final = "\\u003"
+
+
+def _mappings(rows: Sequence[Any]) -> set[type]:
+    """The classes of those rows that say their columns when they are asked for their cells; `dict` for what derives."""
+    return {dict if issubclass(kind, dict) else kind for kind in set(map(type, rows)) if issubclass(kind, Mapping)}
 
 
 def _nobody(_label: str) -> bool:
@@ -300,14 +306,18 @@ class Masking:
         Numbers are no text: a column of them is masked by its label, or not at all.
 
         Args:
-            rows: tuples, as drivers give them.
+            rows: tuples, as drivers give them; or dictionaries, whose keys name their cells.
             columns: what the columns are called. A name is context for its cells, as a key is.
 
         Raises:
-            PayloadError: a cell cannot be looked into.
+            PayloadError: a cell, or a row, cannot be looked into.
         """
         if not rows:
             return rows
+        if not _ROWS.issuperset(map(type, rows)) and (mappings := _mappings(rows)):
+            if not mappings <= {dict}:
+                raise PayloadError("a row is a tuple or a dictionary; make a dictionary of another mapping")
+            return self._tree(Tree(rows, foreign=self._foreign, columns=columns))  # type: ignore[no-any-return]
         if self._names is None:  # to a recogniser each cell is a text of its own
             try:
                 before = [
