@@ -32,6 +32,7 @@ from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.phones import SEPARATOR
 from guardai.text.judging.words import LOOK
 from guardai.text.masks import render, styles
+from guardai.text.masks.tokens import Tokens
 from guardai.text.outline import NUMBER, Outline
 from guardai.text.scanner import Scanner, scanner
 
@@ -92,8 +93,14 @@ class StreamMasker:
     )
 
     def __init__(self, style: str | None = None, *, quoted: bool = False) -> None:
-        self._replace: Callable[[str, str], str | None] | None = None if style is None else styles.replacer(style)
+        self._replace: Callable[[str, str], str | None] | None = None
         self._resolver: _Resolver | None = None
+        if style == "token":
+            tokens = Tokens()
+            # It puts nothing back: it sees what looks like a token, so that none is made that stands there already.
+            self._replace, self._resolver = tokens.token, tokens.resolver(lambda _: False)
+        elif style is not None:
+            self._replace = styles.replacer(style)
         self._scanner: Scanner | None = None
         self._outline = Outline(_announces) if quoted else None
         #: Whether a number was replaced of which more may come.
