@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardai.text import Masking, StreamMasker, Tokens, mask, mask_payload
+from guardai.text import Masking, StreamMasker, Tokens, mask, mask_payload, outline
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -149,3 +149,17 @@ def test_what_masking_the_text_takes_away_is_taken_away(examples, data):
     for _, value, _ in values:
         if json.dumps(value)[1:-1] not in mask(text):
             assert json.dumps(value)[1:-1] not in made
+
+
+def test_however_many_values_a_string_holds_it_is_read_once(monkeypatch):
+    read = []
+    original = outline.Depth.read
+    monkeypatch.setattr(outline.Depth, "read", lambda self, text: read.append(len(text)) or original(self, text))
+    mails = [f"user{at}@example.com" for at in range(500)]
+    text = json.dumps({"body": json.dumps(mails).replace("@", "\\u0040")})
+    seen = []
+    masker = StreamMasker.using(lambda label, value: seen.append(value) or f'"{len(seen)}"', quoted=True)
+    made = masker.feed(text) + masker.finish()
+    assert seen == mails
+    assert json.loads(json.loads(made)["body"]) == [f'"{at}"' for at in range(1, 501)]
+    assert sum(read) < 4 * len(text)

@@ -74,6 +74,7 @@ class Outline:
         "_known",
         "_number",
         "_open",
+        "_reached",
         "said",
     )
 
@@ -86,6 +87,8 @@ class Outline:
         self._base = 0
         self._inside = False
         self._before = Depth(json=True)
+        #: Where the string begins that a depth was asked for in, up to where it is read, and how deep that is.
+        self._reached = _NONE, 0, self._before
         #: What was said already, of (what names the container, key, what stands beside).
         self._known: dict[tuple[str, str, str], bytes] = {}
         self._at = 0
@@ -218,11 +221,14 @@ class Outline:
         place = bisect_left(self._edges, self._base + at)
         if not (place % 2) ^ self._inside:
             return 0
-        if place:
-            depth, start = Depth(json=True), self._edges[place - 1] - self._base
-        else:
-            depth, start = self._before.copy(), 0
-        depth.read(data[start:at].decode("latin-1"))
+        opened = self._edges[place - 1] if place else -1
+        was, upto, depth = self._reached
+        if was != opened or not self._base <= upto <= self._base + at:
+            # Not from where the last one was asked for in the same string: from its beginning.
+            depth = Depth(json=True) if place else self._before.copy()
+            upto = opened if place else self._base
+        depth.read(data[upto - self._base : at].decode("latin-1"))
+        self._reached = opened, self._base + at, depth
         return depth.deep
 
     def parts(self, start: int, end: int) -> list[tuple[int, int, bool]]:

@@ -293,14 +293,15 @@ class StreamMasker:
         return "".join(parts)
 
     def _made(self, label: str, value: str, outline: Outline, data: bytes, start: int) -> str | None:
-        depth = outline.depth(data, start) if outline.within(start) else 0
-        value = unwritten(value, depth)
+        within = outline.within(start)
+        if within and "\\" in value:
+            value = unwritten(value, outline.depth(data, start))
         made = render.redact(label) if self._replace is None else self._replace(label, value)
         if made is None:
             return None
-        if not depth:
+        if not within:
             return dumped(made) if made else "null"
-        return written(made, depth)
+        return written(made, outline.depth(data, start)) if dumped(made)[1:-1] != made else made
 
 
 def _announces(name: str) -> bool:
