@@ -284,11 +284,12 @@ class StreamMasker:
                     continue
                 made = self._made(label, data[start:end].decode("utf-8", "surrogatepass"), outline, data, start)
                 if made is not None:
-                    if not quoted and _NUMBERS.fullmatch(data, start, end):
+                    number = not quoted and _NUMBERS.fullmatch(data, start, end) is not None
+                    if number:
                         start, end = _number(data, start, end, low, high)
                     parts += (data[low:start].decode("utf-8", "surrogatepass"), made)
                     low = end
-                    self._cut_off = end == high and not quoted
+                    self._cut_off = number and end == high
         parts.append(data[low:high].decode("utf-8", "surrogatepass"))
         return "".join(parts)
 
