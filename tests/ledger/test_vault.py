@@ -96,6 +96,17 @@ class TestShared:
         assert one.token("pii.email", "bob@example.com") == "<EMAIL_3>"
         assert one.resolve("<EMAIL_1>", everything) == "<EMAIL_1>"
 
+    def test_lookalike_far_above_all_others_leaves_the_numbers_below_it(self, vaults):
+        one, other = table(vaults()), table(vaults())
+        one.reserve("they call me <EMAIL_99999999> or <EMAIL_1001>")
+        one.reserve("<EMAIL_99999999> again")
+        assert other.token("pii.email", MAIL) == "<EMAIL_1>"
+        other.issue([("pii.email", f"u{at}@x.co") for at in range(1000)])
+        assert one.token("pii.email", "u999@x.co") == "<EMAIL_1002>"
+        one.reserve("<EMAIL_1001>")
+        assert one.token("pii.email", "bob@example.com") == "<EMAIL_1003>"
+        assert other.resolve("<EMAIL_1001> <EMAIL_99999999>", everything) == "<EMAIL_1001> <EMAIL_99999999>"
+
     def test_value_comes_back_as_it_was_whatever_is_in_it(self, vaults):
         odd = 'a\x00b"\\\n\udc80é 電'
         token = table(vaults()).token("pii.note", odd)

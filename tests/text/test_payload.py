@@ -6,6 +6,7 @@ import json
 import uuid
 from collections import namedtuple
 from decimal import Decimal
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -91,7 +92,7 @@ def test_masking_keeps_the_shape_and_masks_each_leaf_as_its_text(payload):
             [check(a, b) for a, b in zip(old, new, strict=True)]
         elif isinstance(old, str) and old in ("a@b.co", "+14155552671", "x a@b.co é"):
             assert new == masking.text(old)
-        elif not isinstance(old, str) and not isinstance(old, int):
+        elif not isinstance(old, str | int | float):  # a number may be what its key says
             assert new is old or new == old
 
     check(payload, masking.payload(payload))
@@ -397,3 +398,69 @@ def test_bytes_that_are_no_text_are_not_in_the_error():
 def test_a_number_with_a_large_exponent_is_not_written_out():
     payload = {"phone": Decimal("1E+999999999"), "x": [Decimal("-1E+999999999")], "lat": 1e308}
     assert mask_payload(payload) is payload
+
+
+def test_an_option_of_a_command_line_names_what_follows_it():
+    masking = redacting()
+    command = ["deploy", "--user", "app", "--password", "S3cretPw9", "--phone", 2125550187, "--verbose", "x"]
+    for payload in ({"args": command}, {"cmd": tuple(command)}, [command]):
+        masked = masking.payload(payload)
+        made = next(iter(masked.values())) if isinstance(masked, dict) else masked[0]
+        assert list(made) == [
+            *("deploy", "--user", "app", "--password", "[SECRET:GENERIC]", "--phone", "[PHONE]", "--verbose", "x")
+        ]
+    assert masking.payload(["--password", "--verbose", "S3cretPw9"]) == ["--password", "--verbose", "S3cretPw9"]
+
+
+@pytest.mark.parametrize("number", ["sNaN", "NaN", "Infinity", "-Infinity"])
+def test_a_decimal_that_is_no_number_passes(number):
+    payload = {"phone": Decimal(number)}
+    assert redacting().payload(payload) is payload
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"e": "a@b.co", "amount": 12345678901234567.89}',
+        '{"e": "a@b.co", "amount": 0.1000000000000000055511151231257827}',
+        '{"e": "a@b.co", "amount": 1e999}',
+        '{"e": "a@b.co", "amount": 1e-999}',
+        '{"amount": 1, "e": "a@b.co", "amount": 2}',
+    ],
+)
+def test_a_document_that_could_not_be_written_anew_is_masked_where_it_stands(document):
+    assert redacting().payload({"body": document}) == {"body": document.replace("a@b.co", "[EMAIL]")}
+    lost = document[:-1] + ', "card": 4111111111111111, "tel": {"home": "2125550187"}, "t": "<EMAIL_1>"}'
+    made = redacting().payload(lost)
+    assert made.startswith(document[:-1].replace("a@b.co", "[EMAIL]"))
+    assert json.loads(made)["card"] == "[CARD]" and json.loads(made)["tel"] == {"home": "[PHONE]"}
+    tokens = Tokens()
+    tokens.token("pii.email", 'x"@y.co')
+    back = Masking(lambda _: None, tokens=tokens, resolve=lambda _: True)
+    assert json.loads(back.payload(lost))["t"] == 'x"@y.co'
+
+
+@pytest.mark.parametrize("number", ["1.10", "1e5", "-0.0", "1E+2", "100.0", "0.1"])
+def test_a_number_may_be_written_in_another_way(number):
+    made = redacting().payload(f'{{"e": "a@b.co", "amount": {number}}}')
+    assert json.loads(made) == {"e": "[EMAIL]", "amount": float(number)}
+
+
+def test_half_a_surrogate_pair_within_a_document_stays_escaped():
+    made = redacting().payload('{"e": "a@b.co", "x": "\\ud800 é"}')
+    made.encode()
+    assert made == '{"e": "[EMAIL]", "x": "\\ud800 é"}'
+
+
+def test_rows_that_are_dictionaries_are_masked_as_those_that_are_tuples():
+    masking = redacting()
+    rows = [{"email": "jane@example.com", "phone": "2125550187", "n": 4111111111111111}]
+    assert masking.rows(rows, ["email", "phone", "n"]) == [
+        {"email": "[EMAIL]", "phone": "[PHONE]", "n": 4111111111111111}
+    ]
+    assert masking.rows([("a@b.co", "x"), {"a": "a@b.co"}], ["a", "b"]) == [("[EMAIL]", "x"), {"a": "[EMAIL]"}]
+    clean = [{"a": "x"}]
+    assert masking.rows(clean, ["a"]) is clean
+    for foreign in ("refuse", "pass"):
+        with pytest.raises(PayloadError):
+            Masking(lambda _: "redact", foreign=foreign).rows([MappingProxyType({"a": "a@b.co"})], ["a"])

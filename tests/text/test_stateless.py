@@ -134,3 +134,13 @@ class TestPayload:
         with pytest.raises(PayloadError, match="Person") as told:
             mask_payload([Person("a@b.co")])
         assert "a@b" not in str(told.value)
+
+
+def test_a_token_is_none_that_the_text_holds_already():
+    text = "see <EMAIL_1>, write to jane@example.com"
+    assert mask(text, style="token") == "see <EMAIL_1>, write to <EMAIL_2>"
+    for size in (1, 3, 100):
+        masker = StreamMasker("token")
+        out = [masker.feed(text[at : at + size]) for at in range(0, len(text), size)]
+        assert "".join(out) + masker.finish() == mask(text, style="token")
+    assert mask_payload({"a": "jane@example.com", "b": "<EMAIL_1>"}, style="token")["a"] == "<EMAIL_2>"

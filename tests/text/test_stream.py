@@ -57,6 +57,9 @@ BETWEEN = [
     "://",
     "password=",
     "\\n",
+    "\\\\t",
+    "C:\\Users",
+    "\\x0",
     "123e4567-e89b-12d3-a456-426614174000",
 ]
 
@@ -215,7 +218,22 @@ def test_a_stream_has_the_styles_that_a_text_has(style):
         )
 
 
-ESCAPES = ["\\u0020", "\\n", "\\/", "\\u00e9", "\\\\u0040", "\\", "\\u00", "\\\\\\", "\\u003c"]
+ESCAPES = [
+    "\\u0020",
+    "\\n",
+    "\\/",
+    "\\u00e9",
+    "\\\\u0040",
+    "\\",
+    "\\u00",
+    "\\\\\\",
+    "\\u003c",
+    "\\t",
+    "\\\\n",
+    "\\x41",
+    "\\U0001f600",
+    "C:\\Users\\n",
+]
 
 
 def escaped(text, places):
@@ -237,3 +255,29 @@ def test_escapes_change_nothing_about_streams(examples, engine, plain, data):
     )
     utf8 = text.encode("utf-8", "surrogatepass")
     assert engine.find(utf8) == plain.find(utf8)
+
+
+@pytest.mark.parametrize("unit", ["born ", "dob ", "geboren ", "4111 ", "12 345678 9 ", "2125550187, "])
+def test_what_is_held_is_not_judged_anew_at_every_word(unit, monkeypatch):
+    masker = StreamMasker()
+    masker.feed("so ")
+    scans = []
+    find = type(masker._scanner).find_shown
+
+    def counted(*given):
+        scans.append(1)
+        return find(*given)
+
+    monkeypatch.setattr(type(masker._scanner), "find_shown", counted)
+    text = unit * (4000 // len(unit))
+    out = "".join(masker.feed(text[at : at + 4]) for at in range(0, len(text), 4)) + masker.finish()
+    assert out == mask("so " + text)[3:]
+    assert len(scans) < len(text) / 4 / 4
+
+
+def test_a_number_among_words_is_held_no_longer_than_it_has_to_be():
+    masker, text = StreamMasker(), "so 4155552671 " + "and then some words " * 20
+    for at in range(0, len(text), 4):
+        masker.feed(text[at : at + 4])
+        if at > 14 + 2 * streams.REACH + 8:
+            assert masker.held < 16

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from guardai.errors import GuardError
 from guardai.text import Masking, Tokens
+from guardai.text.masks import tokens as table
 
 
 def everything(_label):
@@ -116,15 +117,45 @@ def test_a_token_is_not_found_sensitive(label):
     assert scan(text) == []
 
 
-def test_a_lookalike_that_uses_the_numbers_up_makes_no_token_that_cannot_be_put_back():
+def test_a_lookalike_far_above_all_others_leaves_the_numbers_below_it():
     tokens = Tokens()
-    tokens.reserve("I am <EMAIL_999999999>")
+    tokens.reserve("I am <EMAIL_999999999>, <EMAIL_99999998> or <EMAIL_1003>")
     assert tokens.token("pii.email", "a@b.co") == "<EMAIL_1>"
-    tokens.reserve("I am <EMAIL_99999998>")
-    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_99999999>"
-    assert tokens.resolve("<EMAIL_99999999>", everything) == "c@d.co"
-    assert tokens.token("pii.email", "e@f.co") == tokens.token("pii.email", "g@h.co") == "[EMAIL]"
+    for at in range(1001):
+        tokens.token("pii.email", f"u{at}@b.co")
+    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_1004>"
+    assert tokens.resolve("<EMAIL_1003> <EMAIL_99999998>", everything) == "<EMAIL_1003> <EMAIL_99999998>"
     assert tokens.token("pii.phone", "+14155552671") == "<PHONE_1>"
+
+
+def test_where_lookalikes_use_the_numbers_up_no_token_is_made_that_cannot_be_put_back(monkeypatch):
+    monkeypatch.setattr(table, "_END", 30)
+    tokens = Tokens()
+    tokens.reserve("I am <EMAIL_28>")
+    assert tokens.token("pii.email", "c@d.co") == "<EMAIL_29>"
+    assert tokens.resolve("<EMAIL_29>", everything) == "c@d.co"
+    assert tokens.token("pii.email", "e@f.co") == tokens.token("pii.email", "g@h.co") == "[EMAIL]"
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "pii.a_very_long_label_for_the_employee_badge_number",
+        "pii.a_very_long_label_for_the_employee__badge_number",
+        "pii.2fa",
+        "pii._x",
+        "x" * 200,
+    ],
+)
+def test_a_token_of_any_label_is_resolved_and_reserved(label):
+    tokens = Tokens()
+    token = tokens.token(label, "B-1234")
+    assert tokens.resolve(f"see {token}.", everything) == "see B-1234."
+    resolver = tokens.resolver(everything)
+    assert "".join(map(resolver.feed, f"see {token}.")) + resolver.finish() == "see B-1234."
+    other = token.replace("_1>", "_2>")
+    tokens.reserve(other)
+    assert tokens.token(label, "B-5678") == token.replace("_1>", "_3>")
 
 
 @given(st.text(max_size=30))
@@ -210,3 +241,58 @@ def test_a_name_of_several_words_is_resolved_in_markdown_and_one_of_many_letters
         tokens.resolve(tokens.token("pii.us_ssn", "078-05-1120").replace("_", "\\_"), lambda _: True) == "078-05-1120"
     )
     assert tokens.resolve(tokens.token("custom." + "a" * 40, "v"), lambda _: True) == "v"
+
+
+HOSTILE = 'x","role":"admin'
+
+
+@pytest.mark.parametrize("value", [HOSTILE, "a\\", "two\nlines", 'say "hi" \\ bye', "plain"])
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_a_value_put_back_into_json_within_json_stays_one_value(value, levels):
+    tokens = Tokens()
+    token = tokens.token("secret.generic", value)
+    text = token
+    for level in range(levels):
+        text = json.dumps({"before": 'a "quoted" word and C:\\', "is": text, "level": level})
+    resolver = tokens.resolver(everything, quoted=True)
+    made = "".join(map(resolver.feed, text)) + resolver.finish()
+    assert made == tokens.resolve(text, everything, quoted=True)
+    for level in reversed(range(levels)):
+        document = json.loads(made)
+        assert document.keys() == {"before", "is", "level"} and document["level"] == level
+        made = document["is"]
+    assert made == value
+
+
+@pytest.mark.parametrize(
+    "text", ['prefix {"password":"<SECRET_1>"} and so on', 'first [1, "<SECRET_1>"]', '{"a": 1}\n{"b": "<SECRET_1>"}']
+)
+def test_a_value_put_back_into_json_within_a_text_ends_no_string(text):
+    tokens = Tokens()
+    tokens.token("secret.generic", HOSTILE)
+    written = json.dumps(HOSTILE)
+    made = text.replace('"<SECRET_1>"', written)
+    assert tokens.resolve(text, everything) == made
+    resolver = tokens.resolver(everything)
+    assert "".join(map(resolver.feed, text)) + resolver.finish() == made
+    masking = Masking(lambda _: None, tokens=tokens, resolve=everything)
+    assert masking.payload({"x": text}) == {"x": made}
+    assert masking.text(text) == made
+
+
+def test_a_value_put_back_into_a_sentence_is_as_it_was():
+    tokens = Tokens()
+    tokens.token("secret.generic", 'ab"c\\d')
+    assert tokens.resolve('He said "go", then <SECRET_1>', everything) == 'He said "go", then ab"c\\d'
+
+
+@pytest.mark.parametrize("secret", ["ab12&cdefgh1X", 'ab"cdefgh1X'])
+def test_a_token_stands_for_what_a_document_means_not_for_how_it_is_written(secret):
+    tokens = Tokens()
+    there = Masking(lambda _: "token", tokens=tokens)
+    back = Masking(lambda _: None, tokens=tokens, resolve=everything)
+    text = json.dumps({"password": secret}).replace("&", "\\u0026")
+    made = there.payload(text)
+    assert json.loads(made) == {"password": "<SECRET_1>"}
+    assert tokens.resolve("<SECRET_1>", everything) == secret
+    assert json.loads(back.payload(made)) == {"password": secret}

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from guardai.ledger.epochs import Epochs
 from guardai.model import Kept
+from guardai.model.vault import GAP
 
 __all__ = ["SCHEMA", "Drawers"]
 
@@ -32,6 +33,8 @@ _OFTEN: Final = 8
 #: For so long after it expired a session that may come back is remembered by its numbers.
 _REMEMBERED: Final = 90 * 86_400
 _NONCE: Final = 12
+#: The label of a number that is reserved so far above the others that these go on below it.
+_APART: Final = "?"
 
 SCHEMA: Final = """
 CREATE TABLE sessions (n INTEGER PRIMARY KEY, scope BLOB NOT NULL UNIQUE, until INTEGER NOT NULL, epoch INTEGER NOT NULL,
@@ -79,6 +82,7 @@ class Drawers:
                 continue
             name = kept.name
             number = upcoming.get(name) or max(_lowest(db, session.n, name), floor.get(name, 1))
+            number = _free(db, session.n, name, number)
             upcoming[name] = number + 1
             nonce = os.urandom(_NONCE)
             text = kept.value.encode("utf-8", "surrogatepass")
@@ -116,8 +120,12 @@ class Drawers:
         """As `Drawer.reserve`."""
         session = self.begun(db, scope, lasting=lasting)
         lowest = _lowest(db, session.n, name)
-        if number >= lowest:
-            db.execute("INSERT INTO entries VALUES (?, ?, ?, '', NULL, NULL)", (session.n, name, number))
+        if number >= lowest + GAP:
+            db.execute(
+                "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, NULL, NULL)", (session.n, name, number, _APART)
+            )
+        elif number >= lowest:
+            db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, '', NULL, NULL)", (session.n, name, number))
             lowest = number + 1
         return lowest
 
@@ -211,15 +219,25 @@ def _remove(db: sqlite3.Connection, n: int) -> None:
 
 def _forget(db: sqlite3.Connection, n: int) -> None:
     """Deletes a session's values. Its highest number of each name stays taken."""
-    highest = db.execute("SELECT name, max(number) FROM entries WHERE session = ? GROUP BY name", (n,)).fetchall()
-    db.execute("DELETE FROM entries WHERE session = ?", (n,))
+    counted = "FROM entries WHERE session = ? AND label <> ?"
+    highest = db.execute(f"SELECT name, max(number) {counted} GROUP BY name", (n, _APART)).fetchall()
+    db.execute(f"DELETE {counted}", (n, _APART))
     db.executemany("INSERT INTO entries VALUES (?, ?, ?, '', NULL, NULL)", [(n, *one) for one in highest])
 
 
 def _lowest(db: sqlite3.Connection, n: int, name: str) -> int:
-    """The lowest number that may still be issued."""
-    row = db.execute("SELECT max(number) FROM entries WHERE session = ? AND name = ?", (n, name)).fetchone()
+    """Below it no number is issued any more."""
+    counted = "SELECT max(number) FROM entries WHERE session = ? AND name = ? AND label <> ?"
+    row = db.execute(counted, (n, name, _APART)).fetchone()
     return 1 if row[0] is None else int(row[0]) + 1
+
+
+def _free(db: sqlite3.Connection, n: int, name: str, number: int) -> int:
+    """That number, or the next that nothing reserves."""
+    taken = "SELECT 1 FROM entries WHERE session = ? AND name = ? AND number = ?"
+    while db.execute(taken, (n, name, number)).fetchone() is not None:
+        number += 1
+    return number
 
 
 def _identity(session: _Session, kept: Kept) -> bytes:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-__all__ = ["Drawer", "Kept", "Vault"]
+__all__ = ["GAP", "Drawer", "Kept", "Vault"]
+
+#: A number in a text that is so far above those that were issued is reserved by itself. Whoever writes a text would
+#: else choose the numbers of all tokens that come after it.
+GAP: Final = 1000
 
 
 class Kept(NamedTuple):
@@ -51,7 +55,10 @@ class Drawer(Protocol):
         ...
 
     def reserve(self, name: str, number: int) -> int:
-        """Makes sure that no token of this name and number is issued from now on; the lowest number that still may be."""
+        """Makes sure that no token of this name and number is issued from now on; the lowest number that still may be.
+
+        That is the next one, unless the number is `GAP` or more above all others: then those between may be issued.
+        """
         ...
 
     def renew(self) -> None:

@@ -1,61 +1,110 @@
-"""Escapes of JSON in a text that is not read as JSON: what they hide, and where it stands.
+r"""Escapes in a text that nobody has read as JSON or as source: what they hide, and where it stands.
 
 `jane\u0040example.com` is an address in a log, in a line of JSON lines, in the half of a document that a stream has brought
-so far. A *view* is the text as its reader will see it; what is found there is told by its place in the text.
+so far; `x\nghp_…` is a token behind a line feed, not a word that begins with `n`. A *view* is the text as its reader will
+see it; what is found there is told by its place in the text.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
+from heapq import merge
 from typing import Final
 
-__all__ = ["View", "plainly", "view"]
+__all__ = ["HALF", "LONGEST", "View", "plainly", "view"]
 
-#: Written once or, JSON within JSON, several times over. An escaped line feed or quote hides nothing: it is no letter.
-_ESCAPE: Final = re.compile(rb"\\{1,8}(?:u([0-9A-Fa-f]{4})|/)")
-_ESCAPED: Final = re.compile(_ESCAPE.pattern.decode())
+#: Written once or, JSON within JSON, several times over. An escaped quote is none: it hides nothing, for it is no letter.
+#: Of those, what JSON writes and what Python's `repr` does. (A literal before the repetition: it is searched ten times as fast.)
+_RUN: Final = r"\\\\{0,7}"
+_KINDS: Final = (
+    r"(?:u(?P<u>[0-9A-Fa-f]{4})|x(?P<x>[0-9A-Fa-f]{2})|U00(?P<U>(?:0[0-9A-Fa-f]|10)[0-9A-Fa-f]{4})|(?P<one>[nrtbf/]))"
+)
+_ESCAPE: Final = re.compile((_RUN + _KINDS).encode())
+_ESCAPED: Final = re.compile(_RUN + _KINDS)
+_LINE: Final = re.compile((_RUN + "n").encode())
+_ONE: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "/": "/"}
+_ONE_BYTE: Final = {one.encode(): said.encode() for one, said in _ONE.items()}
+
+#: No escape is longer; and what half of one looks like at the end of what has come.
+LONGEST: Final = 18
+HALF: Final = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7})?\Z")
+
+#: How much of a path is read, from its drive on, and a folder in it.
+_PATH: Final = 200
+_FOLDER: Final = re.compile(rb"""(\\{1,8})[^\\\s"'`/:*?<>|,;]{1,80}""")
+
+
+def _said(match: re.Match[bytes]) -> bytes:
+    kind = match.lastgroup
+    assert kind is not None
+    what = match[kind]
+    return _ONE_BYTE[what] if kind == "one" else chr(int(what, 16)).encode("utf-8", "surrogatepass")
 
 
 class View:
     """A text without its escapes, and where its pieces come from: in turn one without escapes, and one escape.
 
+    Args:
+        raw: the text.
+        said: what else is seen instead of a stretch of it, as (start, end, what); none within an escape.
+
     Attributes:
         data: what a reader of the escapes sees.
     """
 
-    __slots__ = ("_places", "_seen", "data")
+    __slots__ = ("_folders", "_places", "_raw", "_said", "_seen", "data")
 
-    def __init__(self, data: bytes, first: re.Match[bytes]) -> None:
-        pieces: list[bytes] = []
+    def __init__(self, raw: bytes, said: Sequence[tuple[int, int, bytes]] = ()) -> None:
+        self._raw = raw
+        self._said = said
+        self._places: list[int] = []
+        self._seen: list[int] = []
+        self._folders = _folders(raw) if b":\\" in raw else frozenset[int]()
+        if said or self._folders:
+            self.data = self._read()
+            return
+        # Most are line feeds, and those need no function.
+        data = _LINE.sub(b"\n", raw)
+        self.data = _ESCAPE.sub(_said, data) if b"\\" in data else data
+
+    def _read(self) -> bytes:
+        """Notes the places, which are asked for only where something was found."""
+        raw, pieces = self._raw, list[bytes]()
         self._seen, self._places = seen, places = [0], [0]
         size = done = 0
-        match: re.Match[bytes] | None = first
-        while match is not None:
-            start = match.start()
-            said = chr(int(match[1], 16)).encode("utf-8", "surrogatepass") if match[1] else b"/"
-            pieces += (data[done:start], said)
+        hidden = [
+            (*match.span(), _said(match)) for match in _ESCAPE.finditer(raw) if match.start() not in self._folders
+        ]
+        for start, end, said in merge(hidden, self._said) if self._said else hidden:
             size += start - done
-            done = match.end()
             seen += (size, size + len(said))
-            places += (start, done)
+            places += (start, end)
+            pieces += (raw[done:start], said)
             size += len(said)
-            match = _ESCAPE.search(data, done)
-        pieces.append(data[done:])
-        self.data = b"".join(pieces)
+            done = end
+        pieces.append(raw[done:])
+        return b"".join(pieces)
 
     def seen(self, place: int) -> int:
         """Where in the view that is which stands at `place` of the text; of an escape, its beginning."""
+        if not self._places:
+            self._read()
         piece = bisect_right(self._places, place) - 1
         return self._seen[piece] + (0 if piece & 1 else place - self._places[piece])
 
     def place(self, at: int) -> int:
         """Where in the text that begins which begins at `at` of the view."""
+        if not self._places:
+            self._read()
         piece = bisect_right(self._seen, at) - 1
         return self._places[piece] + (0 if piece & 1 else at - self._seen[piece])
 
     def end(self, at: int) -> int:
         """Where in the text that ends which ends at `at` of the view."""
+        if not self._places:
+            self._read()
         piece = bisect_right(self._seen, at - 1) - 1
         return self._places[piece + 1] if piece & 1 else self._places[piece] + at - self._seen[piece]
 
@@ -64,12 +113,42 @@ class View:
         return self.place(one[0]), self.end(one[1]), one[2], one[3]
 
 
+def _folders(raw: bytes) -> frozenset[int]:
+    r"""Where a backslash stands before a folder of Windows, not before an escape: at `\n` of `C:\Users\nancy`.
+
+    What begins as an escape is one, `C:\new` too, unless a folder stands before that can be none, behind as many
+    backslashes: rather a letter too many is left than a value behind a line feed. It is decided by what stands before.
+    """
+    found: set[int] = set()
+    drive = raw.find(b":\\")
+    while drive >= 0:
+        at, end = drive + 1, drive + _PATH
+        if drive and raw[drive - 1 : drive].isalpha() and not raw[max(0, drive - 2) : drive - 1].isalnum():
+            depth, certain = 0, False
+            while (folder := _FOLDER.match(raw, at, end)) is not None:
+                if depth and len(folder[1]) != depth:
+                    break
+                depth = len(folder[1])
+                if _ESCAPE.match(raw, at) is None:
+                    certain = True
+                elif certain:
+                    found.add(at)
+                at = folder.end()
+        drive = raw.find(b":\\", drive + 1)
+    return frozenset(found)
+
+
 def view(data: bytes) -> View | None:
     """The text without its escapes; None if it has none."""
-    first = _ESCAPE.search(data)
-    return None if first is None else View(data, first)
+    return None if _ESCAPE.search(data) is None else View(data)
 
 
 def plainly(text: str) -> str:
     """The text without its escapes."""
-    return _ESCAPED.sub(lambda m: chr(int(m[1], 16)) if m[1] else "/", text) if "\\" in text else text
+    return _ESCAPED.sub(_plain, text) if "\\" in text else text
+
+
+def _plain(match: re.Match[str]) -> str:
+    kind = match.lastgroup
+    assert kind is not None
+    return _ONE[match[kind]] if kind == "one" else chr(int(match[kind], 16))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import decimal
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from guardai.model import Mask
-from guardai.text.documents import BEGINS, bracketed, in_string, parsed
+from guardai.text.documents import BEGINS, LOSSY, Depth, bracketed, dumped, parsed, unwritten, written
 from guardai.text.find import behind
 from guardai.text.judging.judge import Found
 from guardai.text.masks import render
@@ -30,12 +29,18 @@ _LONG: Final = 512
 #: What separates the leaves of a payload in one scan. A line ends before it, as a text ends; no detector of ours matches
 #: across it, and no word is seen beyond it.
 _GAP: Final = "\n\x00\n"
+_ROWS: Final = frozenset((tuple, list))
 _NUMBERS: Final = frozenset((int, float, bool, type(None)))
 #: Masks that leave nothing, and those for which the type of a value matters.
 _EMPTY: Final = frozenset(("drop", "null"))
 _TYPED: Final = frozenset(("drop", "null", "shift", "fpe"))
 #: How the bracket of what looks like a token may be escaped.
 _ESCAPED: Final = "\\u003"
+
+
+def _mappings(rows: Sequence[Any]) -> set[type]:
+    """The classes of those rows that say their columns when they are asked for their cells; `dict` for what derives."""
+    return {dict if issubclass(kind, dict) else kind for kind in set(map(type, rows)) if issubclass(kind, Mapping)}
 
 
 def _nobody(_label: str) -> bool:
@@ -226,12 +231,12 @@ class Masking:
         """A masker for a stream of text, bound to this masking; tokens are put back first where that is permitted.
 
         Args:
-            quoted: the text is JSON: what is put back is written as in a JSON string.
+            quoted: the text is JSON, and stays it: what is put back, and what replaces a value, is written as JSON.
         """
         resolver: StreamResolver | None = None
         if self._tokens is not None:
             resolver = self._tokens.resolver(self._resolve or _nobody, quoted=quoted)
-        return StreamMasker.using(self.replace, resolver)
+        return StreamMasker.using(self.replace, resolver, quoted=quoted)
 
     # ---- payloads ----
 
@@ -311,14 +316,18 @@ class Masking:
         Numbers are no text: a column of them is masked by its label, or not at all.
 
         Args:
-            rows: tuples, as drivers give them.
+            rows: tuples, as drivers give them; or dictionaries, whose keys name their cells.
             columns: what the columns are called. A name is context for its cells, as a key is.
 
         Raises:
-            PayloadError: a cell cannot be looked into.
+            PayloadError: a cell, or a row, cannot be looked into.
         """
         if not rows:
             return rows
+        if not _ROWS.issuperset(map(type, rows)) and (mappings := _mappings(rows)):
+            if not mappings <= {dict}:
+                raise PayloadError("a row is a tuple or a dictionary; make a dictionary of another mapping")
+            return self._tree(Tree(rows, foreign=self._foreign, columns=columns))  # type: ignore[no-any-return]
         if self._names is None:  # to a recogniser each cell is a text of its own
             try:
                 before = [
@@ -450,28 +459,44 @@ class Masking:
         """
         if not bracketed(text) or (document := parsed(text)) is None:
             return False
+        if document is LOSSY:
+            self._in_place(tree, leaf, text)
+            return True
         try:
             made = self.payload(document)
         except PayloadError:  # too deep, which one interpreter's parser says, and another's does not
             return False
         if made is not document:
-            self._put(tree, leaf, json.dumps(made, ensure_ascii=False))
+            self._put(tree, leaf, dumped(made))
             return True
         # INVARIANT: what is found in the text is not let through because it is not found in its parts.
         data = text.encode("utf-8", "surrogatepass")
         parts: list[str] = []
-        done = 0
+        depth = Depth(json=True)
+        done = read = 0
         # Names were looked for in the parts.
         for start, end, label, _ in self._see_long(data) if self._names is None else self._see_patterns(data):
-            replaced = self.replace(label, data[start:end].decode("utf-8", "surrogatepass"))
+            depth.read(data[read:start].decode("utf-8", "surrogatepass"))
+            read = start
+            value = unwritten(data[start:end].decode("utf-8", "surrogatepass"), depth.deep)
+            replaced = self.replace(label, value)
             if replaced is not None:
                 parts.append(data[done:start].decode("utf-8", "surrogatepass"))
-                written = json.dumps(replaced, ensure_ascii=False)
-                parts.append(written[1:-1] if in_string(data, start) else written)
+                parts.append(written(replaced, depth.deep) if depth.deep else dumped(replaced))
                 done = end
         if parts:
             self._put(tree, leaf, "".join(parts) + data[done:].decode("utf-8", "surrogatepass"))
         return True
+
+    def _in_place(self, tree: Tree, leaf: Leaf, text: str) -> None:
+        """Masks a document that is not written anew."""
+        made = text
+        if self._tokens is not None and self._resolve is not None:
+            made = self._tokens.resolve(text, self._resolve, quoted=True)
+        masker = StreamMasker.using(self.replace, quoted=True)
+        made = masker.feed(made) + masker.finish()
+        if made != text:
+            self._put(tree, leaf, made)
 
     @staticmethod
     def _put(tree: Tree, leaf: Leaf, made: str) -> None:

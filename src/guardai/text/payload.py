@@ -13,6 +13,7 @@ import decimal
 import enum
 import fractions
 import math
+import re
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from guardai.errors import GuardError
 
-__all__ = ["MAX_DEPTH", "PROTOCOL", "REMOVED", "Leaf", "PayloadError", "Tree"]
+__all__ = ["MAX_DEPTH", "NAMING", "PROTOCOL", "REMOVED", "Leaf", "PayloadError", "Tree", "under"]
 
 #: json.dumps gives up at the interpreter's recursion limit, 1,000; so does whatever would send the payload.
 MAX_DEPTH: Final = 900
@@ -68,7 +69,9 @@ Leaf = tuple[int, Any, Any, str, bool]
 
 #: What a list of contacts, of settings or of headers calls its values, and beside it what they are values of.
 _VALUE: Final = frozenset(("value", "Value", "val"))
-_NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
+NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
+#: An option of a command line, whose value is the next element.
+_OPTION: Final = re.compile(r"--?[A-Za-z][A-Za-z0-9_\-]{0,47}")
 #: A number of fewer digits needs a name to be anything.
 _LONG_NUMBER: Final = 10**11
 
@@ -77,7 +80,8 @@ class Tree:
     """A payload, its containers and its leaves.
 
     A leaf is named by its key, and by the key before that: `{"phone": {"work": …}}`. A key of the protocols says nothing, so
-    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it.
+    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it, and
+    `["--password", …]` by the option before it.
 
     Args:
         payload: dict, list, tuple, set, str, bytes that are UTF-8, numbers, dates, None; in one another.
@@ -117,19 +121,27 @@ class Tree:
                 names = columns if depth == 3 else ()
             elif isinstance(node, tuple):
                 names = getattr(node, "_fields", ())
+            option = ""
             for key, value in node.items() if mapping else enumerate(node):
                 name, passed = named, named
                 if mapping:
                     if key.__class__ is str and key in PROTOCOL and key not in _VALUE:
                         name = passed = named if named and named not in PROTOCOL else key
                     else:
-                        name, passed = _name(node, key, named)
+                        own = key if isinstance(key, str) else ""
+                        name, passed = under(own, named, _beside(node) if own in _VALUE else "")
                         if _content(key):
                             leaves.append((place, key, key, "", True))
                 elif names:
                     name = names[key] if key < len(names) else named
+                elif option:
+                    name, option = under(option, named)[0], ""
                 kind = type(value)
                 if kind is str:
+                    # What begins with a hyphen stands before a full stop, which takes half the time to ask.
+                    if not mapping and value < "." and columns is None and _OPTION.fullmatch(value):
+                        # `["--password", "…"]`: it names what follows it, and is named by nothing before it.
+                        option, name = value.lstrip("-"), named
                     leaves.append((place, key, value, name, False))
                 elif kind is dict or kind is list or kind is tuple:
                     if value:
@@ -210,10 +222,15 @@ class Tree:
         raise AssertionError("the root is rebuilt last")
 
 
-def _name(node: dict[Any, Any], key: Any, named: str) -> tuple[str, str]:
-    """What names the value under `key`, and what of it names what is in that."""
-    own = key if isinstance(key, str) else ""
-    if own in _VALUE and (beside := _beside(node)):
+def under(own: str, named: str, beside: str = "") -> tuple[str, str]:
+    """What names the value under the key `own`, and what of it names what is in that.
+
+    Args:
+        own: the key.
+        named: what names the container that it stands in.
+        beside: what the container says its `value` is of.
+    """
+    if beside and own in _VALUE:
         return beside, beside
     if not own or own in PROTOCOL:
         kept = named if named and named not in PROTOCOL else own
@@ -222,7 +239,7 @@ def _name(node: dict[Any, Any], key: Any, named: str) -> tuple[str, str]:
 
 
 def _beside(node: dict[Any, Any]) -> str:
-    for naming in _NAMING:
+    for naming in NAMING:
         said = node.get(naming)
         if type(said) is str and 0 < len(said) <= 64:
             return said
@@ -240,6 +257,10 @@ def _content(key: Any) -> bool:
 
 def _number(value: Any, *, named: str) -> bool:
     """Whether a number may be more than one: digits of something, or degrees."""
+    if (
+        isinstance(value, decimal.Decimal) and not value.is_finite()
+    ):  # of which a signalling one raises where it is used
+        return False
     if not isinstance(value, int) and not math.isfinite(value):
         return False
     size = abs(value)

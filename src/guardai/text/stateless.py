@@ -26,11 +26,12 @@ def mask(text: str, *, style: str | None = None) -> str:
     Raises:
         ConfigError: there is no such mask.
     """
-    replace = styles.replacer(style)
+    styles.known(style)
     data = text.encode("utf-8", "surrogatepass")
     found = scanner().find(data)
     if not found:
         return text
+    replace = styles.replacer(style, text)
     parts = []
     done = 0
     for start, end, label, _ in found:

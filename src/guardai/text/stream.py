@@ -25,11 +25,15 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
-from guardai.text.escapes import view
+from guardai.text.documents import dumped, unwritten, written
+from guardai.text.escapes import HALF, LONGEST, View, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
+from guardai.text.judging.phones import SEPARATOR
 from guardai.text.judging.words import LOOK
 from guardai.text.masks import render, styles
+from guardai.text.masks.tokens import Tokens
+from guardai.text.outline import NUMBER, Outline
 from guardai.text.scanner import Scanner, scanner
 
 __all__ = ["WORD", "StreamMasker"]
@@ -45,18 +49,17 @@ _PATIENT: Final = 1024
 
 #: How much more of a word that is longer than `WORD` must come before it is looked at again.
 _STEP: Final = 32
+#: The same where numbers, or words before a value, follow one another: all that is held would be judged at every word.
+_LONG_STEP: Final = 64
 _SPACE: Final = re.compile(rb"\s")
 
 assert WORD > MAX_DECISION
 assert _KEEP > MAX_DECISION + LOOK
 
-#: How much longer a character is that is escaped.
-_ESCAPE: Final = 6
-#: An escape is not longer, and what half of one looks like.
-_ESCAPED: Final = 14
-_INSIDE: Final = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3})?\Z")
-
 _possible = POSSIBLE.search
+#: All that a number may be a part of; behind its last digits but so many none begins.
+_digits = re.compile(rb"[0-9+(](?:" + SEPARATOR + rb"*+[0-9])*+").match
+_SHORTEST: Final = 4
 
 
 class _Resolver(Protocol):
@@ -71,24 +74,51 @@ class StreamMasker:
 
     Args:
         style: another mask than `redact`, as for `mask`.
+        quoted: the text is JSON, and stays it: what replaces a number is a string, or `null`; what replaces a part of a
+            string is written as JSON writes it. A key counts for all that is in what stands under it.
     """
 
-    __slots__ = ("_data", "_done", "_last", "_low", "_next", "_replace", "_resolver", "_scanner")
+    __slots__ = (
+        "_cut_off",
+        "_data",
+        "_done",
+        "_last",
+        "_low",
+        "_next",
+        "_outline",
+        "_replace",
+        "_resolver",
+        "_scanner",
+        "_waits",
+    )
 
-    def __init__(self, style: str | None = None) -> None:
-        self._replace: Callable[[str, str], str | None] | None = None if style is None else styles.replacer(style)
+    def __init__(self, style: str | None = None, *, quoted: bool = False) -> None:
+        self._replace: Callable[[str, str], str | None] | None = None
         self._resolver: _Resolver | None = None
+        if style == "token":
+            tokens = Tokens()
+            # It puts nothing back: it sees what looks like a token, so that none is made that stands there already.
+            self._replace, self._resolver = tokens.token, tokens.resolver(lambda _: False)
+        elif style is not None:
+            self._replace = styles.replacer(style)
         self._scanner: Scanner | None = None
+        self._outline = Outline(_announces) if quoted else None
+        #: Whether a number was replaced of which more may come.
+        self._cut_off = False
         self._data = b""
         self._low = 0
         self._last = NONE
+        #: How long the text has to be before it is looked at again; and whether a word that ends is no reason to.
         self._next = 0
+        self._waits = False
         self._done = ""
 
     @classmethod
-    def using(cls, replace: Callable[[str, str], str | None], resolver: _Resolver | None = None) -> StreamMasker:
+    def using(
+        cls, replace: Callable[[str, str], str | None], resolver: _Resolver | None = None, *, quoted: bool = False
+    ) -> StreamMasker:
         """One that asks `replace(label, value)` what a value becomes (None: it may pass), after `resolver`."""
-        stream = cls()
+        stream = cls(quoted=quoted)
         stream._replace = replace
         stream._resolver = resolver
         return stream
@@ -133,7 +163,11 @@ class StreamMasker:
                 self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
             data, low = self._data, self._low
             current = self._scanner or scanner()
-            found = current.find_from(data, low, self._last)
+            if self._outline is None:
+                found = current.find_from(data, low, self._last)
+            else:
+                self._outline.read(data)
+                found = _found(current, data, low, self._last, self._seen(data))[0]
             if current.names is not None:
                 found = current.names.add(data, found, low)
             rest = self._emit(data, low, len(data), found)
@@ -149,12 +183,14 @@ class StreamMasker:
     def _advance(self, raw: bytes) -> str:
         data = self._data = self._data + raw
         size, low = len(data), self._low
-        if b"\\" in data[-_ESCAPED:] and (half := _INSIDE.search(data, max(low, size - _ESCAPED))):
+        if self._outline is not None:
+            self._outline.read(data)
+        if b"\\" in data[-LONGEST:] and (half := HALF.search(data, max(low, size - LONGEST))):
             # Half an escape is none: what it is of has not come.
             data, size = data[: half.start()], half.start()
             if size <= low:
                 return ""
-        if size < self._next and (size - low > _PATIENT or not _SPACE.search(raw)):
+        if size < self._next and (self._waits or not _SPACE.search(raw)):
             return ""
         current = self._scanner
         if current is None:
@@ -162,8 +198,11 @@ class StreamMasker:
         names = current.names
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
-        found, hold, endless = _certain(current, data, low, self._last)
+        seen = self._seen(data)
+        found, hold, endless, wait = _certain(current, data, low, self._last, seen)
+        self._waits = wait > 0
         if hold <= low:
+            self._next = size + wait
             return ""
         if names is not None:
             hold = names.boundary(data, low, hold, found)
@@ -176,26 +215,40 @@ class StreamMasker:
         if hold <= low:
             held = size - low
             if held > _PATIENT:
-                self._next = size + held // 4
+                self._waits, wait = True, held // 4
+            self._next = size + wait
             return ""
         sure = found[:certain]
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
         if sure:
             self._last = sure[-1]
-        cut = hold - (_KEEP if b"\\" not in data else _KEEP * _ESCAPE)
+        cut = hold - _KEEP if seen is None else seen.place(max(0, seen.seen(hold) - _KEEP))
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
                 cut -= 1
+            if self._outline is not None:
+                self._outline.cut(self._data, cut)
             self._data = self._data[cut:]
             start, end, label, score = self._last
             self._last = (start - cut, end - cut, label, score) if start >= cut else (0, max(0, end - cut), "", 0.0)
             hold -= cut
         self._low = hold
         # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
-        self._next = len(self._data) + _STEP if endless else 0
+        self._next = len(self._data) + (wait or (_STEP if endless else 0))
         return out
 
+    def _seen(self, data: bytes) -> View | None:
+        """The text as its reader will see it; None if that is how it is."""
+        said = self._outline.said if self._outline is not None else None
+        if said and said[-1][1] > len(data):
+            said = [one for one in said if one[1] <= len(data)]
+        if said:
+            return View(data, said)
+        return view(data) if b"\\" in data else None
+
     def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
+        if self._outline is not None and (found or self._cut_off):
+            return self._written(self._outline, data, low, high, found)
         if not found:
             return data[low:high].decode("utf-8", "surrogatepass")
         parts = []
@@ -212,28 +265,105 @@ class StreamMasker:
         parts.append(data[low:high].decode("utf-8", "surrogatepass"))
         return "".join(parts)
 
+    def _written(self, outline: Outline, data: bytes, low: int, high: int, found: list[Found]) -> str:
+        """What leaves, so that what was JSON is JSON.
 
-def _certain(current: Scanner, data: bytes, low: int, last: Found) -> tuple[list[Found], int, bool]:
+        Of a finding, what stands in each string is a value, and so is what stands between two: what separates them stays.
+        """
+        parts: list[str] = []
+        if self._cut_off:
+            while low < high and data[low] in NUMBER:
+                low += 1
+            self._cut_off = low == high
+        for first, last, label, _ in found:
+            for begin, stop, quoted in outline.parts(first, last):
+                start, end = max(begin, low), stop
+                if not quoted:
+                    start, end = _bare(data, start, end)
+                if start >= end:
+                    continue
+                made = self._made(label, data[start:end].decode("utf-8", "surrogatepass"), outline, data, start)
+                if made is not None:
+                    number = not quoted and _NUMBERS.fullmatch(data, start, end) is not None
+                    if number:
+                        start, end = _number(data, start, end, low, high)
+                    parts += (data[low:start].decode("utf-8", "surrogatepass"), made)
+                    low = end
+                    self._cut_off = number and end == high
+        parts.append(data[low:high].decode("utf-8", "surrogatepass"))
+        return "".join(parts)
+
+    def _made(self, label: str, value: str, outline: Outline, data: bytes, start: int) -> str | None:
+        within = outline.within(start)
+        if within and "\\" in value:
+            value = unwritten(value, outline.depth(data, start))
+        made = render.redact(label) if self._replace is None else self._replace(label, value)
+        if made is None:
+            return None
+        if not within:
+            return dumped(made) if made else "null"
+        return written(made, outline.depth(data, start)) if dumped(made)[1:-1] != made else made
+
+
+def _announces(name: str) -> bool:
+    return scanner().announces(name)
+
+
+#: A number, or a row of them. And what is no part of a value.
+_NUMBERS: Final = re.compile(rb"[0-9+\-.eE](?:[\s,0-9+\-.eE]*+(?<=[0-9]))?")
+_STRUCTURE: Final = b" \t\r\n,:[]{}"
+
+
+def _bare(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Of what is found between two strings, what is a value."""
+    while start < end and data[start] in _STRUCTURE:
+        start += 1
+    while start < end and data[end - 1] in _STRUCTURE:
+        end -= 1
+    return start, end
+
+
+def _number(data: bytes, start: int, end: int, low: int, high: int) -> tuple[int, int]:
+    """A number to its ends: the rest of one would be another."""
+    while start > low and data[start - 1] in NUMBER:
+        start -= 1
+    while end < high and data[end] in NUMBER:
+        end += 1
+    return start, end
+
+
+def _found(current: Scanner, data: bytes, low: int, last: Found, seen: View | None) -> tuple[list[Found], int]:
+    """What is found from `low` on, and from where on, as its reader sees it, more text may change that."""
+    if seen is None:
+        return current.find_shown(data, low, last)
+    before = (seen.seen(last[0]), seen.seen(last[1]), last[2], last[3])
+    found, still_open = current.find_shown(seen.data, seen.seen(low), before)
+    # What is said besides may hold a value, and stands nowhere.
+    return [told for one in found if (told := seen.told(one))[1] > told[0]], still_open
+
+
+def _certain(
+    current: Scanner, data: bytes, low: int, last: Found, seen: View | None
+) -> tuple[list[Found], int, bool, int]:
     """What is found from `low` on, up to where that is certain, and whether the last word goes on beyond all bounds.
 
-    Where there are escapes, all is judged in the text as its reader will see it.
+    And how much more must come before it is worth to look again, 0 if anything may help. Where there are escapes, all is
+    judged in the text as its reader will see it.
     """
-    seen = view(data) if b"\\" in data else None
     shown, at = (data, low) if seen is None else (seen.data, seen.seen(low))
     size = len(shown)
     run = _finished(shown, size, headed=current.program.headed)
-    hold = _settled(shown, size, at, run)
+    hold, wait = _settled(shown, size, at, run)
     if hold <= at:
-        return [], low, False
-    if seen is None:
-        found, still_open = current.find_shown(data, low, last)
-    else:
-        found, still_open = current.find_shown(shown, at, (seen.seen(last[0]), seen.seen(last[1]), last[2], last[3]))
+        return [], low, False, wait
+    found, still_open = _found(current, data, low, last, seen)
     if still_open < run:
-        hold = _settled(shown, size, at, still_open)
+        hold, wait = _settled(shown, size, at, still_open)
+        wait = max(wait, _LONG_STEP)
     if seen is not None:
-        found, hold = [seen.told(one) for one in found], seen.place(max(hold, 0))
-    return found, hold, size - run >= WORD
+        hold = seen.place(max(hold, 0))
+    endless = size - run >= WORD
+    return found, hold, endless, min(wait, _STEP) if endless else wait
 
 
 def _finished(data: bytes, size: int, *, headed: bool) -> int:
@@ -254,8 +384,10 @@ def _finished(data: bytes, size: int, *, headed: bool) -> int:
 _HEAD: Final = re.compile(rb"(?<![A-Za-z0-9_])[A-Za-z](?:[A-Za-z .\-/]?[ .\-/])\Z")
 
 
-def _settled(data: bytes, size: int, low: int, run: int) -> int:
+def _settled(data: bytes, size: int, low: int, run: int) -> tuple[int, int]:
     """Up to where no continuation of `data` can change what `mask` makes of it, findings that go on aside.
+
+    And how much more must come before a number lets go of what it holds.
 
     Args:
         data: what is known of the text.
@@ -265,11 +397,18 @@ def _settled(data: bytes, size: int, low: int, run: int) -> int:
     """
     first = min(run, size - REACH) - REACH
     number = _possible(data, max(first, low, 0))
-    hold = run if number is None else min(run, number.start() - MARGIN)
+    hold, wait = run, 0
+    if number is not None and number.start() - MARGIN < run:
+        hold = number.start() - MARGIN
+        digits = _digits(data, number.start())
+        if digits is not None and digits.end() < size:
+            wait = max(digits.end() - _SHORTEST + 2 * REACH - size, _STEP)
+        elif digits is not None and size - number.start() > _STEP:
+            wait = _LONG_STEP
     # Within a word, an address before that may end where a finding begins that is not known yet.
     if low < hold < size and not data[hold - 1 : hold].isspace():
         near = data[max(0, hold - _ADDRESS) : hold]
         hold -= len(near.rsplit(None, 1)[-1])
     while low < hold < size and data[hold] & 0xC0 == 0x80:
         hold -= 1
-    return hold
+    return hold, wait

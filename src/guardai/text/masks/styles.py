@@ -33,7 +33,7 @@ def process_key() -> bytes:
     return os.urandom(32)
 
 
-def replacer(style: str | None) -> Callable[[str, str], str]:
+def replacer(style: str | None, text: str = "") -> Callable[[str, str], str]:
     """What masks without a session: a function of label and value.
 
     `hash`, `shift` and `fpe` are keyed by random bytes of this process, so that what they make can be compared within one
@@ -42,13 +42,16 @@ def replacer(style: str | None) -> Callable[[str, str], str]:
 
     Args:
         style: a mask (`guardai.model.MASKS`); None is `redact`.
+        text: where it masks: what looks like a token there is none that is made.
 
     Raises:
         ConfigError: there is no such mask; the message names those that there are.
     """
     mask = known(style)
     if mask == "token":
-        return Tokens().token
+        tokens = Tokens()
+        tokens.reserve(text)
+        return tokens.token
     if mask == "redact":
         return lambda label, _: render.redact(label)
     if mask == "partial":

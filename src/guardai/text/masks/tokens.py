@@ -15,7 +15,6 @@ being re-identified to that value:
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -25,6 +24,8 @@ from typing import Final
 
 from guardai.errors import GuardError
 from guardai.model import Drawer, Kept
+from guardai.model.vault import GAP
+from guardai.text.documents import Depth, written
 from guardai.text.escapes import plainly
 from guardai.text.masks.render import normal, redact
 
@@ -34,10 +35,16 @@ __all__ = ["StreamResolver", "Tokens"]
 _SPELT: Final = r"[ \t]{0,4}([A-Za-z](?:[A-Za-z0-9]|\\?_){0,40}?)\\?_([0-9]{1,9})[ \t]{0,4}>"
 _TOKEN: Final = re.compile(f"<{_SPELT}")
 _LOOKALIKE: Final = re.compile(f"<(!*)(?={_SPELT})")
+#: How long a token's name is.
+_LONGEST: Final = 40
+#: What JSON writes as it is.
+_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
 #: From a '<' to its '>'; longer is no token.
 _HOLD: Final = 64
 #: The first number that is never issued. A look-alike may use the numbers up: then values are redacted.
 _END: Final = 100_000_000
+#: So many numbers of a name are reserved each by itself.
+_APART: Final = 100_000
 #: A drawer is renewed this many times in its life, and tried again after so many seconds.
 _OFTEN: Final = 8
 _AGAIN: Final = 60.0
@@ -59,6 +66,8 @@ class Tokens:
         self._values: dict[str, tuple[str, str]] = {}
         #: name → the lowest number that may still be issued, as far as is known here.
         self._next: dict[str, int] = {}
+        #: name → numbers above it that texts have said, each by itself.
+        self._apart: dict[str, set[int]] = {}
         #: When the drawer has to be told that the session is in use, and when it has forgotten it.
         self._renew = self._forgotten = _NEVER
 
@@ -96,7 +105,7 @@ class Tokens:
             if made is None:
                 kept = Kept(_name(label), label, value, key[1])
                 if self._drawer is None:
-                    made = self._take(kept, self._next.get(kept.name, 1))
+                    made = self._take(kept, self._free(kept.name))
                 else:
                     made = self._allocate(self._drawer, [kept])[0]
             issued[label, value] = made
@@ -139,6 +148,13 @@ class Tokens:
         self._issued[label, compared] = made
         return made
 
+    def _free(self, name: str) -> int:
+        """The next number that no text has said."""
+        number, apart = self._next.get(name, 1), self._apart.get(name, ())
+        while number in apart:
+            number += 1
+        return number
+
     def reserve(self, text: str) -> None:
         """Makes sure that no token is issued from now on that `text` holds already, in any process of the session.
 
@@ -147,22 +163,35 @@ class Tokens:
         """
         for name, number in _spelt(plainly(text)):
             # One that was issued is most likely our own, coming back in the history of a conversation.
-            if self._next.get(name, 1) <= number < _END:
+            if self._next.get(name, 1) <= number < _END and number not in self._apart.get(name, ()):
                 with self._lock:
-                    if self._drawer is None:
-                        lowest = number + 1
-                    else:
+                    upcoming = self._next.get(name, 1)
+                    if self._drawer is not None:
                         lowest = self._drawer.reserve(name, number)
                         self._used(self._drawer)
-                    self._next[name] = max(lowest, self._next.get(name, 1))
+                    else:
+                        lowest = upcoming if number >= upcoming + GAP else number + 1
+                    if lowest <= number:
+                        apart = self._apart.setdefault(name, set())
+                        if len(apart) < _APART:
+                            apart.add(number)
+                        elif self._drawer is None:  # somebody wants it so
+                            lowest = number + 1
+                    self._next[name] = max(lowest, upcoming)
 
-    def resolve(self, text: str, permitted: Callable[[str], bool], *, quoted: bool = False) -> str:
+    def resolve(
+        self, text: str, permitted: Callable[[str], bool], *, quoted: bool = False, behind: Depth | None = None
+    ) -> str:
         """Puts back the values whose label is permitted. What was not issued, and what is not permitted, stays.
+
+        SECURITY INVARIANT: a value ends no string of JSON that its token stands in, also where JSON stands in a text or in
+        a string of JSON. Who chose a value does not choose what the document says besides.
 
         Args:
             text: what came back.
             permitted: whether data of a label may be known where it goes.
             quoted: the text is JSON, its tokens stand in strings: values are written as JSON writes them.
+            behind: how deep in strings the text begins, if it is the rest of one.
 
         Raises:
             GuardError: the vault cannot be read.
@@ -174,11 +203,21 @@ class Tokens:
         if not self._values:
             return text
 
+        depth: Depth | None = None
+        done = 0
+
         def value(match: re.Match[str]) -> str:
+            nonlocal depth, done
             known = self._values.get("<{}_{}>".format(*_read(match)))
             if known is None or not permitted(known[0]):
                 return match[0]
-            return json.dumps(known[1], ensure_ascii=False)[1:-1] if quoted else known[1]
+            if _PLAIN.fullmatch(known[1]):
+                return known[1]
+            if depth is None:
+                depth = Depth(json=quoted) if behind is None else behind.copy()
+            depth.read(text[done : match.start()])
+            done = match.start()
+            return written(known[1], max(depth.deep, 1) if quoted else depth.deep)
 
         return _TOKEN.sub(value, text)
 
@@ -252,7 +291,11 @@ def _spelt(text: str) -> Iterator[tuple[str, int]]:
 
 @lru_cache(maxsize=512)
 def _name(label: str) -> str:
-    return "SECRET" if label.startswith("secret.") else label.rpartition(".")[2].upper()
+    """What a token of that label is called: as `_SPELT` reads it, which is no longer than a stream waits for its end."""
+    if label.startswith("secret."):
+        return "SECRET"
+    last = label.rpartition(".")[2]
+    return (last if last[:1].isalpha() else label.replace(".", "_"))[:_LONGEST].rstrip("_").upper()
 
 
 class StreamResolver:
@@ -261,12 +304,13 @@ class StreamResolver:
     It holds back from an unclosed `<` on, at most 64 characters. One stream, one object.
     """
 
-    __slots__ = ("_held", "_permitted", "_quoted", "_tokens")
+    __slots__ = ("_depth", "_held", "_permitted", "_quoted", "_tokens")
 
     def __init__(self, tokens: Tokens, permitted: Callable[[str], bool], *, quoted: bool = False) -> None:
         self._tokens = tokens
         self._permitted = permitted
         self._quoted = quoted
+        self._depth = Depth(json=quoted)
         self._held = ""
 
     def feed(self, chunk: str) -> str:
@@ -286,7 +330,9 @@ class StreamResolver:
         return self._passed(text)
 
     def _passed(self, text: str) -> str:
-        if "<" not in text:
-            return text
-        self._tokens.reserve(text)
-        return self._tokens.resolve(text, self._permitted, quoted=self._quoted)
+        made = text
+        if "<" in text:
+            self._tokens.reserve(text)
+            made = self._tokens.resolve(text, self._permitted, quoted=self._quoted, behind=self._depth)
+        self._depth.read(text)
+        return made

@@ -1,0 +1,254 @@
+"""Where in a JSON document, that comes piece by piece, one is: within a string or not, and under which keys.
+
+A stream of a tool call's arguments is scanned as a text, because nobody knows whether it will be a document, and because
+what is found in a text must not be missed in a document. What a reader of the document knows besides is told here: what
+a key further out says of a value (`{"tel": {"home": …}}`), and whether a value stands in quotes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import Final
+
+from guardai.text.documents import Depth
+from guardai.text.payload import NAMING, PROTOCOL, under
+
+__all__ = ["NUMBER", "Outline"]
+
+#: What a number is written with.
+NUMBER: Final = b"0123456789+-.eE"
+_MARK: Final = re.compile(rb'["{}\[\],:0-9\-]')
+_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_DIGITS: Final = re.compile(rb"[0-9+\-.eE]*+")
+#: A whole number that is written as a fraction.
+_WHOLE: Final = re.compile(rb"-?[0-9]+(\.0+)")
+#: Before a number that is one. Elsewhere it might be a part of something.
+_BEFORE: Final = b" \t\r\n:,["
+#: Nothing is open.
+_NONE: Final = -2
+_QUOTE, _COLON, _COMMA, _BRACE = b'":,{'
+_REMEMBERED: Final = 256
+#: A longer key names nothing.
+_LONGEST: Final = 64
+
+
+class _Frame:
+    """An object or array that is open."""
+
+    __slots__ = ("begun", "beside", "is_key", "key", "mapping", "named")
+
+    def __init__(self, named: str, *, mapping: bool) -> None:
+        self.mapping = mapping
+        #: What names what is in it.
+        self.named = named
+        self.key = ""
+        self.is_key = mapping
+        #: What stands beside a `value`, and says what it is of.
+        self.beside = ""
+        #: Whether the value that is due has begun.
+        self.begun = False
+
+
+class Outline:
+    """The outline of one text of JSON, as far as it has come.
+
+    Args:
+        announces: whether a name says anything of what stands under it.
+
+    Attributes:
+        said: what its reader sees besides or instead, as (start, end, what): names that stand further out, before a value;
+            nothing, for the fraction of a whole number.
+    """
+
+    __slots__ = (
+        "_announces",
+        "_at",
+        "_base",
+        "_before",
+        "_edges",
+        "_frames",
+        "_inside",
+        "_known",
+        "_number",
+        "_open",
+        "_reached",
+        "said",
+    )
+
+    def __init__(self, announces: Callable[[str], bool]) -> None:
+        self._announces = announces
+        self.said: list[tuple[int, int, bytes]] = []
+        #: Where strings begin and end, in all that ever came; how much of that is no longer kept, whether what is kept
+        #: begins within a string, and how deep in that.
+        self._edges: list[int] = []
+        self._base = 0
+        self._inside = False
+        self._before = Depth(json=True)
+        #: Where the string begins that a depth was asked for in, up to where it is read, and how deep that is.
+        self._reached = _NONE, 0, self._before
+        #: What was said already, of (what names the container, key, what stands beside).
+        self._known: dict[tuple[str, str, str], bytes] = {}
+        self._at = 0
+        #: Where the string or the number began that goes on; -1 where that is no longer kept.
+        self._open = self._number = _NONE
+        self._frames = [_Frame("", mapping=False)]
+
+    def read(self, data: bytes) -> None:
+        """Reads on: `data` is what is kept, with more at its end."""
+        at, size = self._at, len(data)
+        if self._open != _NONE and data.find(b'"', at) < 0 and data.find(b"\\", at) < 0:
+            self._at = size  # most of a text is the middle of a string
+            return
+        while at < size:
+            if self._open != _NONE:
+                at = _STRING.match(data, at).end()  # type: ignore[union-attr]
+                if at == size or data[at] != 0x22:
+                    break  # it goes on, perhaps with what its last backslash escapes
+                self._edges.append(self._base + at)
+                self._closed(data, at)
+                at += 1
+            elif self._number != _NONE:
+                at = _DIGITS.match(data, at).end()  # type: ignore[union-attr]
+                if at == size:
+                    break
+                if (whole := _WHOLE.fullmatch(data, self._number, at)) is not None:
+                    self.said.append((whole.start(1), at, b""))
+                self._number = _NONE
+            else:
+                mark = _MARK.search(data, at)
+                if mark is None:
+                    at = size
+                    break
+                at = self._marked(data, mark.start())
+        self._at = at
+
+    def _marked(self, data: bytes, at: int) -> int:
+        """Reads one sign outside of strings; returns where it goes on."""
+        frames, sign = self._frames, data[at]
+        frame = frames[-1]
+        if sign == _QUOTE:
+            self._edges.append(self._base + at)
+            self._open = at
+            if not frame.is_key and not frame.begun:
+                frame.begun = True
+                if frame.named or frame.beside:
+                    self._announce(frame, at + 1)
+        elif sign == _COLON:
+            frame.is_key = False
+        elif sign == _COMMA:
+            frame.key, frame.begun, frame.is_key = "", False, frame.mapping
+        elif sign in b"{[":
+            name, passed = self._named(frame)
+            frame.begun = True
+            frames.append(_Frame(passed or name, mapping=sign == _BRACE))
+        elif sign in b"}]":
+            if len(frames) > 1:
+                frames.pop()
+        else:
+            self._number = at
+            if not frame.is_key and not frame.begun and (at == 0 or data[at - 1] in _BEFORE):
+                frame.begun = True
+                if frame.named or frame.beside:
+                    self._announce(frame, at)
+            return at
+        return at + 1
+
+    def _named(self, frame: _Frame) -> tuple[str, str]:
+        return under(frame.key, frame.named, frame.beside) if frame.mapping else (frame.named, frame.named)
+
+    def _announce(self, frame: _Frame, at: int) -> None:
+        """A value begins: what stands further out is said before it, if it says anything."""
+        known = self._known
+        about = frame.named, frame.key, frame.beside
+        said = known.get(about)
+        if said is None:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            said = known[about] = self._heard(frame)
+        if said:
+            self.said.append((at, at, said))
+
+    def _heard(self, frame: _Frame) -> bytes:
+        name, key, announces = self._named(frame)[0], frame.key, self._announces
+        if name == key or name in PROTOCOL or not announces(name):
+            return b""
+        if key and key not in PROTOCOL and announces(key) and not announces(frame.named):
+            return b""  # the key says it by itself
+        return f"{name}: ".encode("utf-8", "surrogatepass")
+
+    def _closed(self, data: bytes, at: int) -> None:
+        frame, start = self._frames[-1], self._open + 1
+        self._open = _NONE
+        if not frame.mapping or start <= 0 or at - start > _LONGEST:
+            return
+        if frame.is_key:
+            frame.key = _decoded(data[start:at])
+        elif frame.key in NAMING:
+            frame.beside = _decoded(data[start:at])
+
+    def cut(self, data: bytes, size: int) -> None:
+        """The first `size` bytes of `data` are no longer kept."""
+        self._at -= size
+        if self._open != _NONE:
+            self._open = max(self._open - size, -1)
+        if self._number != _NONE:
+            self._number = max(self._number - size, 0)
+        edges = self._edges
+        base = self._base + size
+        if self._inside or (edges and edges[0] < base):
+            gone = bisect_left(edges, base)
+            if (gone % 2) ^ self._inside:
+                if gone:
+                    self._before = Depth(json=True)
+                self._before.read(data[edges[gone - 1] - self._base if gone else 0 : size].decode("latin-1"))
+                self._inside = True
+            else:
+                self._inside = False
+            del edges[:gone]
+        self._base = base
+        if self.said:
+            self.said = [(start - size, end - size, what) for start, end, what in self.said if start >= size]
+
+    def within(self, at: int) -> bool:
+        """Whether what stands at `at` is within a string."""
+        return bool(bisect_left(self._edges, self._base + at) % 2 ^ self._inside)
+
+    def depth(self, data: bytes, at: int) -> int:
+        """How many strings what stands at `at` is within, one in the other: JSON within JSON."""
+        place = bisect_left(self._edges, self._base + at)
+        if not (place % 2) ^ self._inside:
+            return 0
+        opened = self._edges[place - 1] if place else -1
+        was, upto, depth = self._reached
+        if was != opened or not self._base <= upto <= self._base + at:
+            # Not from where the last one was asked for in the same string: from its beginning.
+            depth = Depth(json=True) if place else self._before.copy()
+            upto = opened if place else self._base
+        depth.read(data[upto - self._base : at].decode("latin-1"))
+        self._reached = opened, self._base + at, depth
+        return depth.deep
+
+    def parts(self, start: int, end: int) -> list[tuple[int, int, bool]]:
+        """A stretch as its parts in strings and between them, without the quotes: (start, end, whether in a string)."""
+        edges, base, found = self._edges, self._base, list[tuple[int, int, bool]]()
+        for at in edges[bisect_left(edges, base + start) : bisect_right(edges, base + end - 1)]:
+            edge = at - base
+            if edge > start:
+                found.append((start, edge, self.within(start)))
+            start = edge + 1
+        if end > start:
+            found.append((start, end, self.within(start)))
+        return found
+
+
+def _decoded(raw: bytes) -> str:
+    text = raw.decode("utf-8", "surrogatepass")
+    if "\\" in text:
+        try:
+            return str(json.loads(f'"{text}"', strict=False))
+        except ValueError:
+            return text
+    return text

@@ -1,0 +1,165 @@
+"""A stream of JSON, a tool call's arguments say, stays JSON, and is masked as the document is."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardai.text import Masking, StreamMasker, Tokens, mask, mask_payload, outline
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def through(text, size=1, style=None):
+    masker = StreamMasker(style, quoted=True)
+    return "".join(masker.feed(text[at : at + size]) for at in range(0, len(text), size)) + masker.finish()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"text": "hi\njane@example.com"},
+        {"card": 4111111111111111},
+        {"a": [4111111111111111, 1.5, None, True], "b": 1},
+        {"phone": 2125550187},
+        {"phone": 2125550187.0, "x": 1},
+        {"phones": [2125550187, 3105550144]},
+        # What a key further out says of a value.
+        {"tel": {"home": "2125550187", "work": "3105550144"}},
+        {"contact": {"phone": {"number": "2125550187"}}},
+        {"ssn": {"value": "123456789"}},
+        {"ssn": [{"value": 123456789}]},
+        {"birth": {"date": "1980-03-12"}},
+        {"Authorization": ["Bearer x1y2z3a4b5c6d7e8f9"]},
+        {"tel": {"note": "none", "order": "2125550187"}},
+        {"telecom": [{"system": "phone", "value": "2125550187"}]},
+        {"name": "DB_PASSWORD", "value": "Xy12zkSecret9"},
+        {"jane@example.com": {"phone": "2125550187"}},
+        {"a": "ca\u00f1\u00f3n \u00e9 jane@example.com", "\u96fb\u8a71": "2125550187"},
+        {"body": json.dumps({"text": "to jane@example.com\nx"})},
+    ],
+)
+@pytest.mark.parametrize("style", ["redact", "null", "token", "partial", "hash"])
+def test_a_document_in_pieces_is_masked_as_the_whole(document, style):
+    expected = mask_payload(document, style=style)
+    for text in (json.dumps(document), json.dumps(document, indent=2), json.dumps(document, ensure_ascii=False)):
+        made = through(text, style=style)
+        for size in (2, 3, 7, 50, 1000):
+            assert through(text, size, style) == made
+        if style == "null":
+            # What has left cannot be taken back: of a string, its quotes.
+            assert _nothing(json.loads(made)) == _nothing(expected)
+        else:
+            assert json.loads(made) == expected
+
+
+def _nothing(value):
+    """Without what is empty or null, which is the same here."""
+    if isinstance(value, dict):
+        return {key: made for key, one in value.items() if (made := _nothing(one)) not in (None, "", {}, [])}
+    return [_nothing(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("written", ['{"card": -4111111111111111}', '{"card":4111111111111111.0}'])
+def test_half_a_number_is_never_left(written):
+    for size in range(1, 9):
+        assert "[CARD]" in str(json.loads(through(written, size)))
+
+
+def test_a_finding_over_several_values_leaves_what_separates_them():
+    text = '{"args": ["--password", "S3cretPw9"], "at": "x"}'
+    assert json.loads(through(text)) == {"args": ["--password", "[SECRET:GENERIC]"], "at": "x"}
+
+
+def test_one_person_has_one_token_in_a_text_and_alone():
+    tokens = Tokens()
+    masker = Masking(lambda _: "token", tokens=tokens).stream(quoted=True)
+    text = json.dumps({"a": "jane@example.com", "b": "x\njane@example.com", "c": "Jane\u0040example.com"})
+    out = "".join(map(masker.feed, text)) + masker.finish()
+    assert json.loads(out) == {"a": "<EMAIL_1>", "b": "x\n<EMAIL_1>", "c": "<EMAIL_1>"}
+
+
+def test_a_value_is_known_as_its_reader_will_know_it():
+    seen = []
+    masker = StreamMasker.using(lambda label, value: seen.append(value), quoted=True)
+    text = json.dumps({"mail": "пётр@пример.com", "inner": json.dumps({"mail": "пётр@пример.com"})})
+    assert "".join(map(masker.feed, text)) + masker.finish() == text
+    assert seen == ["пётр@пример.com", "пётр@пример.com"]
+
+
+@pytest.mark.parametrize(
+    "text", ["mail jane@example.com now", '{"a": jane@example.com}', 'it"s jane@example.com', "}]jane@example.com,"]
+)
+def test_what_is_no_json_is_masked_all_the_same(text):
+    assert "jane" not in through(text) and "[EMAIL]" in through(text)
+
+
+PIECES = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    '"',
+    '"',
+    '\\"',
+    "\\",
+    " ",
+    "1",
+    "-",
+    ".0",
+    "tel",
+    "phone",
+    "2125550187",
+    "name",
+]
+PIECES += [
+    "value",
+    "4111111111111111",
+    "jane@example.com",
+    "\\n",
+    "null",
+    '{"tel":{"home":"',
+    '"ssn": [',
+    "é",
+    "x" * 70,
+]
+
+
+@settings(max_examples=150)
+@given(parts=st.lists(st.sampled_from(PIECES), max_size=25), size=st.integers(1, 9))
+def test_where_a_text_is_split_makes_no_difference(parts, size):
+    text = "".join(parts)
+    assert through(text, size) == through(text, 1000)
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_what_masking_the_text_takes_away_is_taken_away(examples, data):
+    """And what is left is JSON."""
+    document = {}
+    values = data.draw(st.lists(st.sampled_from(examples), min_size=1, max_size=4))
+    for at, (_, value, before) in enumerate(values):
+        document[f"key{at}"] = {"inner": [before + value, at]}
+    text = json.dumps(document)
+    made = through(text, data.draw(st.sampled_from([1, 3, 10, 100])))
+    json.loads(made)
+    for _, value, _ in values:
+        if json.dumps(value)[1:-1] not in mask(text):
+            assert json.dumps(value)[1:-1] not in made
+
+
+def test_however_many_values_a_string_holds_it_is_read_once(monkeypatch):
+    read = []
+    original = outline.Depth.read
+    monkeypatch.setattr(outline.Depth, "read", lambda self, text: read.append(len(text)) or original(self, text))
+    mails = [f"user{at}@example.com" for at in range(500)]
+    text = json.dumps({"body": json.dumps(mails).replace("@", "\\u0040")})
+    seen = []
+    masker = StreamMasker.using(lambda label, value: seen.append(value) or f'"{len(seen)}"', quoted=True)
+    made = masker.feed(text) + masker.finish()
+    assert seen == mails
+    assert json.loads(json.loads(made)["body"]) == [f'"{at}"' for at in range(1, 501)]
+    assert sum(read) < 4 * len(text)
