@@ -138,6 +138,28 @@ def test_a_password_in_a_url_is_found_and_its_host_is_no_address():
     assert mask("https://jane@mq.example.com/x") == "https://jane@mq.example.com/x"
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            "postgresql://app@myserver:S3cretPw9@myserver.postgres.example.com:5432/db",
+            "postgresql://app@myserver:[SECRET:URL_PASSWORD]@myserver.postgres.example.com:5432/db",
+        ),
+        (
+            "smtp://jane@example.com:pw12345@smtp.example.com:587",
+            "smtp://[EMAIL]:[SECRET:URL_PASSWORD]@smtp.example.com:587",
+        ),
+        ("https://jane.doe+ci@example.co.uk:x9y8@rt/x", "https://[EMAIL]:[SECRET:URL_PASSWORD]@rt/x"),
+        ("https://jane@example.com@git.example.com/x.git", "https://[EMAIL]@git.example.com/x.git"),
+        ("imap://jane@example.com:${PASSWORD}@imap.example.com", "imap://[EMAIL]:${PASSWORD}@imap.example.com"),
+        ("https://git@example.com:8443/x.git", "https://git@example.com:8443/x.git"),
+    ],
+)
+def test_the_user_of_a_url_may_be_an_address_or_stand_with_a_server(text, masked):
+    assert mask(text) == masked
+    assert mask(masked) == masked
+
+
 def test_the_line_that_begins_a_key_is_no_key():
     for text in (
         'if "-----BEGIN PRIVATE KEY-----" in text:',

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Final
 
 from guardai.text import validators
+from guardai.text.detectors.detector import MAX_DECISION
 from guardai.text.judging import ppk
 
 __all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start"]
@@ -38,6 +39,8 @@ _FILES: Final = frozenset(
     for letters in product(*zip(name, name.upper(), strict=True))
 )
 _AUTHORITY: Final = re.compile(rb"://[^\s/?#\"'<>\x00]*\Z")
+#: Behind an address: that it is the user's name, because the host follows.
+_USER: Final = re.compile(rb"(?::[^\s/?#\"'<>\x00]{0,127})?@[A-Za-z0-9\[_\xc3-\xf4]")
 #: The same in ASCII alone, as most are: a third of the time.
 _ASCII_LOCAL: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._%+'-"
 _ASCII_DOMAIN: Final = re.compile(
@@ -71,8 +74,13 @@ def email(data: bytes, to: int) -> tuple[int, int, bool, int, str, float] | None
     last, end = domain.span(1)
     if end - last < 5 and data[last:end] in _FILES:
         return None
-    if start and data[start - 1] in b":/@=!*~$&;,%+.-'" and _AUTHORITY.search(data, max(0, start - 100), start):
-        return None  # the user of a URL; a password there is found as such
+    if (
+        start
+        and data[start - 1] in b":/@=!*~$&;,%+.-'"
+        and _AUTHORITY.search(data, max(0, start - 100), start)
+        and not _USER.match(data, end, start + MAX_DECISION)
+    ):
+        return None  # a user and his host; a password there is found as such
     if at - start == 3 and data[start:at] == b"git" and data[end : end + 1] in (b":", b"/"):
         return None  # git@host:path
     return start, end, False, 4, "pii.email", 0.95
