@@ -218,6 +218,20 @@ class Detector:
             raise PackError(f"{self.label}: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Opening(Detector):
+    """One of ours whose value holds spaces, and says of a text that has not come to its end whether a value has begun.
+
+    So a stream waits only where one has, and not behind every word that may announce one.
+
+    Attributes:
+        opens: expression that matches from where a match begins to the end of the text, if more may complete it. What it
+            does not match has no value in it that begins before the last whitespace.
+    """
+
+    opens: str = ""
+
+
 #: What cannot end the class that it is put into, nor begin another: it reads one byte, whatever it is.
 _INSIDE: Final = re.compile(r"(?:\\.|[^\[\]\\])+", re.DOTALL)
 

@@ -218,6 +218,61 @@ def _password(value: bytes) -> bool | None:
     return None if len(value) >= 6 else False
 
 
+#: What sentences, labels and errors about passwords have, and what hardly anybody puts into one: 14 languages' smallest
+#: words, and what forms say.
+_SPOKEN: Final = frozenset(
+    "a an the of to in on at is are be was for and or not no with your you my our this that it its by from as if has have do does "
+    "can may must should will please than then when what which who one too enter type set get use used using change changed "
+    "password passwords passwd passphrase passcode pass pwd secret secrets token key keys pin code credentials login user username "
+    "email mail account field value string text required optional invalid incorrect wrong valid missing empty failed error new old "
+    "current confirm confirmation repeat again forgot forgotten lost reset show hide hidden strong weak match least most more less "
+    "characters character chars letters digits numbers long short minimum maximum min max only same different update save cancel "
+    "sign log here there encrypted plain file path name number length policy generated default expired expires input "
+    "der die das den dem ein eine einen und oder nicht ist sind für mit von zu im am bitte ihr ihre dein deine neues altes passwort "
+    "passwörter kennwort eingeben vergessen zeichen mindestens wiederholen falsch benutzer "
+    "le la les un une des du de et ou ne pas est sont pour avec dans sur votre vos mon ton veuillez mot passe oublié nouveau "
+    "caractères saisir saisissez confirmer "
+    "el los las una y o del es su tu para con por en que se contraseña clave nueva olvidado olvidada introduzca caracteres "
+    "il lo gli i e di da per non che tua password inserisci dimenticata nuova caratteri "
+    "os as uma do dos das em com não sua senha nova esqueceu digite deve ter "
+    "het een van voor met uw je niet wachtwoord vergeten nieuw tekens moet "
+    "och att är inte ditt din lösenord och til ikke er dit passord adgangskode glemt "
+    "w na nie jest twoje hasło nowe i do".encode().split()
+)
+_CAPITALS: Final = re.compile(rb"[A-Z]{3,}\]|_[0-9]{1,6}>")
+
+
+def _phrase(value: bytes) -> bool | None:
+    """Several words in a string that is assigned to a password, and are none for a person to read: `correct horse …`."""
+    words = value.split(b" ")
+    if (
+        not 2 <= len(words) <= 8
+        or b"" in words
+        or value[-1:] in b".:,;?"
+        or _is_blank(value)
+        or _CAPITALS.search(value)
+    ):
+        return False
+    if not _SPOKEN.isdisjoint(word.strip(b"!.,;:?()'\"").lower() for word in words):
+        return False
+    if not _digits(value):
+        # As dice choose them: four at least, small, none twice. Three may be the label of a button.
+        drawn = len(words) >= 4 and len(set(words)) == len(words)
+        return (
+            None
+            if drawn and all(3 <= len(word) <= 9 and word.isalpha() and word.islower() for word in words)
+            else False
+        )
+    joined = value.replace(b" ", b"")
+    mixed = any(
+        _digits(word) and word[:1].isalpha() and not _TECHNICAL.fullmatch(word) and not _ALGORITHM.fullmatch(word)
+        and not _NUMBERED.match(word)
+        for word in words
+    )  # fmt: skip
+    special = any(c in _SPECIAL for c in joined[1:]) and joined != joined.lower() and len(words) <= 3
+    return None if (mixed or special) and _password(joined) is not False else False
+
+
 def _assigned(value: bytes) -> bool | None:
     """What is assigned to a token, a key or a secret: random, or else it is a name or a sentence."""
     if len(value) < 8 or value[0] in b"$%{<[*&!/~\\(" or value.upper() == value.lower():
@@ -358,6 +413,7 @@ VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
         "key": likely,
         "mixed": _mixed,
         "password": _password,
+        "phrase": _phrase,
         "random": _random,
         "sure": _sure,
         "surprising": _surprising,
