@@ -273,6 +273,58 @@ def _phrase(value: bytes) -> bool | None:
     return None if (mixed or special) and _password(joined) is not False else False
 
 
+#: What a program puts another value in the place of, from end to end; and what masking has put there.
+_REFERENCE: Final = re.compile(
+    rb"(?:<[^>]*>|\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|%[A-Za-z_]*%)\Z|\$[{(]|\{\{|<%|%[({]|[A-Za-z_$][\w.$]*[(\[].*[)\]];?\Z"
+)
+_MASKED: Final = re.compile(rb"\[[A-Z][A-Z0-9_]*(?::[A-Za-z0-9_]+)*\]|<[A-Z][A-Z0-9_]*_[0-9]+>|\*{3}")
+#: A regular expression.
+_EXPRESSION: Final = re.compile(rb"\\[wdsbWDSB]|\[\^|\(\?|\][+*{?]|\.[*+]|\{[0-9]+,")
+_OPENING: Final = b"<{[($@/%&*"
+#: Letters of scripts that do not separate words.
+_WIDE: Final = re.compile(rb"[\xe3-\xed]")
+
+
+def _barred(value: bytes) -> bool:
+    """Whether a value of its own is a reference, an expression, or masked."""
+    if _MASKED.search(value) or _REFERENCE.match(value) or _EXPRESSION.search(value):
+        return True
+    return _WIDE.search(value) is not None and any(c in b"()[]{}<>" for c in value)
+
+
+def _alone(value: bytes) -> bool | None:
+    """What stands under a password's name as a value of its own, in a leaf or a cell: its brackets and signs are no code's."""
+    if _barred(value):
+        return False
+    if len(value.split()) > 1:
+        return _phrase(value)
+    if (judged := _password(value)) is not False:
+        return judged
+    if len(value) < 6 or _WIDE.search(value) or _PATH.match(value) or _DATE.match(value):
+        return False
+    if not value.translate(None, _SIGNS):
+        return None if len(set(value)) >= 5 and not _is_blank(value) else False
+    opened = value.lstrip(_OPENING)
+    mixed = value != value.lower() and value != value.upper()
+    special = any(c in _SPECIAL or c in _OPENING for c in value[1:])
+    if not _digits(value) or value.upper() == value.lower() or not (mixed or special) or len(opened) < 4:
+        return False
+    return None if not _is_blank(opened) else False
+
+
+def _alone_human(value: bytes) -> bool | None:
+    """The same under the name of a secret."""
+    return False if _barred(value) or len(value.split()) > 1 else _human(value)
+
+
+def _alone_assigned(value: bytes) -> bool | None:
+    """The same under the name of a key or a token."""
+    return False if _barred(value) or len(value.split()) > 1 else _assigned(value)
+
+
+_SIGNS: Final = bytes(c for c in range(0x21, 0x7F) if not chr(c).isalnum())
+
+
 def _assigned(value: bytes) -> bool | None:
     """What is assigned to a token, a key or a secret: random, or else it is a name or a sentence."""
     if len(value) < 8 or value[0] in b"$%{<[*&!/~\\(" or value.upper() == value.lower():
@@ -404,6 +456,9 @@ def _told(value: bytes) -> bool | None:
 
 VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
     {
+        "alone": _alone,
+        "alone_assigned": _alone_assigned,
+        "alone_human": _alone_human,
         "announced": _announced,
         "assigned": _assigned,
         "certain": _certain,
