@@ -260,8 +260,64 @@ def test_what_a_word_announces_in_a_row_is_found_to_its_end(text):
         )
 
 
+#: What stands between two numbers, in any form; and the two.
+PAIRS = [
+    ("Tel. 030 12345678 / 0171 2345678", "Tel. [PHONE] / [PHONE]"),
+    ("Tel. 030 12345678 - 0171 2345678", "Tel. [PHONE] - [PHONE]"),
+    ("Tel. 030 12345678 – 0171 2345678", "Tel. [PHONE] – [PHONE]"),
+    ("Tél. 01 23 45 67 89\u00a0/\u00a006 12 34 56 78", "Tél. [PHONE]\u00a0/\u00a0[PHONE]"),
+    ("Phone: 415-555-2671/212-555-0187", "Phone: [PHONE]/[PHONE]"),
+    ("Phone: 415 555 2671 / 212 555 0187 / 646 555 0111", "Phone: [PHONE] / [PHONE] / [PHONE]"),
+    ("tel 91 123 45 67 / 612 345 678", "tel [PHONE] / [PHONE]"),
+    ("phone 2125550187/3105550144", "phone [PHONE]/[PHONE]"),
+    ("phone 2125550187-3105550144", "phone [PHONE]-[PHONE]"),
+    ("phone 415 555 2671 212 555 0187", "phone [PHONE] [PHONE]"),
+    ("phone 415 555 2671 (212) 555 0187", "phone [PHONE] [PHONE]"),
+    ("电话 13812345678/13912345678", "电话 [PHONE]/[PHONE]"),
+    ("Tel: 030 12345678 (9-17 Uhr)", "Tel: [PHONE] (9-17 Uhr)"),
+    ("Phone: +1 415 555 2671 or 2125550187", "Phone: [PHONE] or [PHONE]"),
+    ("Tel: 415-555-2671 or 4155552672", "Tel: [PHONE] or [PHONE]"),
+    ("appelez le 06.12.34.56.78 ou 0612345678", "appelez le [PHONE] ou [PHONE]"),
+    ("Telefon: +49 30 1234567, 0171 2345678; 0301234568", "Telefon: [PHONE], [PHONE]; [PHONE]"),
+    # One number.
+    ("Tel. 06131 / 2345-67", "Tel. [PHONE]"),
+    ("Tel. +49 (0)30 / 123 456-78", "Tel. [PHONE]"),
+    ("tel 020 7946 - 0958", "tel [PHONE]"),
+    ("Tel 089 / 123 45 67 / 68", "Tel [PHONE]"),
+]
+
+
+@pytest.mark.parametrize(("text", "masked"), PAIRS)
+def test_two_numbers_beside_one_another_are_both_found_whatever_is_between(text, masked):
+    text, masked = f"So {text} and that is all of it.", f"So {masked} and that is all of it."
+    assert mask(text) == masked
+    assert mask(masked) == masked
+    for size in (1, 5, 13):
+        stream = StreamMasker()
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        assert "".join(map(stream.feed, pieces)) + stream.finish() == masked
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        " or 2000000 others",
+        " and 2024-01-15",
+        " - 20.01.2024",
+        " (2024-01-15)",
+        " / 1234567 views",
+        ", 20240115",
+        " | 1234567 | 1234568",
+        " 20240115 1234567",
+        " (9-17)",
+    ],
+)
+def test_what_is_no_phone_number_stays_behind_one(rest):
+    assert mask(f"reach us: +1 415 555 2671{rest}") == f"reach us: [PHONE]{rest}"
+
+
 def test_a_row_ends_where_something_else_is_written():
-    assert mask("phones: 2125550187, 31055501449") == "phones: [PHONE], 31055501449"
+    assert mask("phones: 2125550187, 3105550144901234") == "phones: [PHONE], 3105550144901234"
     assert mask("phone 2125550187, 3105550144 items") == "phone [PHONE], 3105550144 items"
 
 

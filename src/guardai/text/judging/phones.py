@@ -72,8 +72,37 @@ _GROUPED: Final = 7
 _DIALLED: Final = 9
 
 
+#: What separates two numbers, if there are enough digits on either side; and a bracket, which only begins one.
+_ROW: Final = re.compile(rb"[ \xa0][/\-][ \xa0]|[ \xa0]\xe2\x80[\x90-\x95][ \xa0\xc2]|/|[ \xa0]?\(")
+#: A number, and another that is written like it; digits are written 0.
+_TWICE: Final = re.compile(rb"(0[0 .\-()/]{7,22}0)[ \-/]{1,3}\1(?![0])")
+_FEWEST: Final = 7
+_BLANK: Final = b" \xc2\xa0"
+_DIGIT_AS_ZERO: Final = bytes(0x30 if c in b"0123456789" else c for c in range(256))
+
+
+def _first(data: bytes, start: int, end: int, high: int) -> int:
+    """Where the first of several numbers ends, if `start:end` holds more than one; otherwise 0."""
+    if end - start <= 2 * _FEWEST:
+        return 0
+    for join in _ROW.finditer(data, start, end):
+        count = len(data[start : join.start()].translate(None, _NOISE))
+        if count > high:
+            break
+        if count >= _FEWEST and (
+            data[join.end() - 1] == 0x28 or len(data[join.end() : end].translate(None, _NOISE)) >= _FEWEST
+        ):
+            return start + len(data[start : join.start()].rstrip(_BLANK))
+    if len(data[start:end].translate(None, _NOISE)) > high:
+        twice = _TWICE.match(data[start : end + 1].translate(_DIGIT_AS_ZERO))
+        return start + twice.end(1) if twice else 0
+    return 0
+
+
 def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: int) -> int:
     """Where the phone number `start:end` ends with its extension, if it has `low` to `high` digits; otherwise -1."""
+    if (first := _first(data, start, end, high)) > 0:
+        return first
     count = len(data[start:end].translate(None, _NOISE))
     while count > high:  # the last group is another number's
         while end > start and data[end - 1] in b"0123456789":
