@@ -345,6 +345,18 @@ def test_more_words_announce_a_phone(text):
     assert [f.label for f in scan(text)] == ["pii.phone"]
 
 
+@pytest.mark.parametrize("rest", ["_20240101.csv", "_backup", "__x", "_"])
+def test_an_underscore_ends_an_address(rest):
+    assert mask(f"jane.doe@gmail.com{rest}").startswith("[EMAIL]_")
+    assert mask(f"пётр@пример.com{rest}").startswith("[EMAIL]_")
+    assert mask(f"/x/jane.doe%40gmail.com{rest}").startswith("/x/[EMAIL]_")
+
+
+@pytest.mark.parametrize("text", ["x@property.setter_x", "W@self.in_proj", "foo@bar.method_name(x)", "icon@2x.png_1"])
+def test_what_a_program_multiplies_is_no_address(text):
+    assert scan(text) == []
+
+
 def test_an_address_is_found_as_mail_servers_write_it():
     text = "Received: from mx ([IPv6:2001:db8::9]) by x"
     assert [(text[f.start : f.end], f.label) for f in scan(text)] == [("2001:db8::9", "pii.ip")]

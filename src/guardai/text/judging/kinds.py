@@ -29,7 +29,7 @@ _DOMAIN: Final = re.compile(
     rb"(?:(?:[A-Za-z0-9]|[\xc3-\xf4][\x80-\xbf]+)(?:[A-Za-z0-9\-]|[\xc3-\xf4][\x80-\xbf]+){0,62}\.){1,8}"
     rb"(xn--[A-Za-z0-9\-]{2,40}|[A-Za-z]{2,24}|(?:[\xcd-\xdf][\x80-\xbf]){2,15}|"
     + _TOP.encode()
-    + rb")(?![A-Za-z0-9_(])"
+    + rb")(?![A-Za-z0-9(])"
 )
 #: What follows the @ of a picture's or a package's name, `icon@2x.png`, and is no top-level domain.
 #: In small letters, in capitals, and in both.
@@ -43,9 +43,7 @@ _AUTHORITY: Final = re.compile(rb"://[^\s/?#\"'<>\x00]*\Z")
 _USER: Final = re.compile(rb"(?::[^\s/?#\"'<>\x00]{0,127})?@[A-Za-z0-9\[_\xc3-\xf4]")
 #: The same in ASCII alone, as most are: a third of the time.
 _ASCII_LOCAL: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._%+'-"
-_ASCII_DOMAIN: Final = re.compile(
-    rb"(?:[A-Za-z0-9][A-Za-z0-9\-]{0,62}+\.){1,8}([A-Za-z]{2,24}+)(?![0-9_(\-.\x80-\xff])"
-)
+_ASCII_DOMAIN: Final = re.compile(rb"(?:[A-Za-z0-9][A-Za-z0-9\-]{0,62}+\.){1,8}([A-Za-z]{2,24}+)(?![0-9(\-.\x80-\xff])")
 _local, _domain, _ascii_domain = _LOCAL.match, _DOMAIN.match, _ASCII_DOMAIN.match
 
 
@@ -72,6 +70,8 @@ def email(data: bytes, to: int) -> tuple[int, int, bool, int, str, float] | None
     if domain is None:
         return None
     last, end = domain.span(1)
+    if data[end : end + 1] == b"_" and not _ended(data, at + 1, last, end):
+        return None
     if end - last < 5 and data[last:end] in _FILES:
         return None
     if (
@@ -87,6 +87,22 @@ def email(data: bytes, to: int) -> tuple[int, int, bool, int, str, float] | None
 
 
 _EDGES: Final = frozenset(b".%+-'")
+#: What an address ends in that an underscore follows, as in a file's name. In a program it is a product's: `W@self.w_q`.
+_ENDS: Final = frozenset(
+    b"com org net edu gov mil int info biz name pro app dev cloud online site shop tech blog xyz ai io co me tv cc ac ad ae af ag al "
+    b"am ao ar as at au az ba bb bd be bf bg bh bi bn bo br bs bt bw by bz ca cd ch ci cl cm cn cr cu cv cy cz de dk do dz ec ee eg es "
+    b"et eu fi fj fr ga gb ge gh gr gt hk hn hr ht hu id ie il in iq ir is it jm jo jp ke kg kh kr kw kz la lb li lk lt lu lv ly ma md "
+    b"mg mk ml mm mn mo mt mu mv mx my mz na ne ng ni nl no np nz om pa pe pg ph pk pl ps pt py qa ro rs ru rw sa sd se sg si sk sn so "
+    b"sv sy th tj tm tn to tr tt tw tz ua ug uk us uy uz ve vn ws ye za zm zw".split()
+)
+_OWN: Final = re.compile(rb"(?:self|cls|this)\.")
+
+
+def _ended(data: bytes, domain: int, last: int, end: int) -> bool:
+    """Whether the domain that begins at `domain`, with its last part at `last:end`, is one although an underscore follows."""
+    top = data[last:end].lower()
+    return (top in _ENDS or not top.isascii()) and not _OWN.match(data, domain)
+
 
 _OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 #: Four octets that are some machine's address: not the unspecified, loopback, broadcast or a net mask.
