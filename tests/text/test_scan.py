@@ -383,3 +383,88 @@ def test_four_numbers_that_are_a_version_or_a_place_in_a_document_are_no_address
 )
 def test_four_numbers_elsewhere_are_an_address(text):
     assert {finding.label for finding in scan(text)} == {"pii.ip"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9.11.1.8 Scope of work",
+        "see\n  3.2.1.4 Terms\n",
+        "## 4.1.2.3 Scope",
+        "| libfoo | 37.10.25.49 |",
+        "libfoo\t28.20.13.3",
+        "nginx 1.25.3.1",
+        "OpenSSL (3.0.13.1)",
+    ],
+)
+def test_four_numbers_of_a_heading_or_of_a_product_are_no_address(text):
+    assert scan(text) == []
+    assert through(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9.11.1.8 is the host",
+        "9.11.1.8 Mozilla/5.0",
+        "9.11.1.8 GET /",
+        "10.20.30.40 Scope",
+        "8.8.8.8 Google",
+        "nginx 37.10.25.49",
+        "libfoo 192.168.1.4",
+        "at 9.11.1.8 Scope of work",
+        "9.11.1.8\nScope",
+    ],
+)
+def test_four_numbers_that_only_begin_like_a_heading_are_an_address(text):
+    assert [one.label for one in scan(text)] == ["pii.ip"]
+    assert through(text) == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+1716200000,foo\n+1716200001,bar",
+        "diff +1234567 -7654321",
+        "+20000000 rows",
+        "salary +50000000",
+        "balance +1 234 567.89",
+        "profit (+12 500 000)",
+        "+1700000000000 x",
+        "growth of +1 000 000 users",
+        "delta: +3 500 000",
+        "price 10.1234, 20.5678",
+        "total: 52.5200, 13.4050",
+        "timestamp 20:24:05:12:10:22",
+    ],
+)
+def test_a_sum_and_a_time_are_nobody_s(text):
+    assert scan(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+14155552671,foo",
+        "+4930123456",
+        "+33612345678 x",
+        "+39 06 1234 5678",
+        "+351 912 345 678",
+        "+372 512 3456",
+        "+298 212345",
+        "+49 (0)171 2345678",
+        "+44 020 7946 0958",
+        "tel +1716200000",
+        "call +1234567890",
+        "+1716200000 (mobile)",
+        "+1 123 456 7890",
+    ],
+)
+def test_a_number_behind_a_plus_is_found_if_a_country_has_such_or_a_word_says_so(text):
+    assert [one.label for one in scan(text)] == ["pii.phone"]
+    assert not re.search(r"\+?[0-9]{3}", mask(text))
+
+
+def through(text):
+    stream = StreamMasker()
+    return "".join(map(stream.feed, text)) + stream.finish()

@@ -53,7 +53,7 @@ MAX_HEAD: Final = 3
 Needs = Literal["nothing", "valid", "word"]
 _NEEDS: Final = ("nothing", "valid", "word")
 #: What the words of a pack may speak of, besides labels (see `Pack.words`).
-KINDS: Final = ("call", "card", "other", "phone", "ssn")
+KINDS: Final = ("amount", "call", "card", "other", "phone", "ssn")
 
 
 class PackError(GuardError, ValueError):
@@ -292,8 +292,8 @@ class Pack:
         detectors: those with an anchor.
         numbers: kinds of digits.
         words: for kinds that need context: kind → words near which a number is of that kind. A kind is a label that some
-            pack finds, or one of `KINDS`: `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`, or
-            `other`, which holds the words near which a number is none of them.
+            pack finds, or one of `KINDS`: `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`,
+            `other`, which holds the words near which a number is none of them, or `amount`, near which it is a sum.
         places: the same for words directly after a number, such as `fax`.
         countries: codes of the country packs that it wants beside it, or `all`.
     """

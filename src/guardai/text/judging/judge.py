@@ -132,6 +132,8 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
             unsorted = True
         else:
             found4 = anchor == IP4
+            if found4 and to > near_end and (at := kinds.unread(data, to - 1)) >= 0:
+                still_open = min(still_open, at)
             if bounds := (kinds.ip4 if found4 else kinds.ip6)(data, to - 1, 0, size):
                 if bounds[0] >= floor and bounds[1] > low:
                     raws.append((*bounds, False, _IP_RANK, "pii.ip", 0.9))

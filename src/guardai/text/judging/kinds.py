@@ -14,7 +14,7 @@ from guardai.text import validators
 from guardai.text.detectors.detector import MAX_DECISION
 from guardai.text.judging import ppk
 
-__all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start"]
+__all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start", "unread"]
 
 Bounds = tuple[int, int]
 
@@ -131,9 +131,63 @@ _ARROW: Final = re.compile(
 )
 
 
+#: What is named with its version, and what serves and has one: an address stands there, too, but hardly one below 10.
+_PRODUCTS: Final = frozenset(
+    b"openssl chrome chromium firefox webkit electron python numpy jdk jre java dotnet netframework windows macos ios android "
+    b"msvc gcc clang qt boost cuda".split()
+)
+_SERVERS: Final = frozenset(
+    b"nginx httpd apache tomcat jetty haproxy redis postgres postgresql mysql mariadb mongodb elasticsearch kafka openssh exim "
+    b"postfix bind squid varnish node nodejs php perl ruby oracle".split()
+)
+_BESIDE: Final = b" \t|:=(\"',@"
+_NAMING: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_+-"
+_PRIVATE: Final = (b"10.", b"192.168.", b"172.")
+
+
+def _product(data: bytes, start: int, wall: int) -> bool:
+    """Whether a piece of software stands before four octets at `start`, in a sentence or in a table."""
+    before = data[max(wall, start - 32) : start].rstrip(_BESIDE)
+    name = before[len(before.rstrip(_NAMING)) :].lower()
+    if name in _SERVERS:
+        return data[start + 1] == 0x2E
+    if name not in _PRODUCTS and (len(name) < 5 or not name.startswith(b"lib")):
+        return False
+    return not data.startswith(_PRIVATE, start)
+
+
+#: The words of a heading behind its number; and as much of them as may have come.
+_TITLE: Final = re.compile(rb" {1,2}[A-Z][a-z]{2,20}(?=[ \r\n.,]|\Z)").match
+_TITLES: Final = 28
+_TITLE_BEGINS: Final = re.compile(rb" {0,2}(?:[A-Z][a-z]{0,20})?\Z").match
+
+
+def _numbering(data: bytes, start: int, end: int, wall: int) -> bool:
+    """Whether a line begins with four small numbers, which a heading's may be: `9.11.1.8 Scope of work`."""
+    line = data.rfind(b"\n", max(wall, start - 12), start)
+    if (line < 0 and (start > 12 or wall)) or data[line + 1 : start].strip(b" \t#*"):
+        return False
+    numbers = data[start:end].split(b".")
+    return all(1 <= int(number) < 30 for number in numbers) and numbers[0] != b"10" and len(set(numbers)) > 1
+
+
+def unread(data: bytes, at: int) -> int:
+    """Where the four octets that include the digit at `at` begin, if text to come may make them a heading's; or -1."""
+    if len(data) - at > _TITLES:
+        return -1
+    near = data[max(0, at - 16) : at]
+    start = at - len(near) + len(near.rstrip(_DOTTED))
+    quad = _QUAD.match(data, start)
+    if quad is None or not _TITLE_BEGINS(data, quad.end()):
+        return -1
+    return start if _numbering(data, start, quad.end(), 0) else -1
+
+
 def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
     """Whether what stands between `wall` and `start`, or `end` and `limit`, says that four octets are a version."""
     if end + 1 < limit and data[end] == 0x2D and data[end + 1 : end + 2].isalpha():
+        return True
+    if _product(data, start, wall) or (_TITLE(data, end, limit) and _numbering(data, start, end, wall)):
         return True
     before = data[max(wall, start - 16) : start]
     word = before.rstrip(_BETWEEN)
