@@ -468,3 +468,25 @@ def test_a_number_behind_a_plus_is_found_if_a_country_has_such_or_a_word_says_so
 def through(text):
     stream = StreamMasker()
     return "".join(map(stream.feed, text)) + stream.finish()
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Cookie: sid=abcdefghij1234567890", "Cookie: sid=[SECRET:SESSION_COOKIE]"),
+        ("Set-Cookie: auth=abcdefghij1234567890ABC; Path=/", "Set-Cookie: auth=[SECRET:SESSION_COOKIE]; Path=/"),
+        (
+            "cookie: theme=dark; _ga=GA1.2.3; my_session_id=abcdefghij1234567890; x=1",
+            "cookie: theme=dark; _ga=GA1.2.3; my_session_id=[SECRET:SESSION_COOKIE]; x=1",
+        ),
+        ("Cookie: theme=abcdefghij1234567890", "Cookie: theme=abcdefghij1234567890"),
+        ("Cookie: sid=the-name-of-your-session", "Cookie: sid=the-name-of-your-session"),
+        ("pay?card=4111+1111+1111+1111&x=1", "pay?card=[CARD]&x=1"),
+        ("iban=GB29+NWBK+6016+1331+9268+19", "iban=[IBAN]"),
+        ("ssn=078%2D05%2D1120&a", "ssn=[US_SSN]&a"),
+    ],
+)
+def test_what_a_form_and_a_cookie_hold_is_found(text, masked):
+    assert mask(text) == masked
+    assert mask(masked) == masked
+    assert through(text) == masked
