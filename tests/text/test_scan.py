@@ -470,6 +470,13 @@ def through(text):
     return "".join(map(stream.feed, text)) + stream.finish()
 
 
+def test_a_card_that_touches_a_key_block_is_found_once():
+    body = "MIIEpAIBAAKCAQEA7bq0ZxYkP1o2r3s4t5u6v7w8x9y0"
+    text = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----4111111111111111 and 078-05-1120"
+    assert mask(text) == "[SECRET:PRIVATE_KEY][CARD] and [US_SSN]"
+    assert through(text) == mask(text)
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [

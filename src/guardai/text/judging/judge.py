@@ -248,6 +248,8 @@ def _in_gaps(
                     wall = result[-1][1]
                     break
                 start = max(start, wall)
+                if limit <= start and upcoming < count:
+                    continue  # what ends here touches the next finding, which comes first
                 match = search(data, start, at) if at - start > _SHORTEST else None
                 if match is None:
                     break
