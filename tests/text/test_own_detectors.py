@@ -122,7 +122,7 @@ class TestFile:
         [
             ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(c+)+d"', "pii.x: pattern: write (?:…)"),
             ('[[detector]]\nlabel = "pii.x"\nliterals = ["ab"]\npattern = "ab(?:c+)+d"', "pii.x: pattern: the expression can blow up"),
-            ('[words]\nphnoe = ["gizmo"]', "words of 'phnoe', which is no kind; is it 'phone'? There are call, card, other, "),
+            ('[words]\nphnoe = ["gizmo"]', "words of 'phnoe', which is no kind; is it 'phone'? There are amount, call, card, other, "),
             ('[after]\nphnoe = ["gizmo"]', "words of 'phnoe', which is no kind; is it 'phone'?"),
             ('[words]\n"pii.dee_steuer_id" = ["gizmo"]', "is it 'pii.de_steuer_id'?"),
             ('[words]\nqqqqq = ["gizmo"]', "words of 'qqqqq', which is no kind. There are"),

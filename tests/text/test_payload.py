@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardai.errors import GuardError
-from guardai.text import Masking, PayloadError, StreamMasker, Tokens, mask, mask_payload
+from guardai.text import Masking, PayloadError, StreamMasker, Tokens, mask, mask_payload, scan
 
 Person = namedtuple("Person", ["name", "phone"])
 
@@ -387,6 +387,89 @@ def test_the_name_of_a_column_is_context_for_its_cells():
     assert redacting().rows(rows, ("name", "home_phone")) == [("Ann", "[PHONE]"), ("Bob", None)]
     assert redacting().rows(rows, ("name", "order_no")) is rows
     assert redacting().rows([(4155552671, "x")], ("phone", "note")) == [(4155552671, "x")]
+
+
+#: What people choose, with what ends a value where one is assigned in code.
+CHOSEN = [
+    'ab"cdef' + "gh1X",
+    "p4$$w" + ";rd9",
+    "p4$$w" + "(rd9",
+    "ab{cd" + "12X",
+    "ab>cd[" + "12X",
+    "{Xy12" + "zk9",
+    "<Xy12" + "zk9!",
+    "$ecret" + "99X",
+    "@dm1n" + "Pass",
+    "/Ab12" + "cd9x",
+    "Xy12zk" + "\\Secret9",
+    "Xy12zk`" + "Secret9",
+    "Summer " + "2024!",
+    "!@#$" + "%^&*",
+    "correct horse battery staple",
+    "hunter2" + "X99! and that is all",
+]
+
+
+@pytest.mark.parametrize("value", CHOSEN)
+@pytest.mark.parametrize("key", ["password", "db_passwd", "Kennwort", "smtpPass"])
+def test_the_whole_value_under_a_password_s_name_is_masked(key, value):
+    assert mask_payload({key: value, "a": 1}) == {key: "[SECRET:GENERIC]", "a": 1}
+    assert json.loads(mask_payload(json.dumps({key: value}))) == {key: "[SECRET:GENERIC]"}
+    assert redacting().rows([("bob", value)], ["user", key]) == [("bob", "[SECRET:GENERIC]")]
+    found = scan(f" {value}\n", hint=key)
+    assert [(one.start, one.end, one.label) for one in found] == [(1, 1 + len(value), "secret.generic")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "${VAR}",
+        "{{ vault.X1 }}",
+        "<password>",
+        "$DB_PASSWORD1",
+        "%PASS%",
+        "***",
+        "",
+        "null",
+        "true",
+        "string",
+        "changeme",
+        "password",
+        'os.environ["X1"]',
+        'request.form["p1X"]',
+        "getpass()",
+        "/run/secrets/db1",
+        "^[A-Za-z0-9]{8,}$",
+        "[SECRET:GENERIC]",
+        "<SECRET_1>",
+        "@Microsoft.KeyVault(SecretUri=https://x1.vault.example)",
+        "https://example.com/Reset?step=1A",
+        "This field is required.",
+        "8-16 characters, letters and digits",
+        "Mot de passe oublié ?",
+        "密码(8-16位)",
+    ],
+)
+@pytest.mark.parametrize("key", ["password", "api_key", "client_secret"])
+def test_what_stands_for_a_password_or_speaks_of_one_stays(key, value):
+    payload = {key: value}
+    assert mask_payload(payload) is payload
+
+
+def test_a_key_s_whole_value_is_masked_where_it_begins_as_one():
+    value = "9fQ2xV7bLm4Z" + "t8Rk1Wc6Hs3D"
+    assert mask_payload({"api_key": f"{value};{value}"}) == {"api_key": "[SECRET:GENERIC]"}
+    assert mask_payload({"api_token": f"{value}<x>"}) == {"api_token": "[SECRET:GENERIC]"}
+    assert mask_payload({"note": f"password: {value};rest"}) == {"note": "password: [SECRET:GENERIC];rest"}
+
+
+def test_beside_a_secret_s_name_other_columns_are_masked_as_ever():
+    rows = [("bob", "S3cret" + "(9x", "jane@example.com"), ("eve", None, "+1 415 555 2671"), ("x", "", "y")]
+    assert redacting().rows(rows, ["user", "password", "contact"]) == [
+        ("bob", "[SECRET:GENERIC]", "[EMAIL]"),
+        ("eve", None, "[PHONE]"),
+        ("x", "", "y"),
+    ]
 
 
 def test_bytes_that_are_no_text_are_not_in_the_error():

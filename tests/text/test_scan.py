@@ -138,6 +138,28 @@ def test_a_password_in_a_url_is_found_and_its_host_is_no_address():
     assert mask("https://jane@mq.example.com/x") == "https://jane@mq.example.com/x"
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            "postgresql://app@myserver:S3cretPw9@myserver.postgres.example.com:5432/db",
+            "postgresql://app@myserver:[SECRET:URL_PASSWORD]@myserver.postgres.example.com:5432/db",
+        ),
+        (
+            "smtp://jane@example.com:pw12345@smtp.example.com:587",
+            "smtp://[EMAIL]:[SECRET:URL_PASSWORD]@smtp.example.com:587",
+        ),
+        ("https://jane.doe+ci@example.co.uk:x9y8@rt/x", "https://[EMAIL]:[SECRET:URL_PASSWORD]@rt/x"),
+        ("https://jane@example.com@git.example.com/x.git", "https://[EMAIL]@git.example.com/x.git"),
+        ("imap://jane@example.com:${PASSWORD}@imap.example.com", "imap://[EMAIL]:${PASSWORD}@imap.example.com"),
+        ("https://git@example.com:8443/x.git", "https://git@example.com:8443/x.git"),
+    ],
+)
+def test_the_user_of_a_url_may_be_an_address_or_stand_with_a_server(text, masked):
+    assert mask(text) == masked
+    assert mask(masked) == masked
+
+
 def test_the_line_that_begins_a_key_is_no_key():
     for text in (
         'if "-----BEGIN PRIVATE KEY-----" in text:',
@@ -238,8 +260,64 @@ def test_what_a_word_announces_in_a_row_is_found_to_its_end(text):
         )
 
 
+#: What stands between two numbers, in any form; and the two.
+PAIRS = [
+    ("Tel. 030 12345678 / 0171 2345678", "Tel. [PHONE] / [PHONE]"),
+    ("Tel. 030 12345678 - 0171 2345678", "Tel. [PHONE] - [PHONE]"),
+    ("Tel. 030 12345678 – 0171 2345678", "Tel. [PHONE] – [PHONE]"),
+    ("Tél. 01 23 45 67 89\u00a0/\u00a006 12 34 56 78", "Tél. [PHONE]\u00a0/\u00a0[PHONE]"),
+    ("Phone: 415-555-2671/212-555-0187", "Phone: [PHONE]/[PHONE]"),
+    ("Phone: 415 555 2671 / 212 555 0187 / 646 555 0111", "Phone: [PHONE] / [PHONE] / [PHONE]"),
+    ("tel 91 123 45 67 / 612 345 678", "tel [PHONE] / [PHONE]"),
+    ("phone 2125550187/3105550144", "phone [PHONE]/[PHONE]"),
+    ("phone 2125550187-3105550144", "phone [PHONE]-[PHONE]"),
+    ("phone 415 555 2671 212 555 0187", "phone [PHONE] [PHONE]"),
+    ("phone 415 555 2671 (212) 555 0187", "phone [PHONE] [PHONE]"),
+    ("电话 13812345678/13912345678", "电话 [PHONE]/[PHONE]"),
+    ("Tel: 030 12345678 (9-17 Uhr)", "Tel: [PHONE] (9-17 Uhr)"),
+    ("Phone: +1 415 555 2671 or 2125550187", "Phone: [PHONE] or [PHONE]"),
+    ("Tel: 415-555-2671 or 4155552672", "Tel: [PHONE] or [PHONE]"),
+    ("appelez le 06.12.34.56.78 ou 0612345678", "appelez le [PHONE] ou [PHONE]"),
+    ("Telefon: +49 30 1234567, 0171 2345678; 0301234568", "Telefon: [PHONE], [PHONE]; [PHONE]"),
+    # One number.
+    ("Tel. 06131 / 2345-67", "Tel. [PHONE]"),
+    ("Tel. +49 (0)30 / 123 456-78", "Tel. [PHONE]"),
+    ("tel 020 7946 - 0958", "tel [PHONE]"),
+    ("Tel 089 / 123 45 67 / 68", "Tel [PHONE]"),
+]
+
+
+@pytest.mark.parametrize(("text", "masked"), PAIRS)
+def test_two_numbers_beside_one_another_are_both_found_whatever_is_between(text, masked):
+    text, masked = f"So {text} and that is all of it.", f"So {masked} and that is all of it."
+    assert mask(text) == masked
+    assert mask(masked) == masked
+    for size in (1, 5, 13):
+        stream = StreamMasker()
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        assert "".join(map(stream.feed, pieces)) + stream.finish() == masked
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        " or 2000000 others",
+        " and 2024-01-15",
+        " - 20.01.2024",
+        " (2024-01-15)",
+        " / 1234567 views",
+        ", 20240115",
+        " | 1234567 | 1234568",
+        " 20240115 1234567",
+        " (9-17)",
+    ],
+)
+def test_what_is_no_phone_number_stays_behind_one(rest):
+    assert mask(f"reach us: +1 415 555 2671{rest}") == f"reach us: [PHONE]{rest}"
+
+
 def test_a_row_ends_where_something_else_is_written():
-    assert mask("phones: 2125550187, 31055501449") == "phones: [PHONE], 31055501449"
+    assert mask("phones: 2125550187, 3105550144901234") == "phones: [PHONE], 3105550144901234"
     assert mask("phone 2125550187, 3105550144 items") == "phone [PHONE], 3105550144 items"
 
 
@@ -265,6 +343,18 @@ def test_a_value_that_is_too_long_ends_with_a_character():
 )
 def test_more_words_announce_a_phone(text):
     assert [f.label for f in scan(text)] == ["pii.phone"]
+
+
+@pytest.mark.parametrize("rest", ["_20240101.csv", "_backup", "__x", "_"])
+def test_an_underscore_ends_an_address(rest):
+    assert mask(f"jane.doe@gmail.com{rest}").startswith("[EMAIL]_")
+    assert mask(f"пётр@пример.com{rest}").startswith("[EMAIL]_")
+    assert mask(f"/x/jane.doe%40gmail.com{rest}").startswith("/x/[EMAIL]_")
+
+
+@pytest.mark.parametrize("text", ["x@property.setter_x", "W@self.in_proj", "foo@bar.method_name(x)", "icon@2x.png_1"])
+def test_what_a_program_multiplies_is_no_address(text):
+    assert scan(text) == []
 
 
 def test_an_address_is_found_as_mail_servers_write_it():
@@ -293,3 +383,117 @@ def test_four_numbers_that_are_a_version_or_a_place_in_a_document_are_no_address
 )
 def test_four_numbers_elsewhere_are_an_address(text):
     assert {finding.label for finding in scan(text)} == {"pii.ip"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9.11.1.8 Scope of work",
+        "see\n  3.2.1.4 Terms\n",
+        "## 4.1.2.3 Scope",
+        "| libfoo | 37.10.25.49 |",
+        "libfoo\t28.20.13.3",
+        "nginx 1.25.3.1",
+        "OpenSSL (3.0.13.1)",
+    ],
+)
+def test_four_numbers_of_a_heading_or_of_a_product_are_no_address(text):
+    assert scan(text) == []
+    assert through(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9.11.1.8 is the host",
+        "9.11.1.8 Mozilla/5.0",
+        "9.11.1.8 GET /",
+        "10.20.30.40 Scope",
+        "8.8.8.8 Google",
+        "nginx 37.10.25.49",
+        "libfoo 192.168.1.4",
+        "at 9.11.1.8 Scope of work",
+        "9.11.1.8\nScope",
+    ],
+)
+def test_four_numbers_that_only_begin_like_a_heading_are_an_address(text):
+    assert [one.label for one in scan(text)] == ["pii.ip"]
+    assert through(text) == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+1716200000,foo\n+1716200001,bar",
+        "diff +1234567 -7654321",
+        "+20000000 rows",
+        "salary +50000000",
+        "balance +1 234 567.89",
+        "profit (+12 500 000)",
+        "+1700000000000 x",
+        "growth of +1 000 000 users",
+        "delta: +3 500 000",
+        "price 10.1234, 20.5678",
+        "total: 52.5200, 13.4050",
+        "timestamp 20:24:05:12:10:22",
+    ],
+)
+def test_a_sum_and_a_time_are_nobody_s(text):
+    assert scan(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+14155552671,foo",
+        "+4930123456",
+        "+33612345678 x",
+        "+39 06 1234 5678",
+        "+351 912 345 678",
+        "+372 512 3456",
+        "+298 212345",
+        "+49 (0)171 2345678",
+        "+44 020 7946 0958",
+        "tel +1716200000",
+        "call +1234567890",
+        "+1716200000 (mobile)",
+        "+1 123 456 7890",
+    ],
+)
+def test_a_number_behind_a_plus_is_found_if_a_country_has_such_or_a_word_says_so(text):
+    assert [one.label for one in scan(text)] == ["pii.phone"]
+    assert not re.search(r"\+?[0-9]{3}", mask(text))
+
+
+def through(text):
+    stream = StreamMasker()
+    return "".join(map(stream.feed, text)) + stream.finish()
+
+
+def test_a_card_that_touches_a_key_block_is_found_once():
+    body = "MIIEpAIBAAKCAQEA7bq0ZxYkP1o2r3s4t5u6v7w8x9y0"
+    text = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----4111111111111111 and 078-05-1120"
+    assert mask(text) == "[SECRET:PRIVATE_KEY][CARD] and [US_SSN]"
+    assert through(text) == mask(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Cookie: sid=abcdefghij1234567890", "Cookie: sid=[SECRET:SESSION_COOKIE]"),
+        ("Set-Cookie: auth=abcdefghij1234567890ABC; Path=/", "Set-Cookie: auth=[SECRET:SESSION_COOKIE]; Path=/"),
+        (
+            "cookie: theme=dark; _ga=GA1.2.3; my_session_id=abcdefghij1234567890; x=1",
+            "cookie: theme=dark; _ga=GA1.2.3; my_session_id=[SECRET:SESSION_COOKIE]; x=1",
+        ),
+        ("Cookie: theme=abcdefghij1234567890", "Cookie: theme=abcdefghij1234567890"),
+        ("Cookie: sid=the-name-of-your-session", "Cookie: sid=the-name-of-your-session"),
+        ("pay?card=4111+1111+1111+1111&x=1", "pay?card=[CARD]&x=1"),
+        ("iban=GB29+NWBK+6016+1331+9268+19", "iban=[IBAN]"),
+        ("ssn=078%2D05%2D1120&a", "ssn=[US_SSN]&a"),
+    ],
+)
+def test_what_a_form_and_a_cookie_hold_is_found(text, masked):
+    assert mask(text) == masked
+    assert mask(masked) == masked
+    assert through(text) == masked

@@ -329,9 +329,77 @@ def test_what_people_choose_is_found_to_its_end(value):
         assert [found for found, _ in secrets(form.format(value))] == [value], form
 
 
-def test_a_quote_within_a_string_ends_no_value():
-    value = 'a\\"b3' + "cur3X"
-    assert secrets(f'password="{value}"') == [(value, "secret.generic")]
+#: (a string with another quote in it, what stands between its own)
+QUOTED = [
+    ('"{}"', 'a\\"b3' + "cur3X"),
+    ("'{}'", "Xy12zk" + "\\'Secret9"),
+    ('"{}"', "Xy12zk" + "'Secret9"),
+    ("'{}'", 'Xy12zk"Secret9'),
+    ("'{}'", "Xy12zk" + "''Secret9"),
+    ('"{}"', "Xy12zk" + "\\\\9Secret"),
+    ('\\"{}\\"', "Xy12zk" + '\\\\\\"Secret9'),
+]
+
+
+@pytest.mark.parametrize(("quotes", "value"), QUOTED)
+@pytest.mark.parametrize("form", ["password={}", "DB_PASS = {}", "password: {}, and more", "client_secret={}"])
+def test_a_quote_within_a_string_ends_no_value(quotes, value, form):
+    value = value + "bM4tq" if "secret" in form else value
+    text = form.format(quotes.format(value))
+    assert secrets(text) == [(value, "secret.generic")]
+    assert through(text) == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """q = "password='"+password1+"'" """,
+        """q = 'user=' . $u . '&password="' . $passw0rd . '"'""",
+        """print(f"password='{pw1X}'", 'b"')""",
+    ],
+)
+def test_a_string_that_code_joins_is_no_value(text):
+    assert secrets(text) == []
+
+
+#: What people choose of several words.
+PHRASES = ["correct horse battery staple", "two words" + "99", "Summer " + "2024!", "zebra4 " + "Lamp nine"]
+
+
+@pytest.mark.parametrize("value", PHRASES)
+@pytest.mark.parametrize("form", ['password = "{}"', "DB_PASSWORD='{}'", '{{"passwd": "{}", "x": 1}}', "pass: '{}'\n"])
+def test_a_string_of_several_words_is_a_password_where_one_is_assigned(value, form):
+    text = f"So: {form.format(value)} and on and on"
+    assert secrets(text) == [(value, "secret.generic")]
+    for size in (1, 2, 3, 7, 19, 40):
+        assert through([text[at : at + size] for at in range(0, len(text), size)]) == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password: "Enter your new password"',
+        '"password": "Forgot password?"',
+        "password = 'at least 8 characters'",
+        '"password": "This field is required."',
+        "password = 'sha256 base64 utf8 rfc2898'",
+        'password="Bitte mindestens 8 Zeichen"',
+        'password: "Mot de passe oublié"',
+        "password = 'two words' + str(99)",
+        "correct horse battery staple",
+        'say "password" to me99 "please"',
+    ],
+)
+def test_words_for_a_person_to_read_are_no_password(text):
+    assert secrets(text) == []
+
+
+def test_a_stream_waits_where_a_string_has_begun_and_not_behind_every_password():
+    stream = StreamMasker()
+    assert stream.feed("the password of the token is a secret to ") == "the password of the token is a secret to "
+    assert stream.feed('me, password = "two ') == "me, "
+    assert stream.feed("words") == ""
+    assert stream.feed('99", ') == 'password = "[SECRET:GENERIC]", '
 
 
 def test_an_ampersand_before_a_name_ends_a_value():

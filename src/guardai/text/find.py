@@ -46,7 +46,7 @@ def _found(text: str, hint: str | None) -> tuple[bytes, list[Found]]:
     before = f"{hint}: ".encode("utf-8", "surrogatepass")
     size = len(before)
     current = scanner()
-    found = behind(current.find_patterns(before + data), size)
+    found = current.find_whole(hint, data, behind(current.find_patterns(before + data), size))
     return data, found if current.names is None else current.names.add(data, found)
 
 

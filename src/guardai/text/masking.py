@@ -90,6 +90,7 @@ class Masking:
         current = scanner()
         self._see, self._see_long = current.find, current.find_long
         self._see_patterns, self._names, self._announces = current.find_patterns, current.names, current.announces
+        self._secret, self._see_whole = current.secret, current.find_whole
         #: A name may be shorter than anything that a pattern finds.
         self._shortest = _SHORTEST if current.names is None else 1
 
@@ -308,7 +309,8 @@ class Masking:
             self._change(tree, leaf, text, data, self._see_long(data))
             return
         head = before.encode("utf-8", "surrogatepass")
-        self._change(tree, leaf, text, data, behind(self._see_long(head + data), len(head)))
+        found = behind(self._see_long(head + data), len(head))
+        self._change(tree, leaf, text, data, self._see_whole(leaf[3], data, found))
 
     def rows(self, rows: list[Any], columns: Sequence[str] = ()) -> list[Any]:
         """Rows of cells with what is owed; the same object if nothing is. As `payload`, faster where nothing is found.
@@ -348,6 +350,8 @@ class Masking:
                 joined = "<"
             # An escape, a token, a document: those are looked into.
             inside = "\\" in joined or "<" in joined or "{" in joined or "[" in joined
+            # So is what is the whole value of a secret's column.
+            inside = inside or any(said and self._secret(name) for said, name in zip(before, columns, strict=True))
             if not inside and not self._see_long(joined.encode("utf-8", "surrogatepass")):
                 return rows
         return self._tree(Tree(rows, foreign=self._foreign, columns=columns))  # type: ignore[no-any-return]
@@ -382,7 +386,8 @@ class Masking:
         joined = _GAP.join(pieces)
         data = joined.encode("utf-8", "surrogatepass")
         found = self._see_patterns(data)
-        if not found and self._names is None:
+        whole = self._names is not None or any(before and self._secret(leaf[3]) for leaf, _, before in placed)
+        if not found and not whole:
             return
         plain = len(data) == len(joined)
         at = upcoming = 0
@@ -401,11 +406,13 @@ class Masking:
                 if last > start:
                     inside.append((max(first, start) - start, last - start, label, score))
                 upcoming += 1
+            if before and whole:
+                inside = self._see_whole(leaf[3], data[start:end], inside)
             if self._names is not None:
                 inside = self._names.add(data[start:end], inside)
             if inside:
                 changes.append((leaf, text, data[start:end], inside))
-            if upcoming == len(found) and self._names is None:
+            if upcoming == len(found) and not whole:
                 break
             at = end + len(_GAP)
         if self._many:

@@ -28,12 +28,18 @@ from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
 from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
+from guardai.text.validators import VALIDATORS, Validator
 
 __all__ = ["ENGINES", "Scanner", "configure", "engine", "reset", "scanner", "used"]
 
 ENGINES: Final = ("hyperscan", "re2", "python")
 #: Texts whose findings are remembered, at most 6 KB each: 64 findings; and names of columns.
 _REMEMBERED: Final = 2048
+#: What a secret is called that only its name gives away, and how sure that is.
+_ASSIGNED: Final = "secret.generic"
+_ASSIGNED_SCORE: Final = 0.6
+#: Values that are found under a password's name alone, under a secret's, under a key's; and what judges there.
+_PROBES: Final = (("blue42", "alone"), ("Blue42!x", "alone_human"), ("9fQ2xV7bLm4Zt8Rk1Wc6Hs3D", "alone_assigned"))
 _VARIABLE: Final = "GUARDAI_TEXT_ENGINE"
 _MODULES: Final = {"hyperscan": "hyperscan", "re2": "google-re2"}
 
@@ -60,6 +66,7 @@ class Scanner:
         self._see = engine.scan
         self._known: OrderedDict[bytes, tuple[Found, ...]] = OrderedDict()
         self._columns: dict[str, bool] = {}
+        self._secrets: dict[str, Validator | None] = {}
 
     def find(self, data: bytes) -> list[Found]:
         """The findings in a text given as UTF-8 (lone surrogates passed), in bytes.
@@ -104,6 +111,45 @@ class Scanner:
             if len(self._columns) < _REMEMBERED:
                 self._columns[name] = known
         return known
+
+    def secret(self, name: str) -> Validator | None:
+        """What says whether a value that is all there is under `name` is a secret; None if the name is no secret's."""
+        try:
+            return self._secrets[name]
+        except KeyError:
+            pass
+        judge: Validator | None = None
+        if self.announces(name):
+            for probe, validator in _PROBES:
+                data = f'{name}: "{probe}"'.encode("utf-8", "surrogatepass")
+                start = len(data) - len(probe) - 1
+                if any(found[0] == start and found[2] == _ASSIGNED for found in self.find_patterns(data)):
+                    judge = VALIDATORS[validator]
+                    break
+        if len(self._secrets) < _REMEMBERED:
+            self._secrets[name] = judge
+        return judge
+
+    def find_whole(self, name: str, data: bytes, found: list[Found]) -> list[Found]:
+        """The findings of a value that is all there is under `name`.
+
+        Where the name is a secret's, quotes, brackets and spaces in the value are its own: it is one from end to end, or what
+        begins as one is one to the end of its line.
+        """
+        judge = self.secret(name)
+        value = data.strip()
+        if judge is None or not value:
+            return found
+        start = len(data) - len(data.lstrip())
+        end = start + len(value)
+        first = found[0] if found and found[0][0] <= start and found[0][2].startswith("secret.") else None
+        if first is not None:
+            line = data.find(b"\n", max(first[1] - 1, start), end)
+            end = max(first[1], line if line >= 0 else end)
+        elif judge(value) is False:
+            return found
+        label, score = (first[2], first[3]) if first is not None else (_ASSIGNED, _ASSIGNED_SCORE)
+        return [(start, end, label, score), *(one for one in found if one[0] >= end)]
 
     def find_from(self, data: bytes, low: int, earlier: Found) -> list[Found]:
         """The findings that begin at `low` or later, `earlier` being the one before.

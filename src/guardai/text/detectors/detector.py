@@ -53,7 +53,7 @@ MAX_HEAD: Final = 3
 Needs = Literal["nothing", "valid", "word"]
 _NEEDS: Final = ("nothing", "valid", "word")
 #: What the words of a pack may speak of, besides labels (see `Pack.words`).
-KINDS: Final = ("call", "card", "other", "phone", "ssn")
+KINDS: Final = ("amount", "call", "card", "other", "phone", "ssn")
 
 
 class PackError(GuardError, ValueError):
@@ -218,6 +218,20 @@ class Detector:
             raise PackError(f"{self.label}: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Opening(Detector):
+    """One of ours whose value holds spaces, and says of a text that has not come to its end whether a value has begun.
+
+    So a stream waits only where one has, and not behind every word that may announce one.
+
+    Attributes:
+        opens: expression that matches from where a match begins to the end of the text, if more may complete it. What it
+            does not match has no value in it that begins before the last whitespace.
+    """
+
+    opens: str = ""
+
+
 #: What cannot end the class that it is put into, nor begin another: it reads one byte, whatever it is.
 _INSIDE: Final = re.compile(r"(?:\\.|[^\[\]\\])+", re.DOTALL)
 
@@ -278,8 +292,8 @@ class Pack:
         detectors: those with an anchor.
         numbers: kinds of digits.
         words: for kinds that need context: kind → words near which a number is of that kind. A kind is a label that some
-            pack finds, or one of `KINDS`: `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`, or
-            `other`, which holds the words near which a number is none of them.
+            pack finds, or one of `KINDS`: `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`,
+            `other`, which holds the words near which a number is none of them, or `amount`, near which it is a sum.
         places: the same for words directly after a number, such as `fax`.
         countries: codes of the country packs that it wants beside it, or `all`.
     """

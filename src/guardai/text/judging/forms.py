@@ -236,6 +236,8 @@ def fitting(
             near, asked = words.before(data, wall, first), first
         named = label in near or label in words.after(data, end)
         bare = end - first == len(value) and value.isdigit()
+        if not named and needs == "nothing" and "amount" in near and 0x2E in data[first:end]:
+            continue  # sums, not degrees
         if not named and needs != "nothing":
             if needs == "word" or not valid:
                 continue

@@ -132,6 +132,8 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
             unsorted = True
         else:
             found4 = anchor == IP4
+            if found4 and to > near_end and (at := kinds.unread(data, to - 1)) >= 0:
+                still_open = min(still_open, at)
             if bounds := (kinds.ip4 if found4 else kinds.ip6)(data, to - 1, 0, size):
                 if bounds[0] >= floor and bounds[1] > low:
                     raws.append((*bounds, False, _IP_RANK, "pii.ip", 0.9))
@@ -246,6 +248,8 @@ def _in_gaps(
                     wall = result[-1][1]
                     break
                 start = max(start, wall)
+                if limit <= start and upcoming < count:
+                    continue  # what ends here touches the next finding, which comes first
                 match = search(data, start, at) if at - start > _SHORTEST else None
                 if match is None:
                     break
@@ -276,36 +280,69 @@ def _in_gaps(
 
 #: Kinds of which several may stand in a row behind one word: `phones: 2125550187, 3105550144`.
 LISTED: Final = frozenset(("pii.phone", "pii.us_ssn"))
-#: Between two of a row. A comma alone separates the columns of a table.
+#: Between two of a row: what only separates numbers, a word that joins them, what separates whatever stands in a list. A comma
+#: alone separates the columns of a table, and so does a space.
 _BETWEEN: Final = re.compile(
-    rb"(?:[ \t]{0,2}[,;|/][ \t]{1,2}|[\"'][ \t]{0,2},\s{0,24}[\"']|[ \t](?:and|or|und|oder|et|ou|y|o|e|en|of|och|i|\xd0\xb8|&)[ \t]"
-    rb"|[\"']?\r?\n[ \t]{0,24}[\-*][ \t]{1,3}[\"']?)(?=[0-9(+])"
+    rb"(?:(?P<only>[ \t]{0,2}/[ \t]{0,2}|[ \t](?:-|\xe2\x80[\x90-\x95])[ \t]|[ \t]{0,2}(?=\())"
+    rb"|(?P<word>[ \t](?:and|or|und|oder|et|ou|y|o|e|en|of|och|i|\xd0\xb8|&)[ \t])"
+    rb"|[ \t]{0,2}[,;|][ \t]{1,2}|[\"'][ \t]{0,2},\s{0,24}[\"']"
+    rb"|[\"']?\r?\n[ \t]{0,24}[\-*][ \t]{1,3}[\"']?|(?P<like>[ \-]))(?=[0-9(+])"
 )
 _FORM: Final = bytes(0x30 if chr(c).isdigit() and c < 0x80 else c for c in range(256))
+#: What stands before a number's first digit; and so many digits have no other meaning behind a number of a row.
+_SIGNS: Final = re.compile(rb"[+(][ (+]{0,2}")
+_LIKE: Final = 9
 
 
 def _others(program: Program, data: bytes, one: Found, limit: int) -> list[Found]:
-    """What follows `one` in a row with it, written as it is, up to `limit`.
+    """What follows `one` in a row with it, up to `limit`.
 
-    It asks for no word, and for no engine to have seen it: a row may be longer than either looks.
+    It asks for no engine to have seen it: a row may be longer than one looks. Written as the one before it needs no word
+    either; written otherwise, it has to look like a phone number. Each is judged by the one before it alone, because of a
+    row that a stream has let go of it remembers no more.
     """
     start, end, label, score = one
-    form, found = data[start:end].translate(_FORM), list[Found]()
-    size = len(form)
+    found = list[Found]()
     while (between := _BETWEEN.match(data, end, limit)) is not None:
-        start, end = between.end(), between.end() + size
-        value = data[start:end]
-        if (
-            end > limit
-            or value.translate(_FORM) != form
-            or data[end : end + 1].isalnum()
-            or "other" in program.words.after(data, end)
-        ):
+        first, size, form = between.end(), end - start, data[start:end].translate(_FORM)
+        value = data[first : first + size]
+        alike = (
+            first + size <= limit
+            and value.translate(_FORM) == form
+            and not data[first + size : first + size + 1].isalnum()
+        )
+        digits = value.translate(None, _NO_DIGIT)
+        if between["like"] is not None and (label != "pii.phone" or not alike or len(digits) < _LIKE):
             break
-        if label == "pii.us_ssn" and not validators.ssn(value.translate(None, _NO_DIGIT)):
+        if alike and "other" in program.words.after(data, first + size):
+            break
+        if label == "pii.us_ssn" and not (alike and validators.ssn(digits)):
+            break
+        if alike:
+            start, end = first, first + size
+        elif (other := _other(program, data, between, start, limit)) is not None:
+            start, end = other
+        else:
             break
         found.append((start, end, label, score))
     return found
 
 
+def _other(program: Program, data: bytes, between: re.Match[bytes], before: int, limit: int) -> tuple[int, int] | None:
+    """A phone number behind `between`, written otherwise than the one that begins at `before`."""
+    begin = between.end()
+    signs = _SIGNS.match(data, begin, limit)
+    match = program.starts.match(data, signs.end() if signs else begin, limit)
+    if match is None:
+        return None
+    if between["only"] is None and between["word"] is None and "phone" not in program.words.before(data, 0, before):
+        return None
+    near = ("phone",) if between["only"] is not None else ("call",)
+    other = phones.phone(data, match.start(), match.end(), begin, limit, program.words, near)
+    if other is None or len(data[other[0] : other[1]].translate(None, _NO_DIGIT)) < _FEWEST:
+        return None
+    return other[0], other[1]
+
+
+_FEWEST: Final = 7
 _NO_DIGIT: Final = bytes(c for c in range(256) if c not in b"0123456789")

@@ -11,9 +11,10 @@ from itertools import product
 from typing import Final
 
 from guardai.text import validators
+from guardai.text.detectors.detector import MAX_DECISION
 from guardai.text.judging import ppk
 
-__all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start"]
+__all__ = ["email", "iban_at", "ip4", "ip6", "pem", "pem_open", "run_start", "unread"]
 
 Bounds = tuple[int, int]
 
@@ -28,7 +29,7 @@ _DOMAIN: Final = re.compile(
     rb"(?:(?:[A-Za-z0-9]|[\xc3-\xf4][\x80-\xbf]+)(?:[A-Za-z0-9\-]|[\xc3-\xf4][\x80-\xbf]+){0,62}\.){1,8}"
     rb"(xn--[A-Za-z0-9\-]{2,40}|[A-Za-z]{2,24}|(?:[\xcd-\xdf][\x80-\xbf]){2,15}|"
     + _TOP.encode()
-    + rb")(?![A-Za-z0-9_(])"
+    + rb")(?![A-Za-z0-9(])"
 )
 #: What follows the @ of a picture's or a package's name, `icon@2x.png`, and is no top-level domain.
 #: In small letters, in capitals, and in both.
@@ -38,11 +39,11 @@ _FILES: Final = frozenset(
     for letters in product(*zip(name, name.upper(), strict=True))
 )
 _AUTHORITY: Final = re.compile(rb"://[^\s/?#\"'<>\x00]*\Z")
+#: Behind an address: that it is the user's name, because the host follows.
+_USER: Final = re.compile(rb"(?::[^\s/?#\"'<>\x00]{0,127})?@[A-Za-z0-9\[_\xc3-\xf4]")
 #: The same in ASCII alone, as most are: a third of the time.
 _ASCII_LOCAL: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._%+'-"
-_ASCII_DOMAIN: Final = re.compile(
-    rb"(?:[A-Za-z0-9][A-Za-z0-9\-]{0,62}+\.){1,8}([A-Za-z]{2,24}+)(?![0-9_(\-.\x80-\xff])"
-)
+_ASCII_DOMAIN: Final = re.compile(rb"(?:[A-Za-z0-9][A-Za-z0-9\-]{0,62}+\.){1,8}([A-Za-z]{2,24}+)(?![0-9(\-.\x80-\xff])")
 _local, _domain, _ascii_domain = _LOCAL.match, _DOMAIN.match, _ASCII_DOMAIN.match
 
 
@@ -69,16 +70,39 @@ def email(data: bytes, to: int) -> tuple[int, int, bool, int, str, float] | None
     if domain is None:
         return None
     last, end = domain.span(1)
+    if data[end : end + 1] == b"_" and not _ended(data, at + 1, last, end):
+        return None
     if end - last < 5 and data[last:end] in _FILES:
         return None
-    if start and data[start - 1] in b":/@=!*~$&;,%+.-'" and _AUTHORITY.search(data, max(0, start - 100), start):
-        return None  # the user of a URL; a password there is found as such
+    if (
+        start
+        and data[start - 1] in b":/@=!*~$&;,%+.-'"
+        and _AUTHORITY.search(data, max(0, start - 100), start)
+        and not _USER.match(data, end, start + MAX_DECISION)
+    ):
+        return None  # a user and his host; a password there is found as such
     if at - start == 3 and data[start:at] == b"git" and data[end : end + 1] in (b":", b"/"):
         return None  # git@host:path
     return start, end, False, 4, "pii.email", 0.95
 
 
 _EDGES: Final = frozenset(b".%+-'")
+#: What an address ends in that an underscore follows, as in a file's name. In a program it is a product's: `W@self.w_q`.
+_ENDS: Final = frozenset(
+    b"com org net edu gov mil int info biz name pro app dev cloud online site shop tech blog xyz ai io co me tv cc ac ad ae af ag al "
+    b"am ao ar as at au az ba bb bd be bf bg bh bi bn bo br bs bt bw by bz ca cd ch ci cl cm cn cr cu cv cy cz de dk do dz ec ee eg es "
+    b"et eu fi fj fr ga gb ge gh gr gt hk hn hr ht hu id ie il in iq ir is it jm jo jp ke kg kh kr kw kz la lb li lk lt lu lv ly ma md "
+    b"mg mk ml mm mn mo mt mu mv mx my mz na ne ng ni nl no np nz om pa pe pg ph pk pl ps pt py qa ro rs ru rw sa sd se sg si sk sn so "
+    b"sv sy th tj tm tn to tr tt tw tz ua ug uk us uy uz ve vn ws ye za zm zw".split()
+)
+_OWN: Final = re.compile(rb"(?:self|cls|this)\.")
+
+
+def _ended(data: bytes, domain: int, last: int, end: int) -> bool:
+    """Whether the domain that begins at `domain`, with its last part at `last:end`, is one although an underscore follows."""
+    top = data[last:end].lower()
+    return (top in _ENDS or not top.isascii()) and not _OWN.match(data, domain)
+
 
 _OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 #: Four octets that are some machine's address: not the unspecified, loopback, broadcast or a net mask.
@@ -107,9 +131,63 @@ _ARROW: Final = re.compile(
 )
 
 
+#: What is named with its version, and what serves and has one: an address stands there, too, but hardly one below 10.
+_PRODUCTS: Final = frozenset(
+    b"openssl chrome chromium firefox webkit electron python numpy jdk jre java dotnet netframework windows macos ios android "
+    b"msvc gcc clang qt boost cuda".split()
+)
+_SERVERS: Final = frozenset(
+    b"nginx httpd apache tomcat jetty haproxy redis postgres postgresql mysql mariadb mongodb elasticsearch kafka openssh exim "
+    b"postfix bind squid varnish node nodejs php perl ruby oracle".split()
+)
+_BESIDE: Final = b" \t|:=(\"',@"
+_NAMING: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_+-"
+_PRIVATE: Final = (b"10.", b"192.168.", b"172.")
+
+
+def _product(data: bytes, start: int, wall: int) -> bool:
+    """Whether a piece of software stands before four octets at `start`, in a sentence or in a table."""
+    before = data[max(wall, start - 32) : start].rstrip(_BESIDE)
+    name = before[len(before.rstrip(_NAMING)) :].lower()
+    if name in _SERVERS:
+        return data[start + 1] == 0x2E
+    if name not in _PRODUCTS and (len(name) < 5 or not name.startswith(b"lib")):
+        return False
+    return not data.startswith(_PRIVATE, start)
+
+
+#: The words of a heading behind its number; and as much of them as may have come.
+_TITLE: Final = re.compile(rb" {1,2}[A-Z][a-z]{2,20}(?=[ \r\n.,]|\Z)").match
+_TITLES: Final = 28
+_TITLE_BEGINS: Final = re.compile(rb" {0,2}(?:[A-Z][a-z]{0,20})?\Z").match
+
+
+def _numbering(data: bytes, start: int, end: int, wall: int) -> bool:
+    """Whether a line begins with four small numbers, which a heading's may be: `9.11.1.8 Scope of work`."""
+    line = data.rfind(b"\n", max(wall, start - 12), start)
+    if (line < 0 and (start > 12 or wall)) or data[line + 1 : start].strip(b" \t#*"):
+        return False
+    numbers = data[start:end].split(b".")
+    return all(1 <= int(number) < 30 for number in numbers) and numbers[0] != b"10" and len(set(numbers)) > 1
+
+
+def unread(data: bytes, at: int) -> int:
+    """Where the four octets that include the digit at `at` begin, if text to come may make them a heading's; or -1."""
+    if len(data) - at > _TITLES:
+        return -1
+    near = data[max(0, at - 16) : at]
+    start = at - len(near) + len(near.rstrip(_DOTTED))
+    quad = _QUAD.match(data, start)
+    if quad is None or not _TITLE_BEGINS(data, quad.end()):
+        return -1
+    return start if _numbering(data, start, quad.end(), 0) else -1
+
+
 def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
     """Whether what stands between `wall` and `start`, or `end` and `limit`, says that four octets are a version."""
     if end + 1 < limit and data[end] == 0x2D and data[end + 1 : end + 2].isalpha():
+        return True
+    if _product(data, start, wall) or (_TITLE(data, end, limit) and _numbering(data, start, end, wall)):
         return True
     before = data[max(wall, start - 16) : start]
     word = before.rstrip(_BETWEEN)

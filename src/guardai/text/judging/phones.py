@@ -34,6 +34,44 @@ _LONG: Final = re.compile(
     rb"00(?![0-9]{2}(?: 0[0-9]{3})+(?![0-9]))(?:2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|7|8[1246]|9[0-58]|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[58]|9[679])[0-9])"
     rb"(?:" + _D + rb"(?:\(0\)" + _D + rb"?)?[0-9]{1,8}){2,7}"
 )
+#: Countries' codes, and how many digits a number has behind each; what is not listed has a code of three digits and 5 to 10.
+_LENGTHS: Final = (
+    "1:10 7:10 20:8-10 27:9 30:10 31:8-11 32:8-9 33:9 34:9 36:8-9 39:6-12 40:9 41:9-12 43:4-13 44:7-10 45:8 46:7-10 47:5-8 48:9 49:5-13 "
+    "51:8-9 52:10-11 53:6-8 54:10-11 55:8-11 56:8-9 57:8-10 58:10 60:8-10 61:9 62:7-12 63:8-10 64:8-10 65:8-11 66:8-9 81:9-11 82:8-11 "
+    "84:7-10 86:9-11 90:10 91:10 92:8-11 93:9 94:9 95:7-10 98:10"
+)
+_THREE: Final = rb"2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[789][0-9]|8[058][0-9]|87[08]|9[679][0-9]"
+#: There are numbers that begin with a zero: in Italy, and in some countries of Africa.
+_ZERO: Final = frozenset(("39",))
+_ISSUED: Final = "|".join(
+    f"({code})"
+    + (f"[0-9]{{{low},{high or low}}}" if code in _ZERO else f"0?[1-9][0-9]{{{int(low) - 1},{int(high or low) - 1}}}")
+    for code, low, high in re.findall(r"([0-9]+):([0-9]+)(?:-([0-9]+))?", _LENGTHS)
+).encode()
+#: The same by a code's first byte, or its first two: how many digits with it, the fewest and the most, and its own.
+_BY_CODES: Final = {
+    code.encode(): (len(code) + int(low), len(code) + int(high or low), len(code))
+    for code, low, high in re.findall(r"([0-9]+):([0-9]+)(?:-([0-9]+))?", _LENGTHS)
+}
+_BY_CODE: Final = tuple(_BY_CODES.get(bytes((byte,))) for byte in range(256))
+_OTHERS: Final = (8, 13, 3)
+#: A number that somebody can have, from its country's code on; as digits alone only as North America issues them.
+_WRITTEN: Final = re.compile(rb"(?:" + _ISSUED + rb"|(" + _THREE + rb")[0-9]{5,10})\Z").match
+_NORTH: Final = re.compile(rb"(?!1)|1[2-9][0-9]{2}[2-9]").match
+#: A sum of money, or of anything else, by its thousands.
+_THOUSANDS: Final = re.compile(rb"[0-9]{1,3}(?:[ .,'][0-9]{3})+(?:[.,][0-9]{1,2})?\Z").match
+
+
+def _issued(value: bytes) -> bool:
+    """Whether a number behind a plus is one that some country has issued, as far as its length and code tell."""
+    digits = value.translate(None, _NOISE)
+    shape = _WRITTEN(digits)
+    if shape is None or not digits[3:].strip(b"0"):
+        return False
+    code = shape[shape.lastindex or 0]
+    return _NORTH(digits) is not None if len(value) == len(digits) else value[: len(code)] == code
+
+
 #: Forms that are phone numbers wherever they stand.
 _SHAPES: Final = re.compile(
     # North America; 001 and 1 are the ways to dial into it. Area codes do not begin with 0 or 1.
@@ -72,8 +110,40 @@ _GROUPED: Final = 7
 _DIALLED: Final = 9
 
 
+#: What separates two numbers, if there are enough digits on either side; and a bracket, which only begins one.
+_ROW: Final = re.compile(rb"[ \xa0][/\-][ \xa0]|[ \xa0]\xe2\x80[\x90-\x95][ \xa0\xc2]|/|[ \xa0]?\(| {2}")
+#: A number, and another that is written like it; digits are written 0.
+_TWICE: Final = re.compile(rb"(0[0 .\-()/]{7,22}0)[ \-/]{1,3}\1(?![0])")
+_FEWEST: Final = 7
+_BLANK: Final = b" \xc2\xa0"
+_DIGIT_AS_ZERO: Final = bytes(0x30 if c in b"0123456789" else c for c in range(256))
+
+
+def _first(data: bytes, start: int, end: int, high: int) -> int:
+    """Where the first of several numbers ends, if `start:end` holds more than one; otherwise 0."""
+    if end - start <= 2 * _FEWEST:
+        return 0
+    for join in _ROW.finditer(data, start, end):
+        count = len(data[start : join.start()].translate(None, _NOISE))
+        if count > high:
+            break
+        if count >= _FEWEST and (
+            data[join.end() - 1] == 0x28 or len(data[join.end() : end].translate(None, _NOISE)) >= _FEWEST
+        ):
+            return start + len(data[start : join.start()].rstrip(_BLANK))
+    if len(data[start:end].translate(None, _NOISE)) > high:
+        twice = _TWICE.match(data[start : end + 1].translate(_DIGIT_AS_ZERO))
+        if twice:
+            return start + twice.end(1)
+        alone = end - start - len(data[start:end].lstrip(b"0123456789"))
+        return start + alone if _DIALLED <= alone <= high else 0
+    return 0
+
+
 def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: int) -> int:
     """Where the phone number `start:end` ends with its extension, if it has `low` to `high` digits; otherwise -1."""
+    if (first := _first(data, start, end, high)) > 0:
+        return first
     count = len(data[start:end].translate(None, _NOISE))
     while count > high:  # the last group is another number's
         while end > start and data[end - 1] in b"0123456789":
@@ -137,7 +207,20 @@ def phone(
             data, start, shape.end(), 7 if plus else 11, 15 if plus else 17, min(limit, shape.end() + _TAIL_REACH)
         )
         if close > 0 and not _DECIMAL.match(data, start, close):
-            return (first if plus else start, close, "pii.phone", 0.9)
+            value = data[start : min(close, shape.end())]
+            if not plus or (_issued(value) and _THOUSANDS(value) is None):
+                return (first if plus else start, close, "pii.phone", 0.9)
+            # `+1716200000` at the beginning of a line, `+1 234 567.89`: it needs a word, as other digits do.
+            if near is None:
+                near = words.before(data, wall, first)
+            after = words.after(data, close)
+            alone = len(value) == len(value.translate(None, _NOISE))
+            enough = len(value.translate(None, _NOISE)) >= (_DIALLED if alone else _GROUPED)
+            if "other" not in after and ("phone" in near or "phone" in after or ("call" in near and enough)):
+                return (first, close, "pii.phone", 0.75)
+            if not _issued(value) or "other" in after or "amount" in near:
+                return None
+            return (first, close, "pii.phone", 0.8)
     if before in b"$\xa3" or (before in b".-/:,=" and data[max(wall, first - 2) : first - 1].isdigit()):
         return None
 
@@ -204,4 +287,11 @@ def plain(data: bytes, start: int) -> int:
         return -1
     end = shape.end()
     # With five separators at most, so many bytes hold seven digits at least, and no more than fifteen.
-    return end if 12 <= end - start <= 16 else -1
+    if not 12 <= end - start <= 16:
+        return -1
+    value = data[start:end]
+    low, high, code = _BY_CODE[value[0]] or _BY_CODES.get(value[:2], _OTHERS)
+    count = len(value) - value.count(b" ") - value.count(b"-")
+    if not low <= count <= high or not value[:code].isdigit() or (data[end - 4] == 0x20 and _THOUSANDS(value)):
+        return -1
+    return end

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
-from guardai.text.detectors.detector import MAX_DECISION, MAX_LEAD, Detector, Pack, called, width
+from guardai.text.detectors.detector import MAX_DECISION, MAX_LEAD, Detector, Opening, Pack, called, width
 from guardai.text.judging import forms, kinds, runs
 from guardai.text.judging.words import Words, placed
 from guardai.text.validators import CARDS_ALONE, IBAN_LENGTHS
@@ -151,6 +151,7 @@ class Program:
         shape, judge = _judge(detector, self.words)
         run = (re.compile(f"[{detector.run}]*".encode()).match, len(self.anchors)) if detector.run else None
         back = MAX_LEAD if detector.head else 0
+        opens = _lazily(detector.opens, _flags(detector)) if isinstance(detector, Opening) else None
         for anchor in (*_literals(detector), *_expressions(detector)):
             size = anchor.width
 
@@ -158,6 +159,8 @@ class Program:
                 return judge(data, to - size)
 
             def doubt(data: bytes, to: int, size: int = size) -> int:
+                if opens is not None and not opens(data, to - size):
+                    return -1
                 if not detector.spaced and shape(data, to - size) is None:
                     return -1
                 return max(0, to - size - back)
@@ -213,6 +216,19 @@ _ALL: Final = bytes(range(256))
 
 def _flags(detector: Detector) -> int:
     return re.IGNORECASE if detector.ignore_case else 0
+
+
+def _lazily(expression: str, flags: int) -> Callable[[bytes, int], re.Match[bytes] | None]:
+    """An expression's `match`, compiled when it is first asked."""
+    match: Callable[[bytes, int], re.Match[bytes] | None] | None = None
+
+    def ask(data: bytes, at: int) -> re.Match[bytes] | None:
+        nonlocal match
+        if match is None:
+            match = re.compile(expression.encode(), flags).match
+        return match(data, at)
+
+    return ask
 
 
 _SPACE: Final = re.compile(rb"\s")

@@ -19,7 +19,8 @@ PLACES: Final = 18
 
 Kinds = tuple[str, ...]
 _NONE: Final[Kinds] = ()
-_OTHER: Final[Kinds] = ("other",)
+#: Kinds of words that make nothing of a number.
+_NOTHING: Final = frozenset(("amount", "other"))
 
 
 class _Table:
@@ -112,10 +113,12 @@ class Words:
 
     def announcing(self) -> tuple[set[bytes], set[bytes]]:
         """Words of which one stands before a number that a word announces, the longest of each phrase; and behind one."""
-        before = {word for word, kinds in self._before.single.items() if kinds != _OTHER}
+        before = {word for word, kinds in self._before.single.items() if not _NOTHING.issuperset(kinds)}
         for last, phrases in self._before.phrases.items():
-            before |= {max((*earlier, last), key=len) for earlier, kinds in phrases if kinds != _OTHER}
-        return before | set(_PHONE_ENDS), {word for word, kinds in self._after.items() if kinds != _OTHER}
+            before |= {max((*earlier, last), key=len) for earlier, kinds in phrases if not _NOTHING.issuperset(kinds)}
+        return before | set(_PHONE_ENDS), {
+            word for word, kinds in self._after.items() if not _NOTHING.issuperset(kinds)
+        }
 
     def announces(self, data: bytes) -> bool:
         """Whether what follows `data` may be of some kind because of it, or of none."""

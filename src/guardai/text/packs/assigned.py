@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from guardai.text.detectors.detector import Detector, PackError
+from guardai.text.detectors.detector import Detector, Opening, PackError
 from guardai.text.validators import VALIDATORS, Validator
 
 __all__ = ["generic", "named"]
@@ -45,19 +45,48 @@ _BETWEEN: Final = (
 )
 #: `<password type="…">`: attributes of the element.
 _ATTRIBUTES: Final = r"""(?:[ \t][\w:.\-]{1,24}=["'][^\s"'<>]{0,40}["']){1,2}>\s{0,16}"""
+
+
+def _strings(inside: str, *, closed: bool = True) -> str:
+    """Strings whose opening quote was just read, up to the quote that closes each: the same one, escaped as often.
+
+    A quote within a string is escaped once more than those around it, or doubled as in SQL; another one may stand there as it
+    is. Three kinds are told apart, which nearly all are, because each costs the proof that no text takes too long.
+
+    Args:
+        inside: the inside of a string, with `{item}` for what it is made of and `{first}` for what it may begin with.
+        closed: whether the quote that closes it must be there.
+    """
+    made = []
+    for escape, quote in (("", '"'), ("", "'"), (r"\\", '"')):
+        escaped = rf"""{escape}\\(?:{escape}["'`/]|\\{escape})"""
+        first = rf"""[^\s"'`\\\x00]|{escaped}"""
+        item = rf"""[^\s{quote}\\\x00]|{escaped}""" + ("" if escape else rf"|{quote}{quote}(?=[A-Za-z0-9])")
+        made.append(
+            rf"(?<={escape}{quote})(?<!\\{escape}{quote})"
+            + inside.replace("{first}", first).replace("{item}", item)
+            + (f"(?={escape}{quote})" if closed else "")
+        )
+    return "|".join(made)
+
+
 #: A string without whitespace; or a word that is not quoted, up to whitespace, a comma, a semicolon, without the full stop
 #: of its sentence. Nothing behind a value but the next character decides: by then it has left a stream.
 _VALUE: Final = (
-    r"""(?P<value>(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`])"""
-    # A string with a quote in it.
-    r"""|(?<=[^\\]")(?:[^\s"\\\x00]|\\["\\]){%(least)d,160}(?=")"""
+    r"(?P<value>"
+    + _strings(r"(?:{first})(?:{item}){<rest>,160}").replace("%", "%%").replace("<rest>", "%(rest)d")
+    # One that another quote closes, or that goes on behind a space: as far as it goes.
+    + r"""|(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`])"""
     # A word. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what HTML
     # writes so; and with brackets, if they are closed and more follows.
     r"""|(?<!["'`])(?:[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~]|\$(?=[A-Za-z0-9_]{1,24}[!#^]))"""
     r"""(?:[^\s"'`,;<>(){}\[\]&|\x00\\]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]){%(rest)d,160}(?<!\.)"""
     r"""(?=\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z)))"""
 )
-#: The same where quotes are written in the way of HTML or of a URL.
+#: A string of several words; and one that has not come to its end.
+_WORDS: Final = rf"(?P<value>{_strings('(?:{first})(?:{item}|[ ](?=[^ ])){5,120}')})"
+_OPEN: Final = _strings(r"(?:(?:{first})(?:{item}|[ ]){0,120})?[\\\"'`]{0,8}\Z", closed=False)
+#: The same as `_VALUE` where quotes are written in the way of HTML or of a URL.
 _ENCODED: Final = (
     r"""(?:&quot;|&#34;|%%22)?(?:\s|%%20)?(?::|=|%%3[AaDd])(?:\s|%%20)?(?:&quot;|&#34;|%%22)"""
     r"""(?P<value>(?:[^\s"'`&%%<>\\\x00]|%%[013-9A-Fa-f][0-9A-Fa-f]|%%2[013-9A-Fa-f]){%d,100})(?=&quot;|&#34;|%%22)"""
@@ -172,7 +201,18 @@ _KEYS_ELSEWHERE: Final = (
 def _modest(name: str) -> Validator:
     """A validator whose yes is no more than a perhaps: any other kind that fits knows better what the value is."""
     check = VALIDATORS[name]
-    return lambda value: None if check(value) is not False else False
+
+    def perhaps(value: bytes) -> bool | None:
+        plain = _ESCAPED.sub(b"", value) if b"\\" in value else value
+        return None if check(plain) is not False and not _APART.search(plain) else False
+
+    return perhaps
+
+
+#: Where code joins strings, `"'+name+'"`: a quote beside a sign that does it.
+_APART: Final = re.compile(rb"[\"'`][+.,)\]};&|=]|[+.,(\[{=&|][\"'`]")
+#: How a quote is written within a string.
+_ESCAPED: Final = re.compile(rb"\\+(?=[\"'`])")
 
 
 def generic() -> tuple[Detector, ...]:
@@ -181,6 +221,11 @@ def generic() -> tuple[Detector, ...]:
     kind = partial(Detector, label="secret.generic", title=title, run="", rank=1)
     rest = rf"[A-Za-z0-9_\-.]{{0,24}}+(?<![_\-a-z][Ii][Dd])(?<!\.){_NOT_ABOUT}"
     words = r"(?:[ \t][A-Za-z]{1,14}){0,4}?"
+    # A string of words is what a person reads, in most places: only a sign that assigns makes one a password.
+    several = (
+        rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(_SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
+        r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
+    )
     word = r"(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,128}(?<![.:?])(?<!!\"))(?=[\"'`,;.]{0,3}(?:[\s<]|\Z))"
     return (
         kind(
@@ -198,9 +243,33 @@ def generic() -> tuple[Detector, ...]:
             then=r"[:=\"' 0-9>]",
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_SHORT})(?:{'|'.join(_SHORT_NAMES)})[0-9]{{0,2}}{_assigned(4)}",
+            pattern=rf"(?={_SHORT})(?:{'|'.join(_SHORT_NAMES)})[0-9]{{0,2}}{_assigned(4)}",
             validator=_modest("password"),
             score=0.6,
+        ),
+        *(
+            Opening(
+                label="secret.generic",
+                title=title,
+                example='password = "… … …"',
+                literals=literals,
+                then=then,
+                ignore_case=True,
+                before="",
+                # The look ahead is for speed: most strings are one word.
+                pattern=f"{several}(?=[^ \"'`]{{1,60}} ){_WORDS}",
+                opens=f"{several}(?:{_OPEN})",
+                run="",
+                spaced=True,
+                validator=_modest("phrase"),
+                score=0.5,
+                rank=1,
+            )
+            for literals, then in (
+                (tuple(name for name in _PASSWORD_LITERALS if name != "passe"), ""),
+                ((*_SHORT_NAMES, "passe"), "[:=\"']"),
+                (tuple(f"{name} " for name in (*_SHORT_NAMES, "passe")), "[:=]"),
+            )
         ),
         kind(
             example="api_key: …",

@@ -184,5 +184,27 @@ def ip6(value: bytes) -> bool:
     return width == 8 and not all(len(group) == 2 for group in plain)
 
 
+#: Spaces and dashes as a form writes them.
+_FORM: Final = re.compile(rb"\+|%2[0Dd]")
+
+
+def _form_card(value: bytes) -> bool | None:
+    """A card's number in a form, of a range that needs no word."""
+    digits = _FORM.sub(b"", value)
+    return begins_card(digits[:4]) and luhn(digits) and card_brand(digits) is True
+
+
+def _form_iban(value: bytes) -> bool | None:
+    """An account's number in a form."""
+    return iban(_FORM.sub(b"", value))
+
+
+def _form_ssn(value: bytes) -> bool | None:
+    """A social security number in a form."""
+    return None if ssn(_FORM.sub(b"", value)) else False
+
+
 #: What a pack may name of these.
-VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType({"iban": iban, "luhn": luhn})
+VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
+    {"form_card": _form_card, "form_iban": _form_iban, "form_ssn": _form_ssn, "iban": iban, "luhn": luhn}
+)

@@ -201,10 +201,10 @@ def _password(value: bytes) -> bool | None:
         return None if len(value) >= 6 and value.isdigit() else False
     digits, special = _digits(value), any(c in _SPECIAL for c in value[1:])
     mixed = value != lower and value != value.upper()
+    if digits and special and value.upper() != value.lower():
+        return True  # what most of them are, in a third of the time that it takes to weigh one
     left = strength(value) - ordinary(value)
     if left >= 0.4 and digits and len(value) >= 8:
-        return True
-    if digits and special and value.upper() != value.lower():
         return True
     if not digits:
         # Without a digit, only what no name and no sentence has: signs within, or letters that make no words.
@@ -216,6 +216,113 @@ def _password(value: bytes) -> bool | None:
     if _NAME.match(value) and not value.isalnum() and left < 0.3:
         return False  # `sha256_hash`, `user-1`
     return None if len(value) >= 6 else False
+
+
+#: What sentences, labels and errors about passwords have, and what hardly anybody puts into one: 14 languages' smallest
+#: words, and what forms say.
+_SPOKEN: Final = frozenset(
+    "a an the of to in on at is are be was for and or not no with your you my our this that it its by from as if has have do does "
+    "can may must should will please than then when what which who one too enter type set get use used using change changed "
+    "password passwords passwd passphrase passcode pass pwd secret secrets token key keys pin code credentials login user username "
+    "email mail account field value string text required optional invalid incorrect wrong valid missing empty failed error new old "
+    "current confirm confirmation repeat again forgot forgotten lost reset show hide hidden strong weak match least most more less "
+    "characters character chars letters digits numbers long short minimum maximum min max only same different update save cancel "
+    "sign log here there encrypted plain file path name number length policy generated default expired expires input "
+    "der die das den dem ein eine einen und oder nicht ist sind für mit von zu im am bitte ihr ihre dein deine neues altes passwort "
+    "passwörter kennwort eingeben vergessen zeichen mindestens wiederholen falsch benutzer "
+    "le la les un une des du de et ou ne pas est sont pour avec dans sur votre vos mon ton veuillez mot passe oublié nouveau "
+    "caractères saisir saisissez confirmer "
+    "el los las una y o del es su tu para con por en que se contraseña clave nueva olvidado olvidada introduzca caracteres "
+    "il lo gli i e di da per non che tua password inserisci dimenticata nuova caratteri "
+    "os as uma do dos das em com não sua senha nova esqueceu digite deve ter "
+    "het een van voor met uw je niet wachtwoord vergeten nieuw tekens moet "
+    "och att är inte ditt din lösenord och til ikke er dit passord adgangskode glemt "
+    "w na nie jest twoje hasło nowe i do".encode().split()
+)
+_CAPITALS: Final = re.compile(rb"[A-Z]{3,}\]|_[0-9]{1,6}>")
+
+
+def _phrase(value: bytes) -> bool | None:
+    """Several words in a string that is assigned to a password, and are none for a person to read: `correct horse …`."""
+    words = value.split(b" ")
+    if (
+        not 2 <= len(words) <= 8
+        or b"" in words
+        or value[-1:] in b".:,;?"
+        or _is_blank(value)
+        or _CAPITALS.search(value)
+    ):
+        return False
+    if not _SPOKEN.isdisjoint(word.strip(b"!.,;:?()'\"").lower() for word in words):
+        return False
+    if not _digits(value):
+        # As dice choose them: four at least, small, none twice. Three may be the label of a button.
+        drawn = len(words) >= 4 and len(set(words)) == len(words)
+        return (
+            None
+            if drawn and all(3 <= len(word) <= 9 and word.isalpha() and word.islower() for word in words)
+            else False
+        )
+    joined = value.replace(b" ", b"")
+    mixed = any(
+        _digits(word) and word[:1].isalpha() and not _TECHNICAL.fullmatch(word) and not _ALGORITHM.fullmatch(word)
+        and not _NUMBERED.match(word)
+        for word in words
+    )  # fmt: skip
+    special = any(c in _SPECIAL for c in joined[1:]) and joined != joined.lower() and len(words) <= 3
+    return None if (mixed or special) and _password(joined) is not False else False
+
+
+#: What a program puts another value in the place of, from end to end; and what masking has put there.
+_REFERENCE: Final = re.compile(
+    rb"(?:<[^>]*>|\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|%[A-Za-z_]*%)\Z|\$[{(]|\{\{|<%|%[({]|[A-Za-z_$][\w.$]*[(\[].*[)\]];?\Z"
+)
+_MASKED: Final = re.compile(rb"\[[A-Z][A-Z0-9_]*(?::[A-Za-z0-9_]+)*\]|<[A-Z][A-Z0-9_]*_[0-9]+>|\*{3}")
+#: A regular expression.
+_EXPRESSION: Final = re.compile(rb"\\[wdsbWDSB]|\[\^|\(\?|\][+*{?]|\.[*+]|\{[0-9]+,")
+_OPENING: Final = b"<{[($@/%&*"
+#: Letters of scripts that do not separate words.
+_WIDE: Final = re.compile(rb"[\xe3-\xed]")
+
+
+def _barred(value: bytes) -> bool:
+    """Whether a value of its own is a reference, an expression, or masked."""
+    if _MASKED.search(value) or _REFERENCE.match(value) or _EXPRESSION.search(value):
+        return True
+    return _WIDE.search(value) is not None and any(c in b"()[]{}<>" for c in value)
+
+
+def _alone(value: bytes) -> bool | None:
+    """What stands under a password's name as a value of its own, in a leaf or a cell: its brackets and signs are no code's."""
+    if _barred(value):
+        return False
+    if len(value.split()) > 1:
+        return _phrase(value)
+    if (judged := _password(value)) is not False:
+        return judged
+    if len(value) < 6 or _WIDE.search(value) or _PATH.match(value) or _DATE.match(value):
+        return False
+    if not value.translate(None, _SIGNS):
+        return None if len(set(value)) >= 5 and not _is_blank(value) else False
+    opened = value.lstrip(_OPENING)
+    mixed = value != value.lower() and value != value.upper()
+    special = any(c in _SPECIAL or c in _OPENING for c in value[1:])
+    if not _digits(value) or value.upper() == value.lower() or not (mixed or special) or len(opened) < 4:
+        return False
+    return None if not _is_blank(opened) else False
+
+
+def _alone_human(value: bytes) -> bool | None:
+    """The same under the name of a secret."""
+    return False if _barred(value) or len(value.split()) > 1 else _human(value)
+
+
+def _alone_assigned(value: bytes) -> bool | None:
+    """The same under the name of a key or a token."""
+    return False if _barred(value) or len(value.split()) > 1 else _assigned(value)
+
+
+_SIGNS: Final = bytes(c for c in range(0x21, 0x7F) if not chr(c).isalnum())
 
 
 def _assigned(value: bytes) -> bool | None:
@@ -349,6 +456,9 @@ def _told(value: bytes) -> bool | None:
 
 VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
     {
+        "alone": _alone,
+        "alone_assigned": _alone_assigned,
+        "alone_human": _alone_human,
         "announced": _announced,
         "assigned": _assigned,
         "certain": _certain,
@@ -358,6 +468,7 @@ VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
         "key": likely,
         "mixed": _mixed,
         "password": _password,
+        "phrase": _phrase,
         "random": _random,
         "sure": _sure,
         "surprising": _surprising,
