@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardai.ledger import raw
-from guardai.model import Decision, Destination, Mask, Principal, Reveal
+from guardai.model import Decision, Destination, Event, Mask, Principal, Reveal
 
 if TYPE_CHECKING:
     import msgspec
@@ -80,9 +80,21 @@ class Scene:
         reads_only: whether policy permits nothing but reading there; None until it was asked.
         columns: what is known of a result's columns, by their names and origins.
         statement: the commitment to its text; None until it was made.
+        events: kind → what the records of its calls have in common; to be copied.
     """
 
-    __slots__ = ("back", "columns", "context", "decision", "engine", "owed", "plan", "reads_only", "statement")
+    __slots__ = (
+        "back",
+        "columns",
+        "context",
+        "decision",
+        "engine",
+        "events",
+        "owed",
+        "plan",
+        "reads_only",
+        "statement",
+    )
 
     def __init__(self, engine: Engine, plan: Plan, run: Run, region: str) -> None:
         session = run.session
@@ -95,6 +107,7 @@ class Scene:
         self.decision: Decision | None = None
         self.reads_only: bool | None = None
         self.statement: dict[str, object] | None = None
+        self.events: dict[str, Event] = {}
         self.columns: dict[tuple[tuple[str, ...], tuple[str, ...]], Columns] = {}
 
 

@@ -26,7 +26,7 @@ import json
 import logging
 import time
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import msgspec
 from msgspec import structs
@@ -692,34 +692,44 @@ class Ticket:
                 self._committed("parameters", self.payload)
         elif self.payload is not None:
             self._committed("in", self.payload)
-        undone = self.decision.effect != "allow" and call.statement is not None
-        self.intent = self._gate.emit(
-            Event(
+        event = self._event("call.intent")
+        event.lineage = self.run.fed.edges() if call.target.kind == "model" else self.run.fed.latest()
+        event.resource = plan.uris if plan is not None else None
+        if self.decision.effect != "allow" and call.statement is not None:
+            event.body = {"does": self._words()[0]}  # whoever reads of a refusal wants to know of what
+        if self.phase is Phase.PAUSED:
+            event.status = "paused"
+        self.intent = self._gate.emit(event)
+        self._commit = None
+
+    def _event(self, kind: str) -> Event:
+        """A record of this call. What is the same for all calls of the scene is put together once."""
+        scene = self._scene
+        made = scene.events.get(kind) if scene is not None else None
+        if made is None:
+            made = Event(
                 action=self._action,
-                # Whoever reads of a refusal wants to know of what.
-                body={"does": self._words()[0]} if undone else None,
-                call=self.id,
-                content=self._commit,
-                decision=told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
-                findings=self._labels,
                 id="",
                 key="",
-                kind="call.intent",
-                lineage=self.run.fed.edges() if self.call.target.kind == "model" else self.run.fed.latest(),
+                kind=kind,
                 log="",
-                model=plan.model if plan is not None else None,
-                parent=self._parent,
+                model=self._plan.model if self._plan is not None else None,
                 prev="",
                 principal=self.run.principal,
-                resource=plan.uris if plan is not None else None,
                 seq=0,
                 session=self.run.session.id,
-                status="paused" if self.phase is Phase.PAUSED else "",
                 ts=0,
                 v=VERSION,
             )
-        )
-        self._commit = None
+            if scene is not None:
+                scene.events[kind] = made
+        event: Event = made.__copy__()  # type: ignore[attr-defined]  # which every struct has
+        event.call = self.id
+        event.content = self._commit
+        event.decision = told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies)
+        event.findings = self._labels
+        event.parent = self._parent
+        return event
 
     def _end(self, status: str) -> None:
         if self.phase is Phase.ENDED:
@@ -729,47 +739,24 @@ class Ticket:
         self.phase = Phase.ENDED
         run, plan, done = self.run, self._plan, self._done
         run.open.discard(self)
-        resource = None
+        event = self._event("call.outcome")
+        event.status = status
+        event.lineage = [{"evidence": "observed", "from": self.intent}] if self.intent else []
         if plan is not None:
-            resource = plan.sources or plan.uris
+            event.resource = plan.sources or plan.uris
             if plan.carried and status == "ok":
                 done["carried"] = plan.carried
-        model = plan.model if plan is not None else None
-        if model is not None and "responded" in done:
-            model = {**model, "responded": str(done.pop("responded"))}
+            if plan.model is not None and "responded" in done:
+                event.model = {**plan.model, "responded": str(done.pop("responded"))}
         if self.rows is not None:
             done["rows"] = self.rows.count
-        usage: Any = done.pop("usage", None)
+        if "usage" in done:
+            event.usage = cast("dict[str, int]", done.pop("usage"))
+        event.body = done or None
+        event.dur = (time.perf_counter_ns() - self._started) // 1000
         was_read = self.rows is not None and self.rows.count > 0
         try:
-            self.outcome = self._gate.emit(
-                Event(
-                    action=self._action,
-                    body=done or None,
-                    call=self.id,
-                    content=self._commit,
-                    decision=told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies),
-                    dur=(time.perf_counter_ns() - self._started) // 1000,
-                    findings=self._labels,
-                    id="",
-                    key="",
-                    kind="call.outcome",
-                    lineage=[{"evidence": "observed", "from": self.intent}] if self.intent else [],
-                    log="",
-                    model=model,
-                    parent=self._parent,
-                    prev="",
-                    principal=run.principal,
-                    resource=resource,
-                    seq=0,
-                    session=run.session.id,
-                    status=status,
-                    ts=0,
-                    usage=usage,
-                    v=VERSION,
-                ),
-                outcome=True,
-            )
+            self.outcome = self._gate.emit(event, outcome=True)
         except GuardError as exc:  # an outcome never replaces a result; the ledger has recorded the gap if it could
             _log.warning("an outcome could not be recorded: %s", exc)
             return
