@@ -67,6 +67,14 @@ _WORDS: Final = {
     ),
     "sqlite": ("", "", f"SAVEPOINT {_NAME}", f"RELEASE {_NAME}", f"ROLLBACK TO {_NAME}"),
     "duckdb": ("BEGIN TRANSACTION", "BEGIN TRANSACTION READ ONLY", "", "", ""),
+    # A transaction within another only counts up and down, so this holds in one and outside of any.
+    "tsql": (
+        "",
+        "",
+        f"BEGIN TRANSACTION SAVE TRANSACTION {_NAME}",
+        "COMMIT TRANSACTION",
+        f"ROLLBACK TRANSACTION {_NAME}",
+    ),
 }
 _REMEMBER: Final = f"SELECT set_config('{_NAME}.timeout', current_setting('statement_timeout'), false); "
 #: Setting a limit of time, in milliseconds and seconds, and putting the former one back.
