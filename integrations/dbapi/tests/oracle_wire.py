@@ -5,28 +5,25 @@ they are given, and tell of every text that would leave.
 """
 
 import asyncio
-import datetime
-import decimal
 import re
 import sqlite3
 import sys
 from types import SimpleNamespace
 
 import oracledb
-from oracledb.base_impl import BaseConnImpl, DbType
+from oracledb.base_impl import BaseConnImpl
 
 errors = sys.modules["oracledb.errors"]
+#: Makes the library's own variables, for which it needs no server.
+VARIABLES = sys.modules["oracledb.thin_impl"].ThinConnImpl().create_cursor_impl(False)
 
 TRANSACTIONS = {"SAVEPOINT guardai": "SAVEPOINT guardai", "ROLLBACK TO SAVEPOINT guardai": "ROLLBACK TO guardai"}
-KINDS = {int: oracledb.DB_TYPE_NUMBER, float: oracledb.DB_TYPE_NUMBER, decimal.Decimal: oracledb.DB_TYPE_NUMBER}
-KINDS |= {datetime.datetime: oracledb.DB_TYPE_DATE, bytes: oracledb.DB_TYPE_RAW}
 
 
 class Server:
     """Attributes:
     received: every text that has arrived, with what was bound to it.
     procedures: name → what a block that calls it does with its variables; returns implicit results.
-    lines: how often the server has been turned to.
     timeouts: the limit of time of each turn.
     """
 
@@ -134,37 +131,32 @@ def connection_class(server):
 
 
 class VarImpl:
-    def __init__(self, dbtype, size=1, *, is_array=False):
-        self.metadata = SimpleNamespace(dbtype=dbtype, objtype=None, buffer_size=0, max_size=0)
-        self.num_elements, self.is_array, self.num_elements_in_array = size, is_array, 0
-        self.data = [None] * size
+    """A variable that the library fills in C alone: with a cursor, or with the list of what a statement returned."""
+
+    def __init__(self, dbtype, data):
+        self.metadata = SimpleNamespace(dbtype=dbtype, objtype=None)
+        self.num_elements, self.is_array, self.data = 1, False, data
 
     def get_all_values(self):
-        return self.data[: self.num_elements_in_array] if self.is_array else list(self.data)
+        return [self.data]
 
     def get_value(self, pos):
-        return self.get_all_values() if self.is_array else self.data[pos]
+        return self.data
 
     def set_value(self, pos, value):
-        if self.is_array:
-            if not isinstance(value, list):
-                errors._raise_err(errors.ERR_EXPECTING_LIST_FOR_ARRAY_VAR)
-            self.num_elements_in_array = len(value)
-            for at, one in enumerate(value):
-                self._set(at, one)
-        else:
-            self._set(pos, value)
+        if isinstance(value, list):
+            errors._raise_err(
+                errors.ERR_UNSUPPORTED_PYTHON_TYPE_FOR_DB_TYPE,
+                py_type_name=type(value).__name__,
+                db_type_name=self.metadata.dbtype.name,
+            )
+        self.data = value
 
-    def _set(self, pos, value):
-        """As the library checks it: nothing but None fits every type."""
-        numbers = self.metadata.dbtype is oracledb.DB_TYPE_NUMBER
-        if (
-            value is not None
-            and (isinstance(value, list) or numbers != isinstance(value, int | float | decimal.Decimal))
-            and self.metadata.dbtype is not oracledb.DB_TYPE_CURSOR
-        ):
-            raise TypeError(value)
-        self.data[pos] = value
+
+def variable(typ, *args, **kwargs):
+    if typ is oracledb.DB_TYPE_CURSOR:
+        return oracledb.Var._from_impl(VarImpl(typ, None))
+    return VARIABLES.create_var(None, typ, *args, **kwargs)
 
 
 class CursorImpl:
@@ -186,8 +178,7 @@ class CursorImpl:
         self.statement, self.rowfactory, self.fetch_vars, self.bind_vars = statement, None, None, None
 
     def create_var(self, connection, typ, size=0, num_elements=1, *others, is_array=False, **more):
-        dbtype = typ if isinstance(typ, DbType) else KINDS.get(typ, oracledb.DB_TYPE_VARCHAR)
-        return oracledb.Var._from_impl(VarImpl(dbtype, num_elements, is_array=is_array))
+        return variable(typ, size, num_elements, is_array=is_array)
 
     def _prepare_for_execute(self, cursor, statement, parameters, keyword_parameters=None):
         if statement is None and self.statement is None:
@@ -213,11 +204,10 @@ class CursorImpl:
                     made[key] = value
                     continue
                 if key not in made:
-                    kind = oracledb.DB_TYPE_CURSOR if isinstance(value, oracledb.Cursor) else KINDS.get(type(value))
+                    cursor = isinstance(value, oracledb.Cursor)
                     array = isinstance(value, list)
-                    size = len(value) if array else len(rows)
-                    impl = VarImpl(kind or oracledb.DB_TYPE_VARCHAR, size, is_array=array)
-                    made[key] = oracledb.Var._from_impl(impl)
+                    typ = oracledb.DB_TYPE_CURSOR if cursor else type(value[0] if array else value)
+                    made[key] = variable(typ, 0, len(value) if array else len(rows), is_array=array)
                 made[key].setvalue(at, value)
         self.named = named
         self.bind_vars = [SimpleNamespace(name=key, var=var, get_value=var.getvalue) for key, var in made.items()]
@@ -291,7 +281,8 @@ class CursorImpl:
         values = bound if isinstance(bound, dict) else {str(at): value for at, value in enumerate(bound, 1)}
         done = database.execute(TRANSACTIONS.get(text, text), values)
         if returning is not None:
-            self.bind_vars[-1].var._impl.data[0] = [row[0] for row in done.fetchall()]
+            variable = self.bind_vars[-1].var
+            variable._impl = VarImpl(variable.type, [row[0] for row in done.fetchall()])
             return 1
         if done.description is None:
             return max(done.rowcount, 0)
@@ -306,7 +297,7 @@ class CursorImpl:
             if any(isinstance(row[at], oracledb.Cursor | oracledb.AsyncCursor) for row in rows):
                 info.dbtype = oracledb.DB_TYPE_CURSOR
         self.rows = list(rows)
-        self.fetch_vars = [VarImpl(oracledb.DB_TYPE_VARCHAR) for _ in names]
+        self.fetch_vars = [variable(str) for _ in names]
 
     def _row(self):
         row = self.rows.pop(0)
