@@ -85,6 +85,10 @@ def connection_class(server):
         def direct_path_load(self, schema, table, columns, data, batch_size):
             yield Turn(self, lambda: self.server.loaded.append((schema, table, columns, data)))
 
+        def create_queue_impl(self):
+            options = {"deq_options_impl": None, "enq_options_impl": None, "initialize": lambda *_: None}
+            return SimpleNamespace(**options, deq_one=lambda: self.server.queued.append(1))
+
         def supports_pipelining(self):
             return True
 

@@ -529,6 +529,24 @@ async def test_cancelled_statement_leaves_an_unknown_outcome(start, aconnect, ca
     assert outcome["status"] == "unknown"
 
 
+async def test_rows_of_a_statement_that_was_cut_off_reach_nobody(start, aconnect, server):
+    start(PERMIT)
+    connection = await aconnect()
+    cursor = connection.cursor()
+    run = cursor._impl._run
+
+    def cut_off(*args):
+        run(*args)
+        raise asyncio.CancelledError
+
+    cursor._impl._run = cut_off
+    with agent():
+        with pytest.raises(asyncio.CancelledError):
+            await cursor.execute("SELECT email FROM customers")
+        with pytest.raises(guardai.ResultWithheld):
+            await cursor.fetchall()
+
+
 async def test_two_tasks_on_one_connection_are_each_judged(start, aconnect, server, calls):
     start()
     connection = await aconnect()
@@ -600,7 +618,7 @@ def test_uninstalling_restores_the_originals(connect, start):
 
 def test_wrapped_connection_is_governed_without_a_patch(home, policy, connect, server):
     connection = connect()
-    guardai.init(home=home, integrations=[], policy=policy(MASKED))
+    guardai.init(home=home, integrations=[], policy=policy(MASKED + NOTHING_RAW.removeprefix(PERMIT)))
     kind = LIBRARY.BaseCursor
     from guardai_dbapi.oracledb import OracledbDriver
 
@@ -616,4 +634,12 @@ def test_wrapped_connection_is_governed_without_a_patch(home, policy, connect, s
         cursor.execute("SELECT email FROM customers")
         with pytest.raises(guardai.ResultWithheld):
             _ = cursor.fetchvars
+        with pytest.raises(guardai.PolicyDenied, match="opaque"):
+            connection.getSodaDatabase()
+        with pytest.raises(guardai.PolicyDenied, match="opaque"):
+            connection._impl.process_sync_operation(connection.queue("q"), "deqone", (), {})
+        with pytest.raises(guardai.PolicyDenied, match="opaque"):
+            connection.direct_path_load("s", "t", ["a"], iter(()))
+    assert server.loaded == server.queued == []
+    assert OracledbDriver().wrap(connection) is connection
     assert OracledbDriver().wrap(object()) is None

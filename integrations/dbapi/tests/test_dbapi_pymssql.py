@@ -385,6 +385,29 @@ def test_lost_connection_leaves_an_unknown_outcome(start, connect, calls):
     assert outcome["status"] == "unknown"
 
 
+def test_rows_of_a_statement_that_was_cut_off_reach_nobody(start, connect, calls):
+    start(PERMIT)
+    connection = connect()
+    low = connection._conn
+    bare = low._guardai_bare
+
+    def cut_off(name):
+        def run(*args):
+            bare(name)(*args)
+            raise KeyboardInterrupt
+
+        return run if name == "execute_query" else bare(name)
+
+    low._guardai_bare = cut_off
+    with agent():
+        with pytest.raises(KeyboardInterrupt):
+            low.execute_row("SELECT email FROM customers")
+        with pytest.raises(guardai.ResultWithheld):
+            list(low)
+    ((_, outcome),) = calls()
+    assert outcome["status"] == "unknown"
+
+
 # ---------------------------------------------------------------------- the library stays what it is
 
 

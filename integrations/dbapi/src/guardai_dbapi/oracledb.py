@@ -53,8 +53,8 @@ class OracledbDriver:
             hooks.wrap(f"oracledb.cursor:BaseCursor.{name}", wrapper)
         for name, wrapper in _CONNECTION.items():
             hooks.wrap(f"oracledb.connection:BaseConnection.{name}", wrapper)
-        for name in ("_deqone", "_deqmany", "_enqone", "_enqmany"):
-            hooks.wrap(f"oracledb.aq:BaseQueue.{name}", _queued)
+        for name, wrapper in _QUEUE.items():
+            hooks.wrap(f"oracledb.aq:BaseQueue.{name}", wrapper)
         hooks.wrap("oracledb.connection:Connection.getSodaDatabase", _documents)
         _replace_fetchvars(hooks)
 
@@ -126,7 +126,7 @@ def _executed(
     if run is None or text is None or (given and keyword_parameters):
         _release(cursor)
         return (yield from wrapped(statement, parameters, **options, **keyword_parameters))
-    bound = Bound(given or keyword_parameters or None)
+    bound = Bound(keyword_parameters or given)
     # A frame holds what was fetched as the server sent it.
     returns = _RAW if cursor._impl.fetching_arrow else ()
 
@@ -204,13 +204,12 @@ def _governed(
         ticket.impossible("a value that a variable holds would have to be masked; give it as a parameter")
     statement.guarded(_DIALECT, autocommit=False, transaction=True)
     _release(cursor)
+    # In place before anything that can fail: a cursor with rows is never without what masks them.
+    held = cursor.__dict__[_HELD] = Held(statement)
     result = yield from _performed(cursor, statement, effect)
     if parsed or returns:
         statement.wrote(None)
         return result
-    held = Held(statement)
-    # In place before anything that can fail: a cursor with rows is never without what masks them.
-    cursor.__dict__[_HELD] = held
     if cursor._impl.fetch_vars is not None:
         _begin(cursor, held)
         return result
@@ -534,12 +533,18 @@ _CURSOR: Final[dict[str, Any]] = {
     "getimplicitresults": _implicit_results,
     "close": _close,
 }
+_QUEUE: Final[dict[str, Any]] = dict.fromkeys(("_deqone", "_deqmany", "_enqone", "_enqmany"), _queued)
 _CONNECTION: Final[dict[str, Any]] = {"_run_pipeline": _run_pipeline, "_direct_path_load": _direct_path_load}
 
 
 @functools.cache
 def _cursor_class(kind: Any) -> Any:
     return governed_class(kind, _CURSOR, fetchvars=_withheld(kind.fetchvars), _guardai_governed=True)
+
+
+@functools.cache
+def _queue_class(kind: Any) -> Any:
+    return governed_class(kind, _QUEUE)
 
 
 @functools.cache
@@ -550,4 +555,11 @@ def _connection_class(kind: Any) -> Any:
         made.__class__ = _cursor_class(made_of)
         return made
 
-    return governed_class(kind, _CONNECTION, cursor=cursor, _guardai_governed=True)
+    def queue(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = kind.queue(self, *args, **kwargs)
+        made_of: Any = type(made)
+        made.__class__ = _queue_class(made_of)
+        return made
+
+    wrappers = {**_CONNECTION, **({"getSodaDatabase": _documents} if hasattr(kind, "getSodaDatabase") else {})}
+    return governed_class(kind, wrappers, cursor=cursor, queue=queue, _guardai_governed=True)

@@ -283,6 +283,8 @@ def governed(
         ticket.impossible("a value of it would have to be masked within the text; leave it a place of its own")
     _limits(statement, text.judged, many=many)
     release(open_)
+    # Before anything that can fail: whatever the library still has to give of a statement that was cut off, nobody gets.
+    open_.statement = statement
     open_.inside = True
     try:
         result = perform(
@@ -290,11 +292,11 @@ def governed(
             functools.partial(_counted, connection), functools.partial(_means, connection),
         )  # fmt: skip
         if not rows or statement.guard.before:
+            open_.statement = None
             statement.wrote(_affected(connection))
+        elif begins is not None:
+            result = begins(result)
         else:
-            open_.statement = statement
-            if begins is not None:
-                return begins(result)
             advance(connection)
     finally:
         open_.inside = False
