@@ -10,8 +10,10 @@ from guardai_dbapi.asyncpg import AsyncpgDriver
 from guardai_dbapi.duckdb import DuckdbDriver
 from guardai_dbapi.mariadb import MariadbDriver
 from guardai_dbapi.mysql_connector import MysqlConnectorDriver
+from guardai_dbapi.oracledb import OracledbDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
 from guardai_dbapi.psycopg3 import Psycopg3Driver
+from guardai_dbapi.pymssql import PymssqlDriver
 from guardai_dbapi.pymysql import PymysqlDriver
 from guardai_dbapi.sqlite import SqliteDriver
 
@@ -49,6 +51,8 @@ _DRIVERS: Final[tuple[Driver, ...]] = (
     MysqlConnectorDriver(),
     MariadbDriver(),
     DuckdbDriver(),
+    PymssqlDriver(),
+    OracledbDriver(),
 )
 
 

@@ -5,7 +5,7 @@ A driver's file does what this says, sync or async::
     run = acting(sql, dialect)                  None: the application's own, left alone
     statement = begin(...)                      decided, parameters masked, intent recorded
     statement.guarded(...)                      what has to stand around the effect
-    perform(query, statement, effect)           or `await aperform(…)`
+    perform(query, statement, effect)           or `await aperform(…)`, or `yield from gperform(…)`
     statement.began(…) / statement.wrote(…)     rows come, or not
 
 `query` runs a text of ours on the same connection, unseen by the gate, and drops what comes back; `ask` runs a query of ours
@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from guardai import GuardError, PolicyDenied
 from guardai.hooks import Answer, Ask, Call, Capture, LiveSchema, Rows, Run, Target, Ticket, opened
 
-__all__ = ["Guard", "Statement", "aperform", "begin", "perform"]
+__all__ = ["Guard", "Statement", "aperform", "begin", "gperform", "perform"]
 
 T = TypeVar("T")
 
@@ -67,6 +67,16 @@ _WORDS: Final = {
     ),
     "sqlite": ("", "", f"SAVEPOINT {_NAME}", f"RELEASE {_NAME}", f"ROLLBACK TO {_NAME}"),
     "duckdb": ("BEGIN TRANSACTION", "BEGIN TRANSACTION READ ONLY", "", "", ""),
+    # A savepoint goes with its transaction.
+    "oracle": ("", "", f"SAVEPOINT {_NAME}", "", f"ROLLBACK TO SAVEPOINT {_NAME}"),
+    # A transaction within another only counts up and down, so this holds in one and outside of any.
+    "tsql": (
+        "",
+        "",
+        f"BEGIN TRANSACTION SAVE TRANSACTION {_NAME}",
+        "COMMIT TRANSACTION",
+        f"ROLLBACK TRANSACTION {_NAME}",
+    ),
 }
 _REMEMBER: Final = f"SELECT set_config('{_NAME}.timeout', current_setting('statement_timeout'), false); "
 #: Setting a limit of time, in milliseconds and seconds, and putting the former one back.
@@ -148,9 +158,10 @@ class Statement:
                 failed.insert(0, "ROLLBACK")
             elif savepoint:
                 before.append(savepoint)
-                after.insert(0, release)
-                undo = [back, release]
-                if dialect != "postgres":
+                if release:
+                    after.insert(0, release)
+                undo = [back, release] if release else [back]
+                if release and dialect != "postgres":
                     failed.insert(0, release)  # what a statement of many did before its error stays, as without guardai
             else:
                 ticket.impossible(
@@ -351,6 +362,33 @@ async def aperform(
                     got: Any = await effect(statement.parameters)
                 else:
                     got = await (query(step) if isinstance(step, str) else ask(step))  # type: ignore[misc]
+            except BaseException as exc:
+                step = steps.throw(exc)
+            else:
+                step = steps.send(got)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def gperform(
+    query: Callable[[str], Generator[Any, Any, object]],
+    statement: Statement,
+    effect: Callable[[Any], Generator[Any, Any, T]],
+    affected: Callable[[], int | None],
+    ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
+) -> Generator[Any, Any, T]:
+    """Yields what the effect yields, for a library whose waiting and awaited faces drive the same generators."""
+    steps = _steps(statement, affected, ended, affected)
+    step = next(steps)
+    try:
+        while True:
+            try:
+                if step is None:
+                    got: Any = yield from effect(statement.parameters)
+                else:
+                    assert isinstance(step, str), "nothing is asked here"
+                    got = yield from query(step)
             except BaseException as exc:
                 step = steps.throw(exc)
             else:

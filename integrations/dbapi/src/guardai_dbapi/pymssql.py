@@ -1,0 +1,573 @@
+"""pymssql: judged and masked at the low-level connection, by which everything else of the library's sends and reads.
+
+`pymssql.Connection` and `Cursor` are immutable C types, but all that they do they ask of an object of `_mssql`'s. That one
+is of a governed subclass from its opening on; the library's own connections and cursors stay what they are, what a program
+does by `connection._conn` is governed as they are, and so are connections of a `connect` that it kept from before `init`.
+
+What goes round it: `MSSQLConnection(…)` and the C types' own methods called by name, connections that were open before
+`init` (see `guardai.wrap`), and what the server says in messages (`PRINT`) and in errors.
+
+INVARIANT: rows of an agent's leave the low-level connection masked, those of each further result by its own columns.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from guardai.hooks import Hooks, Run, Target, acting
+from guardai_dbapi.statement import Statement, begin, perform
+from guardai_dbapi.subclasses import governed_class
+from guardai_dbapi.tsql import is_name, numbered, plain
+
+__all__ = ["DIALECT", "METHODS", "Open", "PymssqlDriver", "Text", "advance", "governed", "target"]
+
+DIALECT: Final = "tsql"
+_NOTHING: Final = object()
+#: By these the library begins and ends transactions, whoever asks it to.
+_ITS_OWN: Final = frozenset({"BEGIN TRAN", "COMMIT TRAN", "ROLLBACK TRAN"})
+#: How `bulk_copy` asks for the columns of its table.
+_BULK: Final = re.compile(
+    r"SELECT column_id, TYPE_NAME\(system_type_id\) AS system_type_name, is_identity "
+    r"FROM (?:tempdb\.)?sys\.columns WHERE object_id = OBJECT_ID\(%s\)"
+)
+#: What decides whether "x" is a name or a string.
+_QUOTING: Final = re.compile("quoted_identifier|ansi_defaults", re.IGNORECASE)
+#: DB-Library: timed out, read failed, write failed, closed by the server, dead.
+_LOST: Final = frozenset({20003, 20004, 20006, 20017, 20047})
+
+
+class PymssqlDriver:
+    """pymssql: `connect`, and so its pools and SQLAlchemy."""
+
+    library = "pymssql"
+    targets: tuple[str, ...] = ("pymssql._mssql",)
+    versions = ">=2.4,<3"
+
+    def install(self, hooks: Hooks) -> None:
+        """Wraps what makes low-level connections: `pymssql.connect` looks it up each time."""
+        hooks.wrap("pymssql._mssql:connect", _connect)
+
+    def wrap(self, obj: Any) -> Any | None:
+        """A governed view of one open connection, without patching pymssql."""
+        library = sys.modules.get("pymssql")
+        if library is None or not isinstance(obj, library.Connection):
+            return None
+        from guardai_dbapi.pymssql_one import ConnectionView
+
+        return obj if hasattr(obj._conn, "_guardai") else ConnectionView(obj)
+
+
+class Open:
+    """What is known of one open connection.
+
+    Attributes:
+        address: `host:port`, as the program names it.
+        quoted: "x" is a name here; False if that is not known.
+        statement: the one whose results are not all read yet.
+        names: columns of the result that is read now; None between two results.
+        inside: what is sent now is a part of a statement that was judged.
+        own: what is sent now is the library's own.
+        affected: how many rows the last statement changed, where something of ours was sent after it.
+        bulk: the table that a bulk copy fills.
+    """
+
+    __slots__ = ("address", "affected", "bulk", "inside", "names", "own", "quoted", "statement")
+
+    def __init__(self, address: str, *, quoted: bool) -> None:
+        self.address = address
+        self.quoted = quoted
+        self.statement: Statement | None = None
+        self.names: Sequence[str] | None = None
+        self.inside = False
+        self.own = False
+        self.affected: int | None = None
+        self.bulk = ""
+
+
+def _connect(_wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    from pymssql import _mssql
+
+    return _connection_class(_mssql.MSSQLConnection)(*args, **kwargs)
+
+
+def _opened(
+    server: Any = "localhost",
+    _user: Any = None,
+    _password: Any = None,
+    _charset: Any = None,
+    _database: Any = None,
+    _appname: Any = None,
+    port: Any = "1433",
+    *_: Any,
+    conn_properties: Any = None,
+    **_others: Any,
+) -> Open:
+    """From what a connection is opened with, read as the library reads it."""
+    host, _backslash, instance = str(server).partition("\\")
+    host, _colon, own_port = ("localhost" if host in {".", "(local)"} else host).partition(":")
+    address = quote(f"{host}\\{instance}") if instance else f"{host}:{own_port or port}"
+    return Open(address.lower(), quoted=conn_properties is None)
+
+
+def target(connection: Any) -> Target:
+    """The database that the connection is in, as the catalog's patterns are written."""
+    return Target("database", f"mssql://{connection._guardai.address}/{quote(connection.cur_db_name(), safe='')}")
+
+
+# ---------------------------------------------------------------------- what is sent
+
+
+class Text(NamedTuple):
+    """A statement as it is judged.
+
+    Attributes:
+        judged: with its places numbered, or with its values where they could change how the rest of it reads.
+        dialect: in which it is; none that is known where the server may read it otherwise than the inspection.
+        sent: what is handed to the library.
+        merged: the values stand in it already.
+    """
+
+    judged: str
+    dialect: str
+    sent: Any
+    merged: bool
+
+
+def _asked(query_string: Any, params: Any = _NOTHING) -> tuple[Any, Any]:
+    return query_string, params
+
+
+def _text(connection: Any, query: Any) -> str | None:
+    if isinstance(query, bytes):
+        return query.decode(connection.charset or "ascii", "replace")
+    return query if isinstance(query, str) else None  # the library refuses all else
+
+
+def _understood(connection: Any, query: Any, text: str, given: Any) -> Text:
+    """INVARIANT: a text is judged only if the inspection reads it as the server will, and what was judged is sent."""
+    sets = [] if given is _NOTHING else given if isinstance(given, _Many) else [given]
+    judged: str | None = text
+    sent = query
+    if sets:
+        named = isinstance(sets[0], dict)
+        alike = all(isinstance(one, dict) == named and plain(one) for one in sets)
+        judged = numbered(text, named=named) if alike else None
+    merged = judged is None
+    if judged is None:
+        from pymssql import _mssql
+
+        sent = b";".join(_mssql.substitute_params(query, one, charset=connection.charset) for one in sets)
+        judged = sent.decode(connection.charset or "ascii", "replace")
+    misread = "\ufffd" in judged or ('"' in judged and not connection._guardai.quoted)
+    return Text(judged, "unknown" if misread else DIALECT, sent, merged)
+
+
+class _Many(list[Any]):
+    """Sets of parameters, each of which becomes a statement of its own in one text."""
+
+
+def _statement(
+    way: Callable[..., Any],
+    connection: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    read: Callable[[Any], Any] | None = None,
+    *,
+    rows: bool = True,
+) -> Any:
+    """A statement, by whichever of the library's ways.
+
+    Args:
+        way: the library's own.
+        connection: the low-level one.
+        args: the statement and its parameters.
+        kwargs: the same.
+        read: where the way also reads: what it returns of an agent's result.
+        rows: results can be read afterwards.
+    """
+    query, given = _asked(*args, **kwargs)
+    run, text = _whose(connection, query, given)
+    if run is None or text is None:
+        return way(*args, **kwargs)
+    whole = isinstance(given, (list, tuple, dict))
+    parameters = None if given is _NOTHING else given if whole else [given]
+    understood = _understood(connection, query, text, given)
+    send = way if read is None else connection._guardai_bare("execute_query")
+
+    def effect(bound: Any) -> Any:
+        if understood.merged or given is _NOTHING:
+            return send(understood.sent)
+        return send(understood.sent, bound if whole else bound[0])
+
+    result = governed(connection, run, understood, parameters, effect, rows=rows)
+    return result if read is None else read(connection)
+
+
+def _whose(connection: Any, query: Any, given: Any) -> tuple[Run | None, str | None]:
+    """The session whose statement it is, None if it is the application's own or the library's; and the text."""
+    open_: Open = connection._guardai
+    text = _text(connection, query)
+    run = None
+    if text is not None and not open_.own and not _is_the_librarys(open_, text, given):
+        run = acting(text, DIALECT)
+    if run is None:
+        release(open_)
+    if text is None or _QUOTING.search(text):
+        open_.quoted = False
+    return run, text
+
+
+def _is_the_librarys(open_: Open, text: str, given: Any) -> bool:
+    if given is _NOTHING:
+        return text in _ITS_OWN
+    if isinstance(given, str) and _BULK.fullmatch(text):
+        open_.bulk = given
+        return True
+    return False
+
+
+def _execute_many(way: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    query, sets, batch_size = _asked_many(*args, **kwargs)
+    run, text = _whose(connection, query, sets)
+    if run is None or text is None:
+        return way(*args, **kwargs)
+    if not len(sets):  # the library takes nothing that has no length
+        return way(*args, **kwargs)
+    given = _Many(sets)
+    understood = _understood(connection, query, text, given)
+
+    def effect(bound: Any) -> Any:
+        if understood.merged:
+            return connection._guardai_bare("execute_query")(understood.sent)
+        return way(understood.sent, bound, batch_size)
+
+    return governed(connection, run, understood, list(given), effect, many=True)
+
+
+def _asked_many(query_string: Any, seq_of_parameters: Any, batch_size: Any) -> tuple[Any, Any, Any]:
+    return query_string, seq_of_parameters, batch_size
+
+
+def governed(
+    connection: Any,
+    run: Run,
+    text: Text,
+    parameters: Any,
+    effect: Callable[[Any], Any],
+    *,
+    rows: bool = True,
+    many: bool = False,
+    begins: Callable[[Any], Any] | None = None,
+) -> Any:
+    """One statement of an agent's, up to its first result.
+
+    Args:
+        connection: the low-level one.
+        run: the session.
+        text: what was understood of it.
+        parameters: what is bound to it.
+        effect: sends it, given its parameters.
+        rows: results can be read afterwards.
+        many: it is one text for many sets of parameters.
+        begins: makes of what the effect returned what is returned, and goes on to the first result.
+    """
+    open_: Open = connection._guardai
+    statement = begin(run, target(connection), text.judged, text.dialect, parameters)
+    ticket = statement.ticket
+    if text.merged and statement.parameters != parameters:
+        ticket.impossible("a value of it would have to be masked within the text; leave it a place of its own")
+    _limits(statement, text.judged, many=many)
+    release(open_)
+    # Before anything that can fail: whatever the library still has to give of a statement that was cut off, nobody gets.
+    open_.statement = statement
+    open_.inside = True
+    try:
+        result = perform(
+            connection._guardai_bare("execute_non_query"), statement, effect,
+            functools.partial(_counted, connection), functools.partial(_means, connection),
+        )  # fmt: skip
+        if not rows or statement.guard.before:
+            open_.statement = None
+            statement.wrote(_affected(connection))
+        elif begins is not None:
+            result = begins(result)
+        else:
+            advance(connection)
+    finally:
+        open_.inside = False
+    return result
+
+
+def _limits(statement: Statement, text: str, *, many: bool = False) -> None:
+    """What policy has stand around it.
+
+    Raises:
+        PolicyDenied: here it cannot.
+    """
+    ticket = statement.ticket
+    if ticket.obligations.timeout is not None:
+        ticket.impossible("policy limits its time, and pymssql knows one limit alone for all connections of a process")
+    if ticket.changes and ticket.obligations.affected_cap is not None:
+        if many:
+            ticket.impossible("policy limits how many rows may change, and many statements in one text do not tell")
+        if "output" in text.lower():
+            ticket.impossible(
+                "policy limits how many rows may change, and a statement with OUTPUT does not tell at once"
+            )
+    # A transaction within a transaction: it is one of its own where none is open.
+    statement.guarded(DIALECT, autocommit=False, transaction=True)
+
+
+def _counted(connection: Any) -> int | None:
+    """How many rows the statement has changed; asked of the server, because SET NOCOUNT keeps it from telling."""
+    count = connection._guardai_bare("execute_scalar")("SELECT @@ROWCOUNT")
+    connection._guardai.affected = count
+    return int(count)
+
+
+def _affected(connection: Any) -> int | None:
+    count = connection.rows_affected
+    return count if isinstance(count, int) and count >= 0 else None
+
+
+def _means(connection: Any, exc: BaseException) -> dict[str, bool]:
+    """What an error says: that the connection is gone, or so late that the server may have gone on."""
+    return {"lost": getattr(exc, "number", 0) in _LOST or not connection.connected}
+
+
+# ---------------------------------------------------------------------- what comes back
+
+
+def release(open_: Open) -> None:
+    """Nobody reads the rest of the last statement's results."""
+    statement, open_.statement = open_.statement, None
+    between, open_.names = open_.names is None, None
+    open_.affected = None
+    if statement is not None:
+        if between:
+            statement.ticket.close(None)
+        else:
+            statement.ticket.abandon()
+
+
+def advance(connection: Any) -> bool:
+    """To the result that the library reads next; False if there is none, and the statement has ended."""
+    open_: Open = connection._guardai
+    statement = open_.statement
+    assert statement is not None, "its results are read"
+    try:
+        told = connection._guardai_bare("get_header")()
+    except BaseException as exc:
+        statement.failed(exc, **_means(connection, exc))
+        raise
+    if told is None:
+        before = statement.rows
+        statement.ticket.close(None, affected=_affected(connection) if before is None else None)
+        open_.statement = None
+        return False
+    # In place before anything that can fail: no row passes without what masks it.
+    open_.names = tuple(column[0] for column in told)
+    statement.began(open_.names)
+    return True
+
+
+def next_row(connection: Any, form: int) -> Any:
+    """The next row; of an agent's, masked.
+
+    Raises:
+        StopIteration: a result has ended. Who asks once more gets the next result's first row: so does the library.
+    """
+    open_: Open = connection._guardai
+    statement = open_.statement
+    if statement is None:
+        return next(connection._guardai_bare("get_iterator")(form))
+    from pymssql import _mssql
+
+    try:
+        if open_.names is None and not advance(connection):
+            raise StopIteration
+        row = next(connection._guardai_bare("get_iterator")(_mssql.ROW_FORMAT_TUPLE))
+    except StopIteration:
+        open_.names = None
+        ticket = statement.ticket
+        if ticket.statements == 1 and (ticket.changes or ticket.reads):
+            ticket.close(None)  # no further result can come; if one does, nobody gets it
+        raise
+    except BaseException as exc:
+        statement.failed(exc, **_means(connection, exc))
+        raise
+    assert statement.rows is not None, "a result has begun"
+    assert open_.names is not None, "it has columns"
+    passed = statement.rows.one(row)
+    if form == _mssql.ROW_FORMAT_TUPLE:
+        return passed
+    made: dict[int | str, Any] = dict(enumerate(passed))
+    made.update((name, cell) for name, cell in zip(open_.names, passed, strict=True) if name)
+    return made
+
+
+def _first_row(connection: Any) -> Any:
+    from pymssql import _mssql
+
+    return next(_rows(connection, _mssql.ROW_FORMAT_DICT), None)
+
+
+def _first_cell(connection: Any) -> Any:
+    from pymssql import _mssql
+
+    row = next(_rows(connection, _mssql.ROW_FORMAT_TUPLE), None)
+    return None if row is None else row[0]
+
+
+@functools.cache
+def _iterator_class() -> Any:
+    from pymssql import _mssql
+
+    def told(self: Any) -> Any:
+        return next_row(self._guardai_connection, self._guardai_form)
+
+    iterator: Any = _mssql.MSSQLRowIterator
+    about = {name: getattr(iterator, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(iterator.__name__, (iterator,), {**about, "__next__": told})
+
+
+def _rows(connection: Any, form: int) -> Iterator[Any]:
+    """What reads the rows, also of statements that are run later."""
+    rows = _iterator_class()(connection._guardai_low, form)
+    rows._guardai_connection, rows._guardai_form = connection, form
+    return rows  # type: ignore[no-any-return]
+
+
+def _iterator(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    wrapped(*args, **kwargs)  # what it refuses
+    return _rows(connection, args[0] if args else kwargs["row_format"])
+
+
+def _iterated(wrapped: Any, connection: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
+    from pymssql import _mssql
+
+    wrapped()
+    return _rows(connection, _mssql.ROW_FORMAT_DICT)
+
+
+def _header(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    open_: Open = connection._guardai
+    if open_.statement is not None and open_.names is None:
+        advance(connection)
+    return wrapped(*args, **kwargs)
+
+
+def _next_set(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    open_: Open = connection._guardai
+    statement = open_.statement
+    if statement is None:
+        return wrapped(*args, **kwargs)
+    try:
+        more = wrapped(*args, **kwargs)
+    except BaseException as exc:
+        statement.failed(exc, **_means(connection, exc))
+        raise
+    open_.names = None
+    advance(connection)
+    return more
+
+
+def _cancel(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    open_: Open | None = connection._guardai
+    if open_ is not None and not open_.inside:  # the library cancels before each statement that it sends
+        release(open_)
+    return wrapped(*args, **kwargs)
+
+
+def _close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    open_: Open | None = connection._guardai  # None while the object goes away
+    if open_ is not None:
+        release(open_)
+    return wrapped(*args, **kwargs)
+
+
+# ---------------------------------------------------------------------- procedures, bulk copies
+
+
+def _procedure(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    from guardai_dbapi.pymssql_call import Procedure
+
+    made = wrapped(*args, **kwargs)
+    return Procedure(made, connection, args[0] if args else kwargs["procname"])
+
+
+def _send_row(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A row of a bulk copy: one call, because nothing in Python sees its end."""
+    row, columns, *rest = args
+    table = connection._guardai.bulk
+    text = f"INSERT INTO {table} VALUES ({', '.join(f'@p{n}' for n in range(1, len(row) + 1))})"  # noqa: S608 - judged, never run
+    run = acting(text, DIALECT)
+    if run is None:
+        return wrapped(*args, **kwargs)
+    statement = begin(run, target(connection), text, DIALECT if is_name(table) else "unknown", row)
+    _limits(statement, text, many=True)
+    try:
+        result = wrapped(statement.parameters, columns, *rest, **kwargs)
+    except BaseException as exc:
+        statement.failed(exc, **_means(connection, exc))
+        raise
+    statement.wrote(1)
+    return result
+
+
+# ---------------------------------------------------------------------- the connection's class
+
+
+#: What is wrapped of a low-level connection.
+METHODS: Final[dict[str, Any]] = {
+    "execute_query": _statement,
+    "execute_non_query": functools.partial(_statement, rows=False),
+    "execute_row": functools.partial(_statement, read=_first_row),
+    "execute_scalar": functools.partial(_statement, read=_first_cell),
+    "executemany": _execute_many,
+    "init_procedure": _procedure,
+    "bcp_sendrow": _send_row,
+    "__iter__": _iterated,
+    "get_iterator": _iterator,
+    "get_header": _header,
+    "nextresult": _next_set,
+    "cancel": _cancel,
+    "close": _close,
+}
+
+
+@functools.cache
+def _connection_class(kind: Any) -> Any:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        self._guardai = _opened(*args, **kwargs)
+        kind.__init__(self, *args, **kwargs)
+
+    def bare(self: Any, name: str) -> Any:
+        return functools.partial(getattr(kind, name), self)
+
+    def affected(self: Any) -> Any:
+        ours = self._guardai.affected
+        return kind.rows_affected.__get__(self) if ours is None else ours
+
+    def identity(self: Any) -> Any:
+        self._guardai.own = True
+        try:
+            return kind.identity.__get__(self)
+        finally:
+            self._guardai.own = False
+
+    return governed_class(
+        kind,
+        METHODS,
+        __init__=init,
+        _guardai=None,
+        _guardai_low=property(lambda self: self),
+        _guardai_bare=bare,
+        rows_affected=property(affected, doc=kind.rows_affected.__doc__),
+        identity=property(identity, doc=kind.identity.__doc__),
+    )
