@@ -22,13 +22,16 @@ SCHEMA = LiveSchema(
         ("sqlite", "UPDATE t SET a = '?' WHERE b = '?'", "FROM t WHERE b = '?'", ()),
         ("sqlite", "UPDATE t SET a = ?2 WHERE id = ?1", "FROM t WHERE id = ?1", (0,)),
         ("sqlite", "UPDATE t SET a = :a WHERE id = :id", "FROM t WHERE id = :id", None),
+        ("sqlite", "UPDATE t SET a = :2 WHERE id = :1", "FROM t WHERE id = :1", None),
+        ("sqlite", "UPDATE t SET a = replace(a, 'x', 'y') WHERE b = 1 OR b = 2", "FROM t WHERE b = 1 OR b = 2", ()),
         ("sqlite", "update or ignore t as x set a = 1 where x.id = 2", "FROM t as x where x.id = 2", ()),
         ("postgres", "DELETE FROM ONLY t x WHERE x.id IN (%s, %s) RETURNING a", "FROM ONLY t x WHERE x.id IN (%s, %s)", (0, 1)),
         ("postgres", "UPDATE t SET a = $1 WHERE id = $3 OR id = $2 OR a = $3", "FROM t WHERE id = $1 OR id = $2 OR a = $1", (2, 1)),
         ("postgres", "UPDATE t SET a = a IS DISTINCT FROM 3 WHERE b = 1", "FROM t WHERE b = 1", ()),
         ("postgres", "UPDATE t SET a = (SELECT x FROM u WHERE id = 1) WHERE b = 1", "FROM t WHERE b = 1", ()),
-        ("postgres", "UPDATE t SET (a, b) = (1, 2) WHERE id IN (SELECT id FROM u WHERE x = 'RETURNING')", "FROM t WHERE id IN (SELECT id FROM u WHERE x = 'RETURNING')", ()),
-        ("mariadb", "DELETE LOW_PRIORITY FROM t WHERE a = 1 ORDER BY b LIMIT 5", "FROM t WHERE a = 1 ORDER BY b LIMIT 5", ()),
+        ("postgres", "UPDATE t SET (a, b) = (1, 2) WHERE a = 'RETURNING' AND (b = 1 OR lower(a) LIKE '% LIMIT')", "FROM t WHERE a = 'RETURNING' AND (b = 1 OR lower(a) LIKE '% LIMIT')", ()),
+        ("postgres", "DELETE FROM t WHERE a < now() - interval '30 days'", "FROM t WHERE a < now() - interval '30 days'", ()),
+        ("mariadb", "DELETE LOW_PRIORITY FROM t WHERE a = 1", "FROM t WHERE a = 1", ()),
         ("mysql", "UPDATE `t` SET a = '%s' -- WHERE\n WHERE b LIKE 'x%' AND a = %s", "FROM `t` WHERE b LIKE 'x%' AND a = %s", (0,)),
     ],
 )  # fmt: skip
@@ -64,6 +67,16 @@ def test_rows_are_found_by_the_statements_own_condition(dialect, sql, tail, posi
         ("postgres", "CREATE OR REPLACE TABLE t (a int)", "UPDATE or a DELETE"),
         ("postgres", "DELETE FROM t WHERE CURRENT OF c", "cursor"),
         ("postgres", "DELETE FROM t WHERE a = random()", "random"),
+        ("postgres", "DELETE FROM t WHERE own(a) = 1", "own"),
+        ("postgres", 'DELETE FROM t WHERE "own"(a) = 1', "function"),
+        ("postgres", "DELETE FROM t WHERE id IN (SELECT id FROM u)", "SELECT"),
+        ("postgres", "UPDATE t SET a = 1 WHERE EXISTS (SELECT 1 FROM u)", "SELECT"),
+        ("mysql", "UPDATE t SET a = 1 ORDER BY b LIMIT 1", "ORDER"),
+        ("mysql", "DELETE FROM t WHERE a = 1 LIMIT 1", "LIMIT"),
+        ("mysql", "UPDATE t SET a = 1 WHERE (@i := @i + 1) = 4", "variable"),
+        ("mysql", "UPDATE t SET a = 1 WHERE b < now()", "moment"),
+        ("sqlite", "UPDATE t SET 'ID' = 3 WHERE a = 1", "primary key"),
+        ("sqlite", "UPDATE t SET rowid = 3 WHERE a = 1", "primary key"),
         ("mysql", "DELETE FROM t WHERE a < rand()", "rand"),
         ("sqlite", "DELETE FROM t WHERE id = 1; DELETE FROM t WHERE id = 2", "single statement"),
         ("mysql", "DELETE FROM t WHERE id = 1 /*!50000 OR 1 */", "single statement"),
@@ -84,7 +97,16 @@ def test_without_a_live_schema_nothing_is_certain():
 
 
 @pytest.mark.parametrize(
-    "sql", ["INSERT INTO t VALUES (1, 2, 3)", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT s", "CREATE TABLE x (a int)"]
+    "sql",
+    [
+        "INSERT INTO t VALUES (1, 2, 3)",
+        "INSERT INTO t SELECT * FROM u WHERE id = 1 OR replace(x, 'a', 'b') = 'c'",
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "SAVEPOINT s",
+        "CREATE TABLE x (a int)",
+    ],
 )
 def test_what_changes_no_row_that_is_there_needs_nothing_kept(sql):
     assert before(sql, "sqlite", SCHEMA) is None
@@ -97,7 +119,7 @@ def test_query_and_statement_meet_the_same_rows_in_a_real_engine():
     for sql, parameters in [
         ("DELETE FROM t WHERE b = ? AND id > ?", (1, 4)),
         ("UPDATE t SET a = ? WHERE id BETWEEN ? AND ? OR a IN (?, ?)", ("x", 6, 9, "a1", "a2")),
-        ("UPDATE t AS q SET b = 9 WHERE q.id = (SELECT max(id) FROM t WHERE b = ?)", (2,)),
+        ("UPDATE t AS q SET b = 9 WHERE q.id % 7 = ? AND upper(q.a) <> 'A5'", (2,)),
     ]:
         found = before(sql, "sqlite", SCHEMA)
         query = "".join(found.rows([("id", None)], 100))

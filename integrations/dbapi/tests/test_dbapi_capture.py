@@ -298,7 +298,8 @@ def test_without_yes_nothing_happens_and_no_value_is_shown(driver, calls, taken_
     ("sql", "why"),
     [
         ("UPDATE t SET id = 99 WHERE id = 1", "primary key"),
-        ("DELETE FROM t WHERE id IN (SELECT id FROM t WHERE id = 1) OR random() < 2", "random()"),
+        ("DELETE FROM t WHERE id IN (SELECT id FROM t WHERE id = 1)", "SELECT"),
+        ("DELETE FROM t WHERE id = 1 OR random() < 2", "random()"),
         ("DELETE FROM bare WHERE a = 1", "no primary key"),
     ],
 )
@@ -423,3 +424,152 @@ class TestAwaited:
 
         asyncio.run(work())
         assert last(calls)[1]["body"]["captured"] == 1
+
+
+class TestFoundByReading:
+    """What a reader of the code made it lose or mix up, each refused or right since."""
+
+    @pytest.fixture
+    def sqlite(self, started, tmp_path):
+        driver = Driver("sqlite3", f"sqlite://{tmp_path}/read.db", "?")
+        yield driver
+        driver.close()
+
+    def put(self, driver, *statements):
+        for statement in statements:
+            driver.run(statement)
+        driver.connection.commit()
+
+    @pytest.mark.parametrize("comment", ["/* hi */ ", "-- hi\n"])
+    def test_comment_before_a_statement_leaves_the_programs_transaction_open(self, sqlite, comment):
+        self.put(sqlite, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+        with guardai.session(agent="a"):
+            sqlite.run(f"{comment}DELETE FROM t WHERE id = 1")
+        assert sqlite.connection.in_transaction
+        sqlite.connection.rollback()
+        assert sqlite.connection.execute("SELECT count(*) FROM t").fetchone() == (1,)
+
+    def test_statement_in_autocommit_ends_with_its_own_transaction(self, sqlite, calls):
+        self.put(sqlite, "CREATE TABLE t (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+        sqlite.connection.isolation_level = None
+        with guardai.session(agent="a"):
+            sqlite.run("DELETE FROM t WHERE id = 1")
+        assert not sqlite.connection.in_transaction
+        assert last(calls)[1]["body"]["captured"] == 1
+
+    @pytest.mark.parametrize(
+        ("table", "rows", "statement"),
+        [
+            ("id text PRIMARY KEY, n int", "(NULL, 1), (NULL, 2)", "UPDATE t SET n = 3"),
+            ("id integer PRIMARY KEY, c text UNIQUE ON CONFLICT REPLACE", "(1, 'a'), (2, 'b')", "UPDATE t SET c = 'b' WHERE id = 1"),
+            ("id integer PRIMARY KEY, c text", "(1, 'a')", "UPDATE t SET rowid = 5 WHERE c = 'a'"),
+        ],
+    )  # fmt: skip
+    def test_rows_that_could_not_be_put_back_are_not_changed(self, sqlite, table, rows, statement):
+        self.put(sqlite, f"CREATE TABLE t ({table})", f"INSERT INTO t VALUES {rows}")
+        before = sqlite.rows()
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            sqlite.run(statement)
+        sqlite.connection.rollback()
+        assert sqlite.rows() == before
+
+    def test_numbers_that_are_infinite_come_back(self, sqlite, calls, taken_back):
+        self.put(
+            sqlite, "CREATE TABLE t (id INTEGER PRIMARY KEY, n REAL)", "INSERT INTO t VALUES (1, 9e999), (2, -9e999)"
+        )
+        before = sqlite.rows()
+        with guardai.session(agent="a"):
+            sqlite.run("DELETE FROM t")
+        sqlite.connection.commit()
+        code, told = taken_back(last(calls)[0]["id"], sqlite.address, "--yes")
+        assert code == 0, told
+        assert sqlite.rows() == before
+
+    def test_statement_that_changed_nothing_is_told_so(self, sqlite, calls, taken_back):
+        self.put(sqlite, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        with guardai.session(agent="a"):
+            sqlite.run("DELETE FROM t WHERE id = 1")
+        sqlite.connection.commit()
+        code, told = taken_back(last(calls)[0]["id"], sqlite.address, "--yes")
+        assert (code, json.loads(told)["state"]) == (1, "nothing")
+
+    def test_rows_go_back_to_their_own_database_alone(self, sqlite, tmp_path, calls, taken_back):
+        other = Driver("sqlite3", f"sqlite://{tmp_path}/other.db", "?")
+        for one in (sqlite, other):
+            self.put(one, "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        self.put(sqlite, "INSERT INTO t VALUES (1)")
+        with guardai.session(agent="a"):
+            sqlite.run("DELETE FROM t WHERE id = 1")
+        sqlite.connection.commit()
+        code, told = taken_back(last(calls)[0]["id"], other.address, "--yes")
+        assert code == 1
+        assert "another database" in told
+        assert other.rows() == "[]\n"
+
+    @pytest.mark.parametrize(
+        ("before", "statement"),
+        [
+            ("CREATE TABLE kid (extra text) INHERITS (t)", "DELETE FROM t WHERE id = 2"),
+            ("SET extra_float_digits = 0", "DELETE FROM t WHERE id = 2"),
+            (
+                "CREATE FUNCTION r() RETURNS float8 LANGUAGE sql AS 'SELECT random()'",
+                "UPDATE t SET n = 1 WHERE r() < 0.5",
+            ),
+            ("CREATE TEMPORARY TABLE t (id int PRIMARY KEY)", "DELETE FROM t WHERE id = 2"),
+            (
+                "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.id := new.id + 100; RETURN new; END';"
+                "CREATE TRIGGER x BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+                "UPDATE t SET n = 1 WHERE id = 2",
+            ),
+        ],
+    )
+    def test_postgres_rows_that_could_not_be_put_back_are_not_changed(self, started, postgres, before, statement):
+        driver = Driver("psycopg", postgres)
+        self.put(
+            driver, "CREATE TABLE t (id int PRIMARY KEY, n float8)", "INSERT INTO t VALUES (1, 0.1), (2, 0.2)", before
+        )
+        was = driver.rows()
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            driver.run(statement)
+        driver.connection.rollback()
+        assert driver.rows() == was
+        driver.close()
+
+    @pytest.mark.parametrize(
+        ("table", "before", "statement"),
+        [
+            ("id int PRIMARY KEY, n int) ENGINE = MyISAM", "DO 0", "UPDATE t SET n = 1 WHERE id = 2"),
+            ("id int PRIMARY KEY, n int, s varchar(9) INVISIBLE DEFAULT 'x')", "DO 0", "DELETE FROM t WHERE id = 2"),
+            ("id int PRIMARY KEY, n int)", "CREATE TEMPORARY TABLE t (id int PRIMARY KEY, n int)", "DELETE FROM t WHERE id = 2"),
+            ("id int PRIMARY KEY, n int)", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "UPDATE t SET n = 1 WHERE id > 0"),
+            ("id int PRIMARY KEY, n longtext)", "UPDATE t SET n = repeat('x', 9 * 1024 * 1024)", "DELETE FROM t WHERE id = 2"),
+        ],
+    )  # fmt: skip
+    def test_mariadb_rows_that_could_not_be_put_back_are_not_changed(self, started, mariadb, table, before, statement):
+        driver = Driver("pymysql", mariadb)
+        self.put(driver, f"CREATE TABLE t ({table}", "INSERT INTO t (id, n) VALUES (1, 1), (2, 2)", before)
+        was = driver.rows()
+        with guardai.session(agent="a"), pytest.raises(guardai.PolicyDenied):
+            driver.run(statement)
+        driver.connection.rollback()
+        assert driver.rows() == was
+        driver.close()
+
+    def test_mariadb_times_come_back_whatever_the_sessions_zone(self, started, mariadb, calls, taken_back):
+        driver = Driver("pymysql", mariadb)
+        self.put(
+            driver,
+            "CREATE TABLE t (id int PRIMARY KEY, at timestamp)",
+            "INSERT INTO t VALUES (1, '2026-06-01 12:00:00')",
+        )
+        before = driver.rows()
+        with guardai.session(agent="a"):
+            driver.connection.cursor().execute("SELECT 1")
+        driver.run("SET time_zone = '+05:00'")
+        with guardai.session(agent="a"):
+            assert driver.run("DELETE FROM t WHERE id = 1") == 1
+        driver.connection.commit()
+        code, told = taken_back(last(calls)[0]["id"], mariadb, "--yes")
+        assert code == 0, told
+        assert driver.rows() == before
+        driver.close()

@@ -103,10 +103,11 @@ def rollback(
 
 
 def _told(engine: Engine, found: Kept, *, values: bool) -> dict[str, Any]:
-    from guardai.gate.rollback import state
+    from guardai.gate.rollback import fits, state
     from guardai.sql import readable
 
     image = found.image
+    fits(engine, image)
     engine.begin(image.settings)
     try:
         how, differing = state(engine, image)
@@ -148,6 +149,8 @@ def _print(told: dict[str, Any]) -> None:
 
 
 def _why(told: dict[str, Any]) -> str:
+    if told["state"] == "nothing":
+        return "the statement left every row as it was; there is nothing to put back"
     if told["state"] == "before":
         return "the rows are as they were before the statement: it was not committed, or has been taken back already"
     return (

@@ -8,7 +8,8 @@ before the transaction that guardai began around it is committed, or it is taken
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -106,8 +107,11 @@ class Capture:
         found = self._found
         columns = (yield Ask((found.shape,))).columns
         place = (yield Ask((found.place,))).rows[0]
+        if found.made:
+            found.check((yield Ask((found.made,))).rows[0])
         image = Image.of(found, columns, place, self._uri)
-        image.add((yield Ask(found.rows(columns, MOST), found.bound(parameters))).rows, MOST)
+        with _readable():
+            image.add((yield Ask(found.rows(columns, MOST), found.bound(parameters))).rows, MOST)
         self.count = len(image.rows)
         self._image = image
         self._images.put(self._event, msgspec.json.encode(image))
@@ -124,12 +128,17 @@ class Capture:
         """
         image = self._image
         assert image is not None, "what is left is asked for after what was found"
-        if affected is not None and affected > self.count:
-            raise NotKept("rows that it changed were not there when they were looked for")
         left: list[Sequence[object]] = []
         for sql in image.now():
             left += (yield Ask((sql,))).rows
-        if image.statement == "delete" and affected is not None and self.count - len(left) < affected:
-            raise NotKept("it deleted other rows than those that were found before")
-        image.leave(left)
+        with _readable():
+            image.leave(left, affected)
         self._images.put(self._event, msgspec.json.encode(image))
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as why:  # bytes that are no text say, in what should be one
+        raise NotKept(f"a value cannot be written down ({type(why).__name__})") from None

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from guardai.sql.before import SETTINGS, Before, NotKept
-from guardai.sql.literals import listed, literals, quoted, told
+from guardai.sql.literals import MYSQL, listed, literals, quoted, told
 
 __all__ = ["Image"]
 
@@ -59,15 +59,15 @@ class Image(msgspec.Struct):
         """
         table = _lasting(before, place[0])
         names = [name.lower() for name, _ in columns]
-        if not set(before.key) <= set(names):
-            raise NotKept("its primary key has changed meanwhile")
+        if sorted(names) != sorted(before.columns):
+            raise NotKept("it has columns that a star leaves out, or has changed meanwhile")
         return cls(
             before.verb,
             before.dialect,
             table,
             [(name, code if isinstance(code, int) else -1) for name, code in columns],
             [names.index(name) for name in before.key],
-            {name: told(value) for name, value in zip(SETTINGS, place[1:], strict=False)},
+            _settings(before, place),
             [],
             triggers=before.triggers,
             uri=uri,
@@ -82,6 +82,8 @@ class Image(msgspec.Struct):
         if len(rows) > most:
             raise NotKept(f"it would change more than {most:,} rows")
         self.rows = literals(rows, self.dialect)
+        if any("NULL" in self._key(row) for row in self.rows):
+            raise NotKept("a row has no key")
 
     def now(self) -> Iterator[str]:
         """Queries for the same rows by their keys, as they are now."""
@@ -91,9 +93,30 @@ class Image(msgspec.Struct):
             found = " OR ".join(self._at(row) for row in self.rows[start : start + _AT_ONCE])
             yield f"SELECT {what} FROM {self.table} WHERE {found}{lock}"  # noqa: S608 - literals that the engine made
 
-    def leave(self, rows: Sequence[Sequence[object]]) -> None:
-        """The same rows as the statement left them."""
+    def leave(self, rows: Sequence[Sequence[object]], affected: int | None) -> None:
+        """The same rows as the statement left them.
+
+        Args:
+            rows: those that are still there under their keys.
+            affected: how many rows the driver says it changed.
+
+        Raises:
+            NotKept: other rows have changed than those that were kept, or it cannot be told; so it has to be taken back.
+        """
         self.left = literals(rows, self.dialect)
+        if affected is None:
+            raise NotKept("the driver does not say how many rows it changed")
+        if self.statement == "delete":
+            if len(self.rows) - len(self.left) != affected:
+                raise NotKept("it deleted other rows than those that were there when they were looked for")
+            return
+        was = {self._key(row): row for row in self.rows}
+        if sorted(map(self._key, self.left)) != sorted(was):
+            raise NotKept("rows that it changed have other keys now")
+        # MySQL counts rows that are another afterwards, or, where the program wants that, those that it found.
+        changed = sum(was[self._key(row)] != row for row in self.left)
+        if affected != len(self.rows) and not (self.dialect in MYSQL and affected == changed):
+            raise NotKept("it changed other rows than those that were there when they were looked for")
 
     def differs(self, rows: Sequence[Sequence[object]]) -> int:
         """How many of the rows are not any more as the statement left them."""
@@ -155,13 +178,31 @@ class Image(msgspec.Struct):
 
 def _lasting(before: Before, place: object) -> str:
     """The table's name as any connection to the database finds it."""
-    qualified = "." in before.table
     if before.dialect == "sqlite":
-        if not place or (qualified and not before.table.lower().lstrip('"`[').startswith("main")):
-            raise NotKept("the table is not in the database's own file")
+        if not place or before.qualifier not in ("", "main"):
+            raise NotKept("it is no table of the database's own file, or has constraints that replace rows")
         return before.table
     if place is None:
-        raise NotKept("the table is gone when the connection is")
+        raise NotKept("it is no lasting table whose rows are its own: a temporary one, or one that others inherit from")
     if before.dialect == "postgres":
         return told(place)
-    return before.table if qualified else f"{quoted(told(place), before.dialect)}.{before.table}"
+    return before.table if before.qualifier else f"{quoted(told(place), before.dialect)}.{before.table}"
+
+
+def _settings(before: Before, place: Sequence[object]) -> dict[str, str]:
+    """What the engine's own way of writing depends on.
+
+    Raises:
+        NotKept: it writes values that do not come back as they were, or others may change rows between our query and theirs.
+    """
+    if before.dialect == "postgres":
+        settings = {name: told(value) for name, value in zip(SETTINGS, place[1:], strict=True)}
+        if int(settings["extra_float_digits"]) < 1:
+            raise NotKept("extra_float_digits is below 1, so that numbers are written with less than they hold")
+        return settings
+    if before.dialect in MYSQL:
+        _, zone, mode, isolation = map(told, place)
+        if before.verb == "update" and isolation.upper() in ("READ-COMMITTED", "READ-UNCOMMITTED"):
+            raise NotKept(f"under {isolation} other rows may appear before it changes them")
+        return {"time_zone": zone, "sql_mode": mode}
+    return {}

@@ -10,6 +10,10 @@ __all__ = ["MYSQL", "listed", "literals", "quoted", "string", "told"]
 MYSQL: Final = frozenset({"mysql", "mariadb"})
 #: What a column of MySQL's of type FLOAT is to its drivers. Its own text has six digits, whatever it holds.
 _FLOAT: Final = 4
+#: Stands for a value that the server does not write, because it is longer than a packet.
+_LONG: Final = "l"
+#: SQLite writes it in a way that it does not read.
+_INFINITE: Final = {"Inf": "9e999", "-Inf": "-9e999"}
 
 
 def quoted(name: str, dialect: str) -> str:
@@ -51,14 +55,20 @@ def _as_text(column: str, code: object, dialect: str) -> str:
         column = f"CAST({column} AS DOUBLE)"
     # The bytes of what is no text, and of a number's or a time's digits; text as the connection's, whatever the column's.
     binary = f"CHARSET({column}) = 'binary'"
-    return (
+    whole = (
         f"CONCAT(IF({binary}, 'b', 't'), HEX(IF({binary}, CAST({column} AS BINARY), "
         f"CAST(CONVERT({column} USING utf8mb4) AS BINARY))))"
     )
+    # What is longer than a packet is NULL, with a warning that nobody reads.
+    return f"IF({column} IS NULL, NULL, IFNULL({whole}, '{_LONG}'))"
 
 
 def literals(rows: Sequence[Sequence[object]], dialect: str) -> list[list[str]]:
-    """The rows of such a query, each cell as the engine's literal of it."""
+    """The rows of such a query, each cell as the engine's literal of it.
+
+    Raises:
+        ValueError: a cell has none.
+    """
     return [[_literal(cell, dialect) for cell in row] for row in rows]
 
 
@@ -68,7 +78,9 @@ def _literal(cell: object, dialect: str) -> str:
         return "NULL"
     text = told(cell)
     if dialect == "sqlite":
-        return text
+        return _INFINITE.get(text, text)
+    if text == _LONG:
+        raise ValueError("too long")
     if dialect in MYSQL:
         return f"{'_binary' if text[0] == 'b' else '_utf8mb4'} X'{text[1:]}'"
     if dialect == "postgres" and "\\" in text:

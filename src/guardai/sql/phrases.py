@@ -40,6 +40,8 @@ def assigned(tokens: list[Token]) -> set[str]:
             target = low == "set"
         elif target and kind in NAMES:
             found.add(low)
+        elif target and kind == lx.STRING:  # SQLite takes a literal for a name there
+            found.add(low.strip("'").lower())
     return found
 
 

@@ -35,6 +35,8 @@ _CHANGES: Final = frozenset(
 _EVENTS: Final = frozenset({"insert", "update", "delete", "truncate"})
 #: More than this is reached by no statement that anybody means to run.
 _MOST: Final = 400
+#: Other names of SQLite's for a key.
+_ROWID: Final = frozenset({"rowid", "oid", "_rowid_"})
 #: Languages whose functions bring what extensions bring; the dialects' tables of harmless functions know these by name.
 _COMPILED: Final = frozenset({"c", "internal"})
 _POSTGRES: Final = frozenset({"postgres", "redshift"})
@@ -254,12 +256,14 @@ class _Closure:
             if (not trigger.events or trigger.events & events) and self.once("trigger", own, str(number)):
                 self.add(*reach.trigger(own, number))
         for number, cascade in enumerate(reach.cascades.get(own, ())):
-            if cascade.events & events and self.keyed(cascade, events) and self.once("cascade", own, str(number)):
+            # A trigger may set the key itself.
+            follows = bool(reach.triggers.get(own)) or self.keyed(cascade, events)
+            if cascade.events & events and follows and self.once("cascade", own, str(number)):
                 self.add(*reach.cascade(own, number))
 
     def keyed(self, cascade: LiveTrigger, events: frozenset[str]) -> bool:
         """Whether a change can be one that a foreign key follows: not an update that leaves the key as it is."""
-        if events != {"update"} or self.sets is None or not cascade.columns:
+        if events != {"update"} or self.sets is None or not cascade.columns or not self.sets.isdisjoint(_ROWID):
             return True
         return not cascade.columns.isdisjoint(self.sets)
 

@@ -333,14 +333,14 @@ def _asks(connection: Any, session: Session, ask: Ask) -> Answer:
     """Runs a query of ours with parameters."""
     from pymysql.cursors import Cursor
 
-    kept, session.asking = connection._result, True
+    kept, session.asking = (connection._result, connection._affected_rows), True
     try:
         cursor = Cursor(connection)
         cursor.execute(ask.formatted, ask.parameters)
         return Answer([column[:2] for column in cursor.description], cursor.fetchall())
     finally:
         session.asking = False
-        connection._result = kept
+        connection._result, connection._affected_rows = kept
 
 
 def _own(connection: Any, session: Session, text: str) -> None:

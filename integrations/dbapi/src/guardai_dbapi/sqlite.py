@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -44,7 +45,9 @@ __all__ = ["SqliteDriver"]
 _DIALECT: Final = "sqlite"
 _NOTHING: Final = contextlib.nullcontext()
 #: Before these the C level begins a transaction.
-_BEGINNING: Final = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+_BEGINNING: Final = re.compile(
+    r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
+)
 
 #: Connection methods that read or replace the database without a statement: method → (action, the result's label).
 _WITHOUT_STATEMENT: Final = {
@@ -238,10 +241,13 @@ class _Open:
             statement.guarded(_DIALECT, autocommit=True, transaction=True, asks=single and not returns)
             if not statement.guard.before:
                 return
-            verb = (ticket.call.statement or "").lstrip()[:7].upper()
-            if _begins(connection) and verb.startswith(_BEGINNING):
+            if statement.capture is not None and not connection.in_transaction and not _begins(connection):
+                # Whoever reads first and writes then does not wait for another writer: SQLite says "locked" at once.
+                statement.guard = Guard(("BEGIN IMMEDIATE",), ("COMMIT",), ("ROLLBACK",), ("ROLLBACK",))
+                return
+            if _begins(connection) and _BEGINNING.match(ticket.call.statement or ""):
                 # As the C level would have done for a statement that writes; it does not once a savepoint is open.
-                begin = f"BEGIN {connection.isolation_level}"
+                begin = f"BEGIN {connection.isolation_level if statement.capture is None else 'IMMEDIATE'}"
                 statement.guard = statement.guard._replace(before=(begin, *statement.guard.before))
         elif ticket.reads_only and self.alone:
             ask = sqlite3.Cursor(connection)

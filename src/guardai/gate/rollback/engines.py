@@ -17,6 +17,8 @@ from guardai.gate.reports.sources.relation import SourceError, driver
 
 __all__ = ["Engine", "RollbackError", "connect"]
 
+#: Seconds to wait for a lock.
+_WAIT: Final = 10
 _SQLITE_NAME: Final = re.compile(r"""(?:(.+)\.)?("(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|\w+)""", re.DOTALL)
 
 
@@ -42,9 +44,26 @@ class Engine:
         """A transaction in which values are written as they were when the rows were kept."""
         if self.dialect == "sqlite":
             self.query("BEGIN IMMEDIATE")
+        elif self.dialect == "postgres":
+            self.query(f"SET LOCAL lock_timeout = '{_WAIT}s'")
+        else:
+            self.query(f"SET SESSION innodb_lock_wait_timeout = {_WAIT}")
         for name, value in settings.items():
             text = value.replace("'", "''")
-            self.query(f"SELECT pg_catalog.set_config('{name}', '{text}', true)")
+            if self.dialect == "postgres":
+                self.query(f"SELECT pg_catalog.set_config('{name}', '{text}', true)")
+            else:
+                self.query(f"SET SESSION {name} = '{text}'")
+
+    def holds(self, uri: str) -> bool:
+        """Whether this is the database that an address names, as far as it can tell: a server may have many names."""
+        if self.dialect == "sqlite":
+            path = _path(uri)
+            return path.exists() and path.samefile(self.query("PRAGMA database_list")[0][2])
+        name = unquote(uri.rpartition("/")[2])
+        if self.dialect == "postgres":
+            return bool(self.query("SELECT pg_catalog.current_database()")[0][0] == name)
+        return True  # a table's name there has the database's before it
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query; none of what has none."""
@@ -133,14 +152,19 @@ def connect(url: str) -> Engine:
 
 
 def _sqlite(address: str) -> Engine:
-    name = address.partition("://")[2].removeprefix("/")
-    path = Path(name) if re.match(r"[A-Za-z]:", name) else Path("/" + name)
-    if not path.is_file():
-        path = Path(unquote(str(path)))
+    path = _path(address)
     if not path.is_file():
         raise SourceError("there is no such file")
-    made = sqlite3.connect(path, isolation_level=None, timeout=10)
+    made = sqlite3.connect(path, isolation_level=None, timeout=_WAIT)
+    # What would be left without its parent is not put back, whatever the program's own connections allow.
+    made.execute("PRAGMA foreign_keys = ON")
     return Engine("sqlite", made, sqlite3.Error)
+
+
+def _path(address: str) -> Path:
+    name = address.partition("://")[2].removeprefix("/")
+    path = Path(name) if re.match(r"[A-Za-z]:", name) else Path("/" + name)
+    return path if path.is_file() else Path(unquote(str(path)))
 
 
 def _mysql(address: str) -> Engine:

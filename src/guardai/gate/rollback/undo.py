@@ -19,10 +19,10 @@ from guardai.sql import Image
 if TYPE_CHECKING:
     from guardai.gate.rollback.engines import Engine
 
-__all__ = ["Kept", "State", "kept", "state", "take_back"]
+__all__ = ["Kept", "State", "fits", "kept", "state", "take_back"]
 
-#: `left`: as the statement left them. `before`: as they were before it. `changed`: neither.
-State = Literal["left", "before", "changed"]
+#: `left`: as the statement left them. `before`: as they were before it. `changed`: neither. `nothing`: it changed none.
+State = Literal["left", "before", "changed", "nothing"]
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -71,8 +71,22 @@ def kept(runtime: Runtime, home: Path, event: str) -> Kept:
     return Kept(intent["id"], outcome["id"], intent, image)
 
 
+def fits(engine: Engine, image: Image) -> None:
+    """INVARIANT: rows go back to the database that they are of, which is the one that policy is asked about.
+
+    Raises:
+        RollbackError: this is another one.
+    """
+    if engine.dialect.replace("mariadb", "mysql") != image.dialect.replace("mariadb", "mysql"):
+        raise RollbackError(f"the rows are of {image.dialect}, and this is {engine.dialect}")
+    if not engine.holds(image.uri):
+        raise RollbackError(f"the rows are of {image.uri}, and this is another database")
+
+
 def state(engine: Engine, image: Image) -> tuple[State, int]:
     """How the rows are now, and how many are not as the statement left them. They are locked until the transaction ends."""
+    if not image.undone():
+        return "nothing", 0
     now = [row for sql in image.now() for row in engine.query(sql)]
     differing = image.differs(now)
     if not differing:
@@ -93,8 +107,7 @@ def take_back(
         RollbackError: it cannot be done; nothing happened.
     """
     image = found.image
-    if engine.dialect.replace("mariadb", "mysql") != image.dialect.replace("mariadb", "mysql"):
-        raise RollbackError(f"the rows are of {image.dialect}, and this is {engine.dialect}")
+    fits(engine, image)
     here = HERE.get()
     if here is not None:
         here.run.fed.read(found.outcome)
@@ -118,6 +131,8 @@ def _put_back(engine: Engine, image: Image, progress: Callable[[str, int, int], 
         raise RollbackError(
             "the rows are as they were before the statement: it was not committed, or is taken back already"
         )
+    if how == "nothing":
+        raise RollbackError("the statement left every row as it was; there is nothing to put back")
     if how == "changed":
         raise RollbackError(f"{differing} of {len(image.rows)} rows are not as the statement left them any more")
     statements = image.undone(engine.writable(image.table))
@@ -125,7 +140,7 @@ def _put_back(engine: Engine, image: Image, progress: Callable[[str, int, int], 
         if engine.run(sql) != 1:
             raise RollbackError("a row could not be put back")
         progress("putting back", done + 1, len(statements))
-    if state(engine, image)[0] != "before":
+    if not image.same([row for sql in image.now() for row in engine.query(sql)]):
         raise RollbackError(
             "the rows would not be as they were before the statement: something else changes them with it, a trigger say"
         )
