@@ -399,7 +399,7 @@ def test_a_stream_waits_where_a_string_has_begun_and_not_behind_every_password()
     assert stream.feed("the password of the token is a secret to ") == "the password of the token is a secret to "
     assert stream.feed('me, password = "two ') == "me, "
     assert stream.feed("words") == ""
-    assert stream.feed('99", ') == 'password = "[SECRET:GENERIC]", '
+    assert (stream.feed('99", ') + stream.feed("and so on " * 10)).startswith('password = "[SECRET:GENERIC]", and so')
 
 
 def test_an_ampersand_before_a_name_ends_a_value():
