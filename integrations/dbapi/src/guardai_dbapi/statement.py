@@ -183,7 +183,7 @@ class Statement:
         self.guard = Guard(tuple(before), tuple(after), tuple(undo), tuple(failed), locked)
 
     def keeping(self, parameters: Any) -> Generator[Ask, Answer, None]:
-        """Before the effect: asks for the rows that it will change, and keeps them, where that is owed.
+        """Before the effect: asks for the rows that it will change, and keeps them. Called only where that is owed.
 
         Args:
             parameters: as the driver is given them.
@@ -191,11 +191,11 @@ class Statement:
         Raises:
             PolicyDenied: they cannot be kept; nothing happened.
         """
-        if self.capture is not None:
-            try:
-                yield from self.capture.before(parameters)
-            except GuardError as why:
-                self.ticket.unkept(str(why))
+        assert self.capture is not None, "asked only where it is owed"
+        try:
+            yield from self.capture.before(parameters)
+        except GuardError as why:
+            self.ticket.unkept(str(why))
 
     def kept(self, changed: Callable[[], int | None]) -> Generator[Ask, Answer, str]:
         """After the effect: keeps the rows as it left them; returns why it has to be taken back, "" if it has not."""
@@ -411,7 +411,8 @@ def _steps(
     try:
         for text in guard.before:
             yield text
-        yield from statement.keeping(numbered(statement.parameters))
+        if statement.capture is not None:
+            yield from statement.keeping(numbered(statement.parameters))
         result = yield None
         done = True
         count = affected() if guard.back else None
