@@ -179,33 +179,32 @@ def _means(exc: BaseException) -> dict[str, bool]:
 # ---------------------------------------------------------------------- texts of ours
 
 
-def _ask(connection: Any, session: Session, text: str) -> list[Any]:
+@contextlib.contextmanager
+def _asking(connection: Any, session: Session) -> Iterator[Any]:
+    """A plain cursor for texts of ours. What the program sees of its own last statement stays as it is."""
     from mariadb.cursors import Cursor
 
     kept, session.asking = connection._last_executed_statement, True
     cursor = Cursor(connection)
     try:
-        cursor.execute(text)
-        return list(cursor.fetchall()) if cursor.field_count else []
+        yield cursor
     finally:
         cursor.close()
         session.asking = False
         connection._last_executed_statement = kept
+
+
+def _ask(connection: Any, session: Session, text: str) -> list[Any]:
+    with _asking(connection, session) as cursor:
+        cursor.execute(text)
+        return list(cursor.fetchall()) if cursor.field_count else []
 
 
 def _asks(connection: Any, session: Session, ask: Ask) -> Answer:
     """Runs a query of ours with parameters."""
-    from mariadb.cursors import Cursor
-
-    kept, session.asking = connection._last_executed_statement, True
-    cursor = Cursor(connection)
-    try:
+    with _asking(connection, session) as cursor:
         cursor.execute(ask.sql, ask.parameters or ())
         return Answer([column[:2] for column in cursor.description], cursor.fetchall())
-    finally:
-        cursor.close()
-        session.asking = False
-        connection._last_executed_statement = kept
 
 
 def _own(connection: Any, session: Session, text: str) -> None:
