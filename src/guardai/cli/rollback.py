@@ -63,7 +63,7 @@ def rollback(
     """
     import guardai
     from guardai.gate import require
-    from guardai.gate.rollback import RollbackError, connect, kept, take_back
+    from guardai.gate.rollback import RollbackError, connect, kept, take_back, why_not
 
     guardai.init(home=home, policy=policy, integrations=())
     try:
@@ -81,7 +81,7 @@ def rollback(
                 if as_json:
                     print_json(told)
                     raise typer.Exit(REFUSED)
-                refuse(_why(told))
+                refuse(why_not(told["state"], told["differing"], told["rows"]), next_step="Nothing was changed.")
             if not _agreed(told, yes=yes, as_json=as_json):
                 print_json(told)
                 return
@@ -146,16 +146,6 @@ def _print(told: dict[str, Any]) -> None:
     if len(told["statements"]) > _SHOWN:
         console.print(f"  … {len(told['statements']) - _SHOWN} more", style="dim")
     console.print()
-
-
-def _why(told: dict[str, Any]) -> str:
-    if told["state"] == "nothing":
-        return "the statement left every row as it was; there is nothing to put back"
-    if told["state"] == "before":
-        return "the rows are as they were before the statement: it was not committed, or has been taken back already"
-    return (
-        f"{told['differing']} of {_rows(told['rows'])} are not as the statement left them any more; nothing was changed"
-    )
 
 
 def _agreed(told: dict[str, Any], *, yes: bool, as_json: bool) -> bool:

@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 from guardai.errors import GuardError
 from guardai.model import LiveSchema
 from guardai.sql import lexicon as lx
-from guardai.sql.literals import MYSQL, listed, string, told
-from guardai.sql.names import own_name
+from guardai.sql.lexicon import MYSQL
+from guardai.sql.literals import listed, locking, string, told
+from guardai.sql.names import ROWID, own_name
 from guardai.sql.phrases import assigned
 from guardai.sql.prescan import Refused, Token, prescan
 from guardai.sql.split import statements
@@ -49,8 +50,6 @@ _BUT: Final = frozenset({("on", "conflict"), ("on", "duplicate")})
 _SECOND: Final = frozenset({"or", "overwrite"})
 _ENGINE: Final = re.compile(r"\) ENGINE=(\w+)")
 _TRANSACTIONAL: Final = frozenset({"innodb", "rocksdb", "tokudb", "ndbcluster"})
-#: Names of SQLite's for the key that each row has.
-_ROWID: Final = frozenset({"rowid", "oid", "_rowid_"})
 #: Settings that decide how PostgreSQL writes a value as text.
 SETTINGS: Final = (
     "DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits", "lc_monetary", "search_path",
@@ -143,10 +142,9 @@ class Before(NamedTuple):
             columns: name and the driver's code of the type, as `shape` told them.
             most: how many rows are wanted.
         """
-        lock = "" if self.dialect == "sqlite" else " FOR UPDATE"
         first, *rest = self.tail
         parts = [f"SELECT {listed(columns, self.dialect)} {first}", *rest]
-        parts[-1] += f" LIMIT {most + 1}{lock}"
+        parts[-1] += f" LIMIT {most + 1}{locking(self.dialect)}"
         return tuple(parts)
 
     def bound(self, parameters: object) -> object:
@@ -194,7 +192,7 @@ def before(sql: str, dialect: str, schema: LiveSchema | None) -> Before | None:
     key = tuple(schema.keys.get(table, ()))
     if not key:
         raise NotKept(f"{name} has no primary key")
-    changed = assigned(tokens[end:condition]).intersection((*key, *(_ROWID if dialect == "sqlite" else ())))
+    changed = assigned(tokens[end:condition]).intersection((*key, *(ROWID if dialect == "sqlite" else ())))
     if verb == "update" and changed:  # the row would not be found again
         raise NotKept(f"it changes {min(changed)}, which is of the primary key")
     stop = next((at for at in _outer(tokens, condition) if tokens[at][1] == "returning"), len(tokens))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from guardai.sql.lexicon import MYSQL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -33,7 +35,6 @@ _SAME_IN_MANY: Final = {
     "clickhouse": frozenset({"_table", "_database", "_part", "_partition_id", "_partition_value", "_sample_factor",
                              "_shard_num", "_part_index", "_part_uuid", "_disk_name"}),
 }  # fmt: skip
-_MYSQL: Final = frozenset({"mysql", "mariadb"})
 _CONSTANTS: Final = frozenset({"Literal", "Placeholder", "Parameter", "Boolean", "Null", "HexString", "BitString", "ByteString",
                                "RawString", "National", "UnicodeString"})  # fmt: skip
 _WRAPPERS: Final = frozenset({"Paren", "Neg", "Cast", "TryCast", "Collate", "Introducer", "Date", "Timestamp"})
@@ -78,7 +79,7 @@ def _matches_many(value: Any, dialect: str, *, null_safe: bool) -> bool:
         kind = _kind(_bare(value))
         if kind == "Null" or (null_safe and kind in {"Placeholder", "Parameter"}):
             return True
-    if dialect not in _MYSQL:
+    if dialect not in MYSQL:
         return False
     # MySQL compares text with a number as numbers, and text that is none is zero.
     for _ in range(8):

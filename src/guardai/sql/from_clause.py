@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlglot import exp
 
+from guardai.sql.lexicon import MYSQL
 from guardai.sql.relations import EVERYTHING, NOTHING, Relation, Scope, Sources, column_names, name_of
 from guardai.sql.tables import table_name
 
@@ -19,7 +20,6 @@ __all__ = ["add_join", "add_source", "table"]
 
 #: Where the order of `*` over USING is tried: standard puts the shared columns first, sqlite and duckdb leave them.
 _STANDARD_USING: Final = frozenset({"postgres", "redshift", "mysql", "mariadb"})
-_MYSQL: Final = frozenset({"mysql", "mariadb"})
 _LEFT_USING: Final = frozenset({"sqlite", "duckdb"})
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Subquery, exp.Values)
 
@@ -60,12 +60,12 @@ def merged(
     resolver: Resolver, left: list[tuple[str, Sources]], right: list[tuple[str, Sources]], shared: list[str], side: str
 ) -> list[tuple[str, Sources]]:
     """The columns of a join that names shared ones."""
-    if resolver.dialect in _MYSQL:  # which has them in the order of the first table, and not of the USING
+    if resolver.dialect in MYSQL:  # which has them in the order of the first table, and not of the USING
         shared = [name for name, _ in left if name in shared]
     both = {name: NOTHING.union(*(s for column, s in left + right if column == name)) for name in shared}
     rest_left = [column for column in left if column[0] not in both]
     rest_right = [column for column in right if column[0] not in both]
-    turned = side == "RIGHT" and resolver.dialect in _MYSQL  # where it is a LEFT JOIN turned round
+    turned = side == "RIGHT" and resolver.dialect in MYSQL  # where it is a LEFT JOIN turned round
     if resolver.dialect in _STANDARD_USING and not turned:
         return [*both.items(), *rest_left, *rest_right]
     if resolver.dialect in _LEFT_USING:

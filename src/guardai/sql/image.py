@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from guardai.sql.before import SETTINGS, Before, NotKept
-from guardai.sql.literals import MYSQL, listed, literals, quoted, told
+from guardai.sql.lexicon import MYSQL
+from guardai.sql.literals import listed, literals, locking, quoted, told
 
 __all__ = ["Image"]
 
@@ -87,11 +88,10 @@ class Image(msgspec.Struct):
 
     def now(self) -> Iterator[str]:
         """Queries for the same rows by their keys, as they are now."""
-        lock = "" if self.dialect == "sqlite" else " FOR UPDATE"
         what = listed(self.columns, self.dialect)
         for start in range(0, len(self.rows), _AT_ONCE):
             found = " OR ".join(self._at(row) for row in self.rows[start : start + _AT_ONCE])
-            yield f"SELECT {what} FROM {self.table} WHERE {found}{lock}"  # noqa: S608 - literals that the engine made
+            yield f"SELECT {what} FROM {self.table} WHERE {found}{locking(self.dialect)}"  # noqa: S608 - literals that the engine made
 
     def leave(self, rows: Sequence[Sequence[object]], affected: int | None) -> None:
         """The same rows as the statement left them.
@@ -110,7 +110,7 @@ class Image(msgspec.Struct):
             if len(self.rows) - len(self.left) != affected:
                 raise NotKept("it deleted other rows than those that were there when they were looked for")
             return
-        was = {self._key(row): row for row in self.rows}
+        was = self._keyed(self.rows)
         if sorted(map(self._key, self.left)) != sorted(was):
             raise NotKept("rows that it changed have other keys now")
         # MySQL counts rows that are another afterwards, or, where the program wants that, those that it found.
@@ -120,14 +120,19 @@ class Image(msgspec.Struct):
 
     def differs(self, rows: Sequence[Sequence[object]]) -> int:
         """How many of the rows are not any more as the statement left them."""
-        left = {self._key(row): row for row in self.left or ()}
-        now = {self._key(row): row for row in literals(rows, self.dialect)}
+        left, now = self._keyed(self.left or ()), self._keyed(literals(rows, self.dialect))
         return sum(left.get(key) != now.get(key) for key in left.keys() | now.keys())
 
     def same(self, rows: Sequence[Sequence[object]]) -> bool:
         """Whether the rows are as they were before the statement: it was never committed, or has been taken back."""
-        was = {self._key(row): row for row in self.rows}
-        return {self._key(row): row for row in literals(rows, self.dialect)} == was
+        return self._keyed(literals(rows, self.dialect)) == self._keyed(self.rows)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to put back."""
+        if self.statement == "delete":
+            return bool(self.rows)
+        return self._keyed(self.rows) != self._keyed(self.left or ())
 
     @property
     def template(self) -> str:
@@ -136,7 +141,7 @@ class Image(msgspec.Struct):
         names = [quoted(name, self.dialect) for name, _ in self.columns]
         if self.statement == "delete":
             return f"INSERT INTO {self.table} ({', '.join(names)}) VALUES ({', '.join([mark] * len(names))})"  # noqa: S608
-        left = {self._key(row): row for row in self.left or ()}
+        left = self._keyed(self.left or ())
         changed = {
             at for row in self.rows for at, cell in enumerate(row) if left.get(self._key(row), row)[at] != cell
         } or set(range(len(names)))
@@ -159,7 +164,7 @@ class Image(msgspec.Struct):
                 f"INSERT INTO {self.table} ({names}){over} VALUES ({', '.join(row[at] for at in takes)})"  # noqa: S608
                 for row in self.rows
             ]
-        left = {self._key(row): row for row in self.left or ()}
+        left = self._keyed(self.left or ())
         found = []
         for row in self.rows:
             after = left.get(self._key(row))
@@ -168,6 +173,9 @@ class Image(msgspec.Struct):
                 setting = ", ".join(f"{quoted(self.columns[at][0], self.dialect)} = {row[at]}" for at in changed)
                 found.append(f"UPDATE {self.table} SET {setting} WHERE {self._at(row)}")  # noqa: S608
         return found
+
+    def _keyed(self, rows: Sequence[list[str]]) -> dict[tuple[str, ...], list[str]]:
+        return {self._key(row): row for row in rows}
 
     def _key(self, row: Sequence[str]) -> tuple[str, ...]:
         return tuple(row[at] for at in self.key)

@@ -11,6 +11,7 @@ __all__ = [
     "DIALECTS",
     "DOLLAR",
     "EXECUTABLE",
+    "MYSQL",
     "NUMBER",
     "OP",
     "PARAM",
@@ -60,15 +61,15 @@ REFUSED: Final = 15
 
 #: A group that never matches, for what a dialect does not have.
 _NEVER: Final = r"(?!)"
-_MYSQL: Final = frozenset({"mysql", "mariadb"})
+MYSQL: Final = frozenset({"mysql", "mariadb"})
 #: A comment within a comment ends with its own `*/`. Where no manual says so or otherwise, such a comment is refused.
 _NESTING: Final = frozenset({"postgres", "duckdb", "tsql", "redshift", "databricks"})
 _FLAT: Final = frozenset({"sqlite", "mysql", "mariadb", "oracle", "bigquery", "snowflake", "trino"})
 _BACKSLASH: Final = frozenset({"mysql", "mariadb", "bigquery", "snowflake", "clickhouse", "databricks"})
 #: Drivers of these dialects write parameters as `%s` and `%(name)s`.
 _PYFORMAT: Final = frozenset(DIALECTS) - {"sqlite", "duckdb", "oracle"}
-_DOUBLE_QUOTED_STRING: Final = _MYSQL | {"bigquery", "databricks"}
-_BACKTICK: Final = _MYSQL | {"sqlite", "bigquery", "databricks", "clickhouse", "duckdb"}
+_DOUBLE_QUOTED_STRING: Final = MYSQL | {"bigquery", "databricks"}
+_BACKTICK: Final = MYSQL | {"sqlite", "bigquery", "databricks", "clickhouse", "duckdb"}
 
 _STANDARD: Final = r"'[^']*(?:''[^']*)*'"
 _PREFIXED: Final = {
@@ -109,7 +110,7 @@ def _odd_strings(dialect: str) -> str:
         odd.append(rf"[eE]{_escaped(chr(39))}")
     if dialect in {"postgres", "redshift", "trino"}:
         odd.append(rf"[uU]&{_STANDARD}")
-    if dialect in _MYSQL:
+    if dialect in MYSQL:
         odd.append(rf"[nN]{_escaped(chr(39))}")
     if dialect == "bigquery":
         prefix = r"(?:[rR][bB]?|[bB][rR]?)"
@@ -156,13 +157,13 @@ def _parameters(dialect: str) -> str:
 
 
 def _variables(dialect: str) -> str:
-    if dialect in _MYSQL:
+    if dialect in MYSQL:
         return r"""@@?[\w.$]+|@'[^']*'|@"[^"]*"|@`[^`]*`"""
     return {"bigquery": r"@@[\w.]+", "tsql": r"@@\w+", "snowflake": r"\$\w+"}.get(dialect, _NEVER)
 
 
 def _comments(dialect: str) -> str:
-    if dialect in _MYSQL:  # `--x` is two minus signs there: only white space makes it a comment
+    if dialect in MYSQL:  # `--x` is two minus signs there: only white space makes it a comment
         return r"--(?=[\s\x00-\x1f]|\Z)[^\n]*|\#[^\n]*"
     more = {"snowflake": r"|//[^\n]*", "clickhouse": r"|\#(?:[ !][^\n]*|(?=\n|\Z))", "bigquery": r"|\#[^\n]*"}
     return r"--[^\n]*" + more.get(dialect, "")
@@ -192,7 +193,7 @@ def _build(dialect: str) -> Lexicon:
     more = {"tsql": "@#$", "oracle": "$#"}.get(dialect, "$")
     groups = (
         _comments(dialect),
-        r"/\*M?!" if dialect in _MYSQL else _NEVER,
+        r"/\*M?!" if dialect in MYSQL else _NEVER,
         r"/\*",
         r"[nN]?[qQ]'" if dialect == "oracle" else _NEVER,
         # A triple-quoted literal of BigQuery begins like an empty plain one.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["MYSQL", "listed", "literals", "quoted", "string", "told"]
+from guardai.sql.lexicon import MYSQL
 
-MYSQL: Final = frozenset({"mysql", "mariadb"})
+__all__ = ["listed", "literals", "locking", "quoted", "string", "told"]
+
 #: What a column of MySQL's of type FLOAT is to its drivers. Its own text has six digits, whatever it holds.
 _FLOAT: Final = 4
 #: Stands for a value that the server does not write, because it is longer than a packet.
@@ -30,6 +31,11 @@ def string(text: str) -> str:
 def told(cell: object) -> str:
     """What a driver gives for a text."""
     return cell.decode() if isinstance(cell, bytes | bytearray) else str(cell)
+
+
+def locking(dialect: str) -> str:
+    """What a query ends with so that nobody else changes the rows that it finds."""
+    return "" if dialect == "sqlite" else " FOR UPDATE"  # SQLite has one writer
 
 
 def listed(columns: Sequence[tuple[str, object]], dialect: str) -> str:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-__all__ = ["candidates", "own_name"]
+__all__ = ["ROWID", "candidates", "own_name"]
+
+#: Names of SQLite's for the key that each row has.
+ROWID: Final = frozenset({"rowid", "oid", "_rowid_"})
 
 _DEFAULTS: Final = ("main", "public", "dbo")
 

@@ -14,7 +14,7 @@ from guardai.sql.bodies import called_routine, judge_body, judge_view
 from guardai.sql.calls import known_call
 from guardai.sql.facts import Facts
 from guardai.sql.judge import verb
-from guardai.sql.names import candidates, own_name
+from guardai.sql.names import ROWID, candidates, own_name
 from guardai.sql.phrases import NAMES, assigned
 from guardai.sql.words import GRAMMAR, functions
 
@@ -35,8 +35,6 @@ _CHANGES: Final = frozenset(
 _EVENTS: Final = frozenset({"insert", "update", "delete", "truncate"})
 #: More than this is reached by no statement that anybody means to run.
 _MOST: Final = 400
-#: Other names of SQLite's for a key.
-_ROWID: Final = frozenset({"rowid", "oid", "_rowid_"})
 #: Languages whose functions bring what extensions bring; the dialects' tables of harmless functions know these by name.
 _COMPILED: Final = frozenset({"c", "internal"})
 _POSTGRES: Final = frozenset({"postgres", "redshift"})
@@ -263,7 +261,7 @@ class _Closure:
 
     def keyed(self, cascade: LiveTrigger, events: frozenset[str]) -> bool:
         """Whether a change can be one that a foreign key follows: not an update that leaves the key as it is."""
-        if events != {"update"} or self.sets is None or not cascade.columns or not self.sets.isdisjoint(_ROWID):
+        if events != {"update"} or self.sets is None or not cascade.columns or not self.sets.isdisjoint(ROWID):
             return True
         return not cascade.columns.isdisjoint(self.sets)
 

@@ -15,7 +15,6 @@ _OPERATORS: Final = frozenset(
 )
 _SIGNS: Final = frozenset("+-*/<>=~!@#%^&|?")
 
-_MYSQL: Final = frozenset({"mysql", "mariadb"})
 _MYSQL_DML: Final = frozenset({"low_priority", "high_priority", "delayed", "quick", "ignore"})
 _MYSQL_SELECT: Final = frozenset(
     {"sql_calc_found_rows", "sql_no_cache", "sql_cache", "sql_buffer_result", "sql_big_result", "sql_small_result",
@@ -35,7 +34,7 @@ def rewritten(tokens: list[Token], dialect: str) -> tuple[list[Token], bool]:
     """The tokens for the parser, and whether they differ."""
     found = list(tokens)
     changed = False
-    if dialect in _MYSQL:
+    if dialect in lx.MYSQL:
         changed |= _drop_modifiers(found)
         changed |= _next_value(found)
     elif dialect == "sqlite":
@@ -49,7 +48,7 @@ def rewritten(tokens: list[Token], dialect: str) -> tuple[list[Token], bool]:
     if found[0][1] == "table" and found[0][0] == lx.WORD:
         found[:1] = [word("SELECT", found[0]), (lx.OP, "*", "*", found[0][3], found[0][3]), word("FROM", found[0])]
         changed = True
-    if found[0][1] == "replace" and dialect in {*_MYSQL, "sqlite"}:
+    if found[0][1] == "replace" and dialect in {*lx.MYSQL, "sqlite"}:
         found[0] = word("INSERT", found[0])
         if len(found) > 1 and found[1][1] != "into":
             found.insert(1, word("INTO", found[1]))
@@ -57,7 +56,7 @@ def rewritten(tokens: list[Token], dialect: str) -> tuple[list[Token], bool]:
     if (
         found[0][1] == "insert"
         and len(found) > 1
-        and dialect in {*_MYSQL, "tsql"}
+        and dialect in {*lx.MYSQL, "tsql"}
         and found[1][1] not in {"into", "overwrite"}
     ):
         found.insert(1, word("INTO", found[1]))

@@ -19,7 +19,7 @@ from guardai.sql import Image
 if TYPE_CHECKING:
     from guardai.gate.rollback.engines import Engine
 
-__all__ = ["Kept", "State", "fits", "kept", "state", "take_back"]
+__all__ = ["Kept", "State", "fits", "kept", "state", "take_back", "why_not"]
 
 #: `left`: as the statement left them. `before`: as they were before it. `changed`: neither. `nothing`: it changed none.
 State = Literal["left", "before", "changed", "nothing"]
@@ -85,13 +85,22 @@ def fits(engine: Engine, image: Image) -> None:
 
 def state(engine: Engine, image: Image) -> tuple[State, int]:
     """How the rows are now, and how many are not as the statement left them. They are locked until the transaction ends."""
-    if not image.undone():
+    if not image.changed:
         return "nothing", 0
     now = [row for sql in image.now() for row in engine.query(sql)]
     differing = image.differs(now)
     if not differing:
         return "left", 0
     return ("before" if image.same(now) else "changed"), differing
+
+
+def why_not(how: State, differing: int, of: int) -> str:
+    """Why rows in this state are not put back, in plain words."""
+    if how == "nothing":
+        return "the statement left every row as it was; there is nothing to put back"
+    if how == "before":
+        return "the rows are as they were before the statement: it was not committed, or has been taken back already"
+    return f"{differing:,} of {of:,} rows are not as the statement left them any more"
 
 
 def take_back(
@@ -127,14 +136,8 @@ def take_back(
 
 def _put_back(engine: Engine, image: Image, progress: Callable[[str, int, int], None]) -> int:
     how, differing = state(engine, image)
-    if how == "before":
-        raise RollbackError(
-            "the rows are as they were before the statement: it was not committed, or is taken back already"
-        )
-    if how == "nothing":
-        raise RollbackError("the statement left every row as it was; there is nothing to put back")
-    if how == "changed":
-        raise RollbackError(f"{differing} of {len(image.rows)} rows are not as the statement left them any more")
+    if how != "left":
+        raise RollbackError(why_not(how, differing, len(image.rows)))
     statements = image.undone(engine.writable(image.table))
     for done, sql in enumerate(statements):
         if engine.run(sql) != 1:
