@@ -7,13 +7,12 @@ a key further out says of a value (`{"tel": {"home": …}}`), and whether a valu
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import Final
 
-from guardai.text.documents import Depth
+from guardai.text.documents import Depth, unwritten
 from guardai.text.payload import NAMING, PROTOCOL, under
 
 __all__ = ["NUMBER", "Outline"]
@@ -185,9 +184,9 @@ class Outline:
         if not frame.mapping or start <= 0 or at - start > _LONGEST:
             return
         if frame.is_key:
-            frame.key = _decoded(data[start:at])
+            frame.key = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
         elif frame.key in NAMING:
-            frame.beside = _decoded(data[start:at])
+            frame.beside = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
 
     def cut(self, data: bytes, size: int) -> None:
         """The first `size` bytes of `data` are no longer kept."""
@@ -242,13 +241,3 @@ class Outline:
         if end > start:
             found.append((start, end, self.within(start)))
         return found
-
-
-def _decoded(raw: bytes) -> str:
-    text = raw.decode("utf-8", "surrogatepass")
-    if "\\" in text:
-        try:
-            return str(json.loads(f'"{text}"', strict=False))
-        except ValueError:
-            return text
-    return text
