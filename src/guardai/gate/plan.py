@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guardai.policy import Catalog, DatabaseEntry
     from guardai.settings import Settings
 
-__all__ = ["Plan", "Plans"]
+__all__ = ["NOT_UNDERSTOOD", "Plan", "Plans"]
 
 Context = dict[str, str | int | bool | tuple[str, ...]]
 
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
         resources: what policy is asked about, one question each.
         to: where the payload goes.
         facts: what this adds to the context of the questions.
-        uris: the event's `resource`, encoded.
+        uris: the event's `resource`, encoded; None if nothing is known of it.
         model: the event's `model`, encoded; None for calls that are no model's.
         inspection: of a SQL statement.
         sources: the outcome's `resource`, encoded, where more is known of it: columns, labels, keys.
@@ -47,12 +47,44 @@ class Plan(NamedTuple):
     resources: tuple[Resource, ...]
     to: Destination
     facts: Context
-    uris: msgspec.Raw
+    uris: msgspec.Raw | None
     model: dict[str, str] | None = None
     inspection: Inspection | None = None
     sources: msgspec.Raw | None = None
     carried: dict[str, list[str]] = {}  # noqa: RUF012 - never changed
     labelled: Mapping[str, frozenset[str]] = {}
+
+    # What an integration asks of a statement. INVARIANT: one that was not understood may do anything.
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is taken for a read, or for control of a transaction."""
+        return self.action == "db.read"
+
+    @property
+    def writes(self) -> bool:
+        """Whether it does anything but read, as far as is known."""
+        return self.inspection is None or not self.inspection.effects <= {"read"}
+
+    @property
+    def changes(self) -> bool:
+        """Whether this is one statement that changes rows, and nothing else."""
+        known = self.inspection
+        return known is not None and known.statements == 1 and bool(known.writes) and known.effects <= {"read", "write"}
+
+    @property
+    def redefines(self) -> bool:
+        """Whether it may change what tables and views there are, or which of them a name means."""
+        return self.inspection is None or not self.inspection.effects <= {"read", "write"}
+
+    @property
+    def statements(self) -> int:
+        """How many statements the text is taken for; 0 if it was not understood."""
+        return 0 if self.inspection is None else self.inspection.statements
+
+
+#: Of a call that is not yet understood, or cannot be.
+NOT_UNDERSTOOD: Final = Plan(action="", asked=(), resources=(), to=Destination("unknown"), facts={}, uris=None)
 
 
 class Plans:

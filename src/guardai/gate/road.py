@@ -35,7 +35,7 @@ from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
 from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
-from guardai.gate.plan import Context, Plan, Plans
+from guardai.gate.plan import NOT_UNDERSTOOD, Context, Plan, Plans
 from guardai.gate.questions import Columns, Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
@@ -158,8 +158,8 @@ class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
 
     __slots__ = (
-        "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_plan", "_policies", "_scene", "_started", "_told",
-        "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "rows", "run",
+        "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_policies", "_scene", "_started", "_told",
+        "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "plan", "rows", "run",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
@@ -170,8 +170,8 @@ class Ticket:
         self._policies: tuple[str, ...] = ()
         self._commit: dict[str, object] | None = None
         self._scene: Scene | None = None
-        #: None until the call has been understood, and for good if it could not be.
-        self._plan: Plan | None = None
+        #: That of nothing until the call has been understood, and for good if it could not be.
+        self.plan: Plan = NOT_UNDERSTOOD
         self._done: dict[str, object] = {}
         self._told: tuple[str, str] | None = None
         self._started = time.perf_counter_ns()
@@ -224,7 +224,7 @@ class Ticket:
     def note(self) -> None:
         """The application's own call: recorded if it can be, and never in its way."""
         try:
-            self._plan = self._gate.plans.of(self.call)
+            self.plan = self._gate.plans.of(self.call)
             self._intend()
         except Exception as exc:
             _log.warning("an application's own call could not be recorded: %s", _told(exc))
@@ -246,7 +246,7 @@ class Ticket:
 
     def _inspect_and_decide(self) -> None:
         gate, call, run = self._gate, self.call, self.run
-        plan = self._plan = gate.plans.of(call)
+        plan = self.plan = gate.plans.of(call)
         scene = self._scene = gate.scene(run, plan)
         own: Context = {}
         if call.payload is not None:
@@ -284,9 +284,9 @@ class Ticket:
             new = masking.found.keys() - self._labels.keys()
             self._found(masking.found, masking.masked)
             self._policies += scene.owed.policies(masking.masked)
-            if new and self.enforcing and self._plan is not None:
+            if new and self.enforcing:
                 context = {**scene.context, "labels": tuple(sorted(self._labels))}
-                decision = self._gate.act(self.run, self._plan, context)
+                decision = self._gate.act(self.run, self.plan, context)
                 if decision.effect != "allow":
                     raise GuardError(
                         "what is sent now may not go there, by "
@@ -319,15 +319,14 @@ class Ticket:
             self._end("denied")
             self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
         if state is State.APPROVED:
-            context: Context = {**self.run.context, **self._facts}
+            context: Context = {**self.run.context, **self.plan.facts}
             context["approvals"] = self.approval.groups
             if self._labels:
                 context["labels"] = tuple(sorted(self._labels))
             if self.call.opaque:
                 context["opaque"] = self.call.opaque
-            assert self._plan is not None, "a call that was not understood is denied, not paused"
             # Cedar stays the only judge: it is asked again with what was agreed.
-            self.decision = self._gate.act(self.run, self._plan, context)
+            self.decision = self._gate.act(self.run, self.plan, context)
             self.phase = Phase.OPEN
             self._intend()
             if self.decision.effect != "allow":
@@ -442,8 +441,7 @@ class Ticket:
                 to what the statement tells, and takes nothing away.
         """
         self.run.open.add(self)
-        inspection = self._plan.inspection if self._plan is not None else None
-        rows = self.rows = Rows(self, self._gate.catalog, inspection, tuple(columns), tuple(origins))
+        rows = self.rows = Rows(self, self._gate.catalog, self.plan.inspection, tuple(columns), tuple(origins))
         return rows
 
     def reading(self) -> None:
@@ -499,7 +497,7 @@ class Ticket:
         Raises:
             PolicyDenied: they cannot be kept; nothing happened.
         """
-        if not self.obligations.capture or self.reads:
+        if not self.obligations.capture or self.plan.reads:
             return None
         try:
             return Capture.of(self.call, self.intent, self._gate.images)
@@ -540,50 +538,16 @@ class Ticket:
         return owed.timeout is not None or owed.affected_cap is not None or owed.capture or self.reads_only
 
     @property
-    def writes(self) -> bool:
-        """Whether the statement does anything but read, as far as is known."""
-        inspection = self._plan.inspection if self._plan is not None else None
-        return inspection is None or not inspection.effects <= {"read"}
-
-    @property
-    def changes(self) -> bool:
-        """Whether this is one statement that changes rows, and nothing else."""
-        inspection = self._plan.inspection if self._plan is not None else None
-        return (
-            inspection is not None
-            and inspection.statements == 1
-            and bool(inspection.writes)
-            and inspection.effects <= {"read", "write"}
-        )
-
-    @property
-    def reads(self) -> bool:
-        """Whether the statement is taken for a read, or for control of a transaction."""
-        return self._plan is not None and self._plan.action == "db.read"
-
-    @property
-    def statements(self) -> int:
-        """How many statements the text is taken for; 0 if it was not understood."""
-        inspection = self._plan.inspection if self._plan is not None else None
-        return 0 if inspection is None else inspection.statements
-
-    @property
-    def redefines(self) -> bool:
-        """Whether the statement may change what tables and views there are, or which of them a name means."""
-        inspection = self._plan.inspection if self._plan is not None else None
-        return inspection is None or not inspection.effects <= {"read", "write"}
-
-    @property
     def reads_only(self) -> bool:
         """Whether this is a read, and policy permits this principal nothing but reading there.
 
         Then the engine is the second lock: the integration has it refuse whatever is no read.
         """
-        scene, plan = self._scene, self._plan
-        if scene is None or plan is None or plan.action != "db.read" or not self.enforcing:
+        scene = self._scene
+        if scene is None or not self.plan.reads or not self.enforcing:
             return False
         if scene.reads_only is None:
-            writing = plan._replace(asked=("db.write",))
+            writing = self.plan._replace(asked=("db.write",))
             scene.reads_only = self._gate.act(self.run, writing, scene.context).effect == "deny"
         return scene.reads_only
 
@@ -632,23 +596,18 @@ class Ticket:
         return self._told
 
     def _put_into_words(self) -> tuple[str, str]:
-        plan = self._plan
-        inspection = plan.inspection if plan is not None else None
-        if plan is None or inspection is None or self.call.statement is None:
+        inspection = self.plan.inspection
+        if inspection is None or self.call.statement is None:
             return "", ""
         try:
-            return describe(inspection, plan.labelled), readable(self.call.statement, self.call.dialect or "")
+            return describe(inspection, self.plan.labelled), readable(self.call.statement, self.call.dialect or "")
         except Exception as exc:  # a refusal is not lost for want of words
             _log.warning("a statement could not be put into words: %s", _told(exc))
             return "", ""
 
     @property
     def _action(self) -> str:
-        return self._plan.action if self._plan is not None else self.call.action
-
-    @property
-    def _facts(self) -> Context:
-        return self._plan.facts if self._plan is not None else {}
+        return self.plan.action or self.call.action
 
     def _found(self, labels: dict[str, int], masks: dict[str, str]) -> None:
         if labels:
@@ -679,7 +638,7 @@ class Ticket:
         self._commit = {**(self._commit or {}), "out": {"bytes": size, "commit": digest}}
 
     def _intend(self) -> None:
-        call, plan = self.call, self._plan
+        call, plan = self.call, self.plan
         if call.statement is not None:
             scene = self._scene
             if scene is not None and scene.statement is not None:
@@ -694,7 +653,7 @@ class Ticket:
             self._committed("in", self.payload)
         event = self._event("call.intent")
         event.lineage = self.run.fed.edges() if call.target.kind == "model" else self.run.fed.latest()
-        event.resource = plan.uris if plan is not None else None
+        event.resource = plan.uris
         if self.decision.effect != "allow" and call.statement is not None:
             event.body = {"does": self._words()[0]}  # whoever reads of a refusal wants to know of what
         if self.phase is Phase.PAUSED:
@@ -713,7 +672,7 @@ class Ticket:
                 key="",
                 kind=kind,
                 log="",
-                model=self._plan.model if self._plan is not None else None,
+                model=self.plan.model,
                 prev="",
                 principal=self.run.principal,
                 seq=0,
@@ -737,17 +696,16 @@ class Ticket:
         if self.rows is not None:
             self.rows.report()
         self.phase = Phase.ENDED
-        run, plan, done = self.run, self._plan, self._done
+        run, plan, done = self.run, self.plan, self._done
         run.open.discard(self)
         event = self._event("call.outcome")
         event.status = status
         event.lineage = [{"evidence": "observed", "from": self.intent}] if self.intent else []
-        if plan is not None:
-            event.resource = plan.sources or plan.uris
-            if plan.carried and status == "ok":
-                done["carried"] = plan.carried
-            if plan.model is not None and "responded" in done:
-                event.model = {**plan.model, "responded": str(done.pop("responded"))}
+        event.resource = plan.sources or plan.uris
+        if plan.carried and status == "ok":
+            done["carried"] = plan.carried
+        if plan.model is not None and "responded" in done:
+            event.model = {**plan.model, "responded": str(done.pop("responded"))}
         if self.rows is not None:
             done["rows"] = self.rows.count
         if "usage" in done:

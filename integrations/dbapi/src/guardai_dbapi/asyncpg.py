@@ -203,7 +203,7 @@ async def performed(
     result = await aperform(
         lambda text: query(text, None), statement, marking, changed, lambda exc: means(connection, exc), ask=asked
     )
-    if statement.ticket.redefines:
+    if statement.ticket.plan.redefines:
         schemas.changed(_of(connection).key)
     return result
 

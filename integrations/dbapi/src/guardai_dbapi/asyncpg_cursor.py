@@ -67,7 +67,7 @@ class _Governed:
         if self._guardai is None:
             statement = await begun(self._connection, self._guardai_run, self._query, tuple(self._args))
             ticket = statement.ticket
-            if ticket.changes and ticket.obligations.affected_cap is not None:
+            if ticket.plan.changes and ticket.obligations.affected_cap is not None:
                 ticket.impossible("a cursor does not tell how many rows it changes, and policy limits them")
             self._args = statement.parameters
             self._guardai = statement  # type: ignore[misc]

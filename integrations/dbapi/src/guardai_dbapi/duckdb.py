@@ -302,12 +302,12 @@ def _begin(
     kinds = _kinds(connection, sql)
     if not ticket.enforcing or not kinds:
         return statement, kinds
-    allowed = _READS if ticket.reads else _READS | _WRITES if ticket.changes else None
-    if (ticket.statements and len(kinds) != ticket.statements) or (
+    allowed = _READS if ticket.plan.reads else _READS | _WRITES if ticket.plan.changes else None
+    if (ticket.plan.statements and len(kinds) != ticket.plan.statements) or (
         allowed is not None and not allowed.issuperset(kinds)
     ):
         ticket.impossible("the engine takes this statement for something else than guardai does")
-    if ticket.reads and ("EXPLAIN" in kinds or ticket.reads_only) and _writes(connection, sql):
+    if ticket.plan.reads and ("EXPLAIN" in kinds or ticket.reads_only) and _writes(connection, sql):
         ticket.impossible("the engine says that this statement writes, and guardai took it for a read")
     return statement, kinds
 
@@ -335,9 +335,9 @@ def _run(
     clock: AbstractContextManager[Any] = _NOTHING
     if obligations.timeout is not None:
         clock = _Clock(connection, obligations.timeout)
-    if obligations.capture and not statement.ticket.reads:
+    if obligations.capture and not statement.ticket.plan.reads:
         statement.guarded(DIALECT, autocommit=True, transaction=False)  # what would have to be kept is refused
-    if obligations.affected_cap is not None and statement.ticket.changes:
+    if obligations.affected_cap is not None and statement.ticket.plan.changes:
         if engine.one:
             statement.ticket.impossible(
                 "policy limits how many rows may change, and DuckDB 1 does not say how many did"
@@ -355,7 +355,7 @@ def _run(
             effect,
             affected,
         )
-    if statement.ticket.redefines:
+    if statement.ticket.plan.redefines:
         opened_of(connection).database.changed()
     return result, clock
 

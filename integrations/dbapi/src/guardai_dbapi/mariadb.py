@@ -140,7 +140,7 @@ def _governed(
         )  # fmt: skip
     finally:
         session.inside = None
-        if ticket.redefines:
+        if ticket.plan.redefines:
             session.ran(text)
     if cursor.field_count:
         _begin(cursor, session, statement)

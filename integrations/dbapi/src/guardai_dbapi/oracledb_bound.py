@@ -88,7 +88,7 @@ class Bound:
             if variable is None:
                 continue
             values = list(variable.values)
-            if self._is_input(key, values, plain=statement.ticket.changes):
+            if self._is_input(key, values, plain=statement.ticket.plan.changes):
                 continue
             children += [value for value in values if isinstance(value, BaseCursor)]
             if not all(isinstance(value, BaseCursor) for value in values):

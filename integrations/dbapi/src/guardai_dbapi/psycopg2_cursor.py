@@ -492,7 +492,7 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
             except BaseException:
                 self._unmoved(statement, bare)
                 raise
-        if statement.ticket.redefines:
+        if statement.ticket.plan.redefines:
             open_.redefined(bare)
         if bare.async_ or self.name is not None:
             return result  # its columns are told with the first rows
@@ -509,8 +509,8 @@ class GovernedCursor(ext.cursor):  # type: ignore[misc]
     def _guard(self, statement: Statement, bare: Any, sent: str, *, asks: bool) -> None:
         ticket = statement.ticket
         obligations = ticket.obligations
-        limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.changes)
-        limited = limited or (obligations.capture and not ticket.reads)
+        limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.plan.changes)
+        limited = limited or (obligations.capture and not ticket.plan.reads)
         if not limited and not ticket.reads_only:
             return
         if bare.async_:

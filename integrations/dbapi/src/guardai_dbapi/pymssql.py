@@ -312,7 +312,7 @@ def _limits(statement: Statement, text: str, *, many: bool = False) -> None:
     ticket = statement.ticket
     if ticket.obligations.timeout is not None:
         ticket.impossible("policy limits its time, and pymssql knows one limit alone for all connections of a process")
-    if ticket.changes and ticket.obligations.affected_cap is not None:
+    if ticket.plan.changes and ticket.obligations.affected_cap is not None:
         if many:
             ticket.impossible("policy limits how many rows may change, and many statements in one text do not tell")
         if "output" in text.lower():
@@ -395,7 +395,7 @@ def next_row(connection: Any, form: int) -> Any:
     except StopIteration:
         open_.names = None
         ticket = statement.ticket
-        if ticket.statements == 1 and (ticket.changes or ticket.reads):
+        if ticket.plan.statements == 1 and (ticket.plan.changes or ticket.plan.reads):
             ticket.close(None)  # no further result can come; if one does, nobody gets it
         raise
     except BaseException as exc:

@@ -287,7 +287,7 @@ def _governed(
         raise
     finally:
         session.inside = None
-        if ticket.redefines:
+        if ticket.plan.redefines:
             session.ran(text)
     if _pending(connection):
         statement.pending()

@@ -231,9 +231,9 @@ class _Open:
         """
         ticket = statement.ticket
         owed = ticket.obligations
-        if (owed.affected_cap is not None and ticket.writes) or (owed.capture and not ticket.reads):
+        if (owed.affected_cap is not None and ticket.plan.writes) or (owed.capture and not ticket.plan.reads):
             returns = "returning" in (ticket.call.statement or "").lower()
-            if owed.affected_cap is not None and (script or not ticket.changes or returns):
+            if owed.affected_cap is not None and (script or not ticket.plan.changes or returns):
                 ticket.impossible(
                     "policy limits how many rows may change, which can be counted for a single statement only"
                 )
@@ -548,7 +548,7 @@ class _Cursor(sqlite3.Cursor):
             self._hold(statement.ticket, ())
             raise
         finally:
-            if statement.ticket.redefines:
+            if statement.ticket.plan.redefines:
                 open_.changed()
         described = self.description
         if described is None:

@@ -130,7 +130,7 @@ class Statement:
         """
         ticket = self.ticket
         obligations = ticket.obligations
-        cap = obligations.affected_cap if ticket.changes else None
+        cap = obligations.affected_cap if ticket.plan.changes else None
         reads = ticket.reads_only
         self.capture = capture = ticket.capture() if obligations.capture else None
         if capture is not None and not asks:

@@ -76,7 +76,7 @@ class Governed:
 
     def settle(self, cursor: Any) -> None:
         """The effect has happened: rows will come, or not."""
-        if self.statement.ticket.redefines:
+        if self.statement.ticket.plan.redefines:
             redefined(cursor._conn, self.known)
         if self.statement.ticket.ended:
             return
@@ -148,8 +148,8 @@ class Governed:
     def _before(self, cursor: Any) -> PQGen:
         statement, conn = self.statement, cursor._conn
         obligations, ticket = statement.ticket.obligations, statement.ticket
-        limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.changes)
-        limited = limited or (obligations.capture and not ticket.reads)
+        limited = obligations.timeout is not None or (obligations.affected_cap is not None and ticket.plan.changes)
+        limited = limited or (obligations.capture and not ticket.plan.reads)
         if not limited and not ticket.reads_only:
             return
         if self.outer is not None:

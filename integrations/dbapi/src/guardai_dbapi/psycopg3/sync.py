@@ -117,13 +117,13 @@ def countable(governed: Governed) -> None:
     """Refuses what could not be taken back in time."""
     governed.single = False
     ticket = governed.statement.ticket
-    if ticket.obligations.affected_cap is not None and ticket.changes:
+    if ticket.obligations.affected_cap is not None and ticket.plan.changes:
         ticket.impossible("policy limits how many rows may change, and a stream's rows pass before they are counted")
 
 
 def stream_ended(cursor: Any, governed: Governed) -> None:
     """The last row of a stream has passed."""
-    if governed.statement.ticket.redefines:
+    if governed.statement.ticket.plan.redefines:
         redefined(cursor._conn, governed.known)
     if governed.statement.rows is None:
         governed.statement.wrote(None)
