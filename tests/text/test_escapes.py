@@ -64,6 +64,35 @@ def test_what_may_be_an_escape_is_one():
     assert mask(r"C:\\Users\n" + GITHUB) == r"C:\\Users\n[SECRET:GITHUB_TOKEN]"
 
 
+@pytest.mark.parametrize("escape", ["\x1b", r"\u001b", r"\x1b", r"\033", r"\e", r"\\u001B"])
+@pytest.mark.parametrize(
+    "value",
+    [GITHUB, "jane@example.com", "078-05-1120", "192.0.2.17", "GB29 NWBK 6016 1331 9268 19", "4111111111111111"],
+)
+def test_a_terminal_s_colours_are_no_part_of_a_value_and_stay(escape, value):
+    for before, behind in (("[33m", "[0m"), ("[1;38;5;208m", "[m"), ("[2K", "[K")):
+        text = f"x {escape}{before}{value}{escape}{behind} y"
+        whole = mask(text)
+        assert whole.startswith(f"x {escape}{before}[") and whole.endswith(f"]{escape}{behind} y")
+        for size in (1, 2, 7):
+            assert through(text, size) == whole
+
+
+def test_colours_do_not_part_a_name_from_its_value():
+    value = "Tr0ub4" + "dor&3"
+    for text in ("\x1b[36mpassword\x1b[0m=%s", "password=\x1b[1;31m%s\x1b[0m ok", r"\u001b[36mpassword\u001b[39m=%s"):
+        assert mask(text % value) == text % "[SECRET:GENERIC]"
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[", "\x1b[12;", r"a\e[0", "\x1b" * 50, "\x1b[" + "1;" * 40 + "m", "\x1b]8;;x\x1b\\"]
+)
+def test_half_a_colour_is_a_text(text):
+    assert mask(text) == text
+    for size in (1, 3):
+        assert through(text, size) == text
+
+
 def test_half_an_escape_is_held_back():
     masker = StreamMasker()
     out = [masker.feed(piece) for piece in ("so x", "\\", "x4", "1 \\U000", "1f600jane@example.com ")]

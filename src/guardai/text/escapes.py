@@ -1,8 +1,9 @@
 r"""Escapes in a text that nobody has read as JSON or as source: what they hide, and where it stands.
 
 `jane\u0040example.com` is an address in a log, in a line of JSON lines, in the half of a document that a stream has brought
-so far; `x\nghp_…` is a token behind a line feed, not a word that begins with `n`. A *view* is the text as its reader will
-see it; what is found there is told by its place in the text.
+so far; `x\nghp_…` is a token behind a line feed, not a word that begins with `n`. Colours of a terminal (ECMA-48, 8.3.117) are
+escapes, too: behind `ESC [33m` a word begins. A *view* is the text as its reader will see it; what is found there is told by
+its place in the text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from heapq import merge
 from typing import Final
 
-__all__ = ["HALF", "LONGEST", "View", "plainly", "view"]
+__all__ = ["HALF", "LONGEST", "View", "escaped", "plainly", "view"]
 
 #: Written once or, JSON within JSON, several times over. An escaped quote is none: it hides nothing, for it is no letter.
 #: Of those, what JSON writes and what Python's `repr` does. (A literal before the repetition: it is searched ten times as fast.)
@@ -27,9 +28,17 @@ _LINE: Final = re.compile((_RUN + "n").encode())
 _ONE: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "/": "/"}
 _ONE_BYTE: Final = {one.encode(): said.encode() for one, said in _ONE.items()}
 
+#: A control sequence of a terminal, itself or escaped: a colour is seen as nothing, what moves the cursor as a space.
+_CONTROL: Final = rf"(?:\x1b|{_RUN}(?:u001[bB]|x1[bB]|033|e))\[[0-9;:?]{{0,16}}"
+_CONTROLS: Final = re.compile(rf"{_CONTROL}(?P<control>[A-Za-z])|{_RUN}{_KINDS}".encode())
+_CONTROLLED: Final = (b"\x1b[", b"1b[", b"1B[", b"\\033[", b"\\e[")
+
 #: No escape is longer; and what half of one looks like at the end of what has come.
-LONGEST: Final = 18
-HALF: Final = re.compile(rb"\\+(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7})?\Z")
+LONGEST: Final = 32
+HALF: Final = re.compile(
+    rb"(?:\\+(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7}|03?)?"
+    rb"|(?:\x1b|\\+(?:u001[bB]|x1[bB]|033|e))(?:\[[0-9;:?]{0,16})?)\Z"
+)
 
 #: How much of a path is read, from its drive on, and a folder in it.
 _PATH: Final = 200
@@ -40,6 +49,8 @@ def _said(match: re.Match[bytes]) -> bytes:
     kind = match.lastgroup
     assert kind is not None
     what = match[kind]
+    if kind == "control":
+        return b"" if what == b"m" else b" "
     return _ONE_BYTE[what] if kind == "one" else chr(int(what, 16)).encode("utf-8", "surrogatepass")
 
 
@@ -54,20 +65,21 @@ class View:
         data: what a reader of the escapes sees.
     """
 
-    __slots__ = ("_folders", "_places", "_raw", "_said", "_seen", "data")
+    __slots__ = ("_escape", "_folders", "_places", "_raw", "_said", "_seen", "data")
 
     def __init__(self, raw: bytes, said: Sequence[tuple[int, int, bytes]] = ()) -> None:
         self._raw = raw
         self._said = said
         self._places: list[int] = []
         self._seen: list[int] = []
+        self._escape = _escape(raw)
         self._folders = _folders(raw) if b":\\" in raw else frozenset[int]()
         if said or self._folders:
             self.data = self._read()
             return
         # Most are line feeds, and those need no function.
         data = _LINE.sub(b"\n", raw)
-        self.data = _ESCAPE.sub(_said, data) if b"\\" in data else data
+        self.data = self._escape.sub(_said, data) if escaped(data) else data
 
     def _read(self) -> bytes:
         """Notes the places, which are asked for only where something was found."""
@@ -75,7 +87,7 @@ class View:
         self._seen, self._places = seen, places = [0], [0]
         size = done = 0
         hidden = [
-            (*match.span(), _said(match)) for match in _ESCAPE.finditer(raw) if match.start() not in self._folders
+            (*match.span(), _said(match)) for match in self._escape.finditer(raw) if match.start() not in self._folders
         ]
         for start, end, said in merge(hidden, self._said) if self._said else hidden:
             size += start - done
@@ -138,9 +150,19 @@ def _folders(raw: bytes) -> frozenset[int]:
     return frozenset(found)
 
 
+def escaped(data: bytes) -> bool:
+    """Whether it may have escapes, which is cheap to ask."""
+    return b"\\" in data or b"\x1b" in data
+
+
+def _escape(data: bytes) -> re.Pattern[bytes]:
+    """What finds all of its escapes. Controls are rare, and not looked for where none can be."""
+    return _CONTROLS if any(begin in data for begin in _CONTROLLED) else _ESCAPE
+
+
 def view(data: bytes) -> View | None:
     """The text without its escapes; None if it has none."""
-    return None if _ESCAPE.search(data) is None else View(data)
+    return None if _escape(data).search(data) is None else View(data)
 
 
 def plainly(text: str) -> str:

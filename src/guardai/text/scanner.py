@@ -23,7 +23,7 @@ from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.engines.hyper import HyperEngine
 from guardai.text.engines.plain import PlainEngine
 from guardai.text.engines.re2 import Re2Engine
-from guardai.text.escapes import view
+from guardai.text.escapes import escaped, view
 from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
 from guardai.text.recognise import Recogniser, Recognisers
@@ -74,7 +74,7 @@ class Scanner:
         Raises:
             RecogniserError: a recogniser failed.
         """
-        if b"\\" in data or self.names is not None:
+        if self.names is not None or escaped(data):
             found = self.find_patterns(data)
             return found if self.names is None else self.names.add(data, found)
         hits = self._see(data)
@@ -82,7 +82,7 @@ class Scanner:
 
     def find_patterns(self, data: bytes) -> list[Found]:
         """`find` without names: several texts may stand in `data`, and no name is read across two."""
-        if b"\\" in data and (seen := view(data)) is not None:
+        if escaped(data) and (seen := view(data)) is not None:
             return [seen.told(one) for one in self.find_shown(seen.data)[0]]
         return self.find_shown(data)[0]
 
@@ -106,6 +106,9 @@ class Scanner:
         """Whether what stands under a column, key or field of that name may be found, or not be, because of it."""
         known = self._columns.get(name)
         if known is None:
+            name = str.__str__(
+                name
+            )  # a member of an enumeration is remembered as its value, and formats as its own name
             data = f"{name}: ".encode("utf-8", "surrogatepass")
             known = bool(self._see(data)) or self.program.words.announces(data)
             if len(self._columns) < _REMEMBERED:
@@ -118,6 +121,7 @@ class Scanner:
             return self._secrets[name]
         except KeyError:
             pass
+        name = str.__str__(name)
         judge: Validator | None = None
         if self.announces(name):
             for probe, validator in _PROBES:
@@ -156,7 +160,7 @@ class Scanner:
 
         Without names: `names.add` adds them, of pieces that are complete (see `stream.py`).
         """
-        if b"\\" in data and (seen := view(data)) is not None:
+        if escaped(data) and (seen := view(data)) is not None:
             before = (seen.seen(earlier[0]), seen.seen(earlier[1]), earlier[2], earlier[3])
             return [seen.told(one) for one in self.find_shown(seen.data, seen.seen(low), before)[0]]
         return self.find_shown(data, low, earlier)[0]

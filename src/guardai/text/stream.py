@@ -26,7 +26,7 @@ from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
 from guardai.text.documents import dumped, unwritten, written
-from guardai.text.escapes import HALF, LONGEST, View, view
+from guardai.text.escapes import HALF, LONGEST, View, escaped, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.phones import SEPARATOR
@@ -185,7 +185,7 @@ class StreamMasker:
         size, low = len(data), self._low
         if self._outline is not None:
             self._outline.read(data)
-        if b"\\" in data[-LONGEST:] and (half := HALF.search(data, max(low, size - LONGEST))):
+        if escaped(data[-LONGEST:]) and (half := HALF.search(data, max(low, size - LONGEST))):
             # Half an escape is none: what it is of has not come.
             data, size = data[: half.start()], half.start()
             if size <= low:
@@ -244,7 +244,7 @@ class StreamMasker:
             said = [one for one in said if one[1] <= len(data)]
         if said:
             return View(data, said)
-        return view(data) if b"\\" in data else None
+        return view(data) if escaped(data) else None
 
     def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
         if self._outline is not None and (found or self._cut_off):
