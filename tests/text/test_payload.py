@@ -2,9 +2,11 @@
 
 import datetime
 import enum
+import ipaddress
 import json
+import pathlib
 import uuid
-from collections import namedtuple
+from collections import deque, namedtuple
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from guardai.errors import GuardError
 from guardai.text import Masking, PayloadError, StreamMasker, Tokens, mask, mask_payload, scan
+from guardai.text.scanner import build
 
 Person = namedtuple("Person", ["name", "phone"])
 
@@ -493,6 +496,119 @@ def test_an_option_of_a_command_line_names_what_follows_it():
             *("deploy", "--user", "app", "--password", "[SECRET:GENERIC]", "--phone", "[PHONE]", "--verbose", "x")
         ]
     assert masking.payload(["--password", "--verbose", "S3cretPw9"]) == ["--password", "--verbose", "S3cretPw9"]
+
+
+PASSWORD = "Blue42!" + "x"
+KEY = "9fQ2xV7bLm4Z" + "t8Rk1Wc6Hs3D"
+
+
+@pytest.mark.parametrize("row", [list, tuple])
+def test_in_a_list_of_pairs_the_first_names_the_second(row):
+    pairs = [
+        row(("user", "joe")),
+        row(("password", PASSWORD)),
+        row((b"X-Api-Key", KEY.encode())),
+        row(("tel", 2125550187)),
+    ]
+    assert mask_payload({"headers": pairs}) == {
+        "headers": [
+            row(("user", "joe")),
+            row(("password", "[SECRET:GENERIC]")),
+            row((b"X-Api-Key", b"[SECRET:AUTHORIZATION]")),
+            row(("tel", "[PHONE]")),
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [["password", "reset"], {"tags": ["password", "reset"]}, {"x": ("tel", 2125550187)}, [["x", "password", "reset"]]],
+)
+def test_two_values_that_stand_alone_are_no_pair(payload):
+    assert mask_payload(payload) is payload
+
+
+def test_a_name_in_bytes_is_a_name():
+    assert mask_payload({b"password": PASSWORD.encode(), b"x": b"x"}) == {b"password": b"[SECRET:GENERIC]", b"x": b"x"}
+
+
+@pytest.mark.parametrize("names", ["columns", "fields"])
+@pytest.mark.parametrize("rows", ["rows", "data", "values"])
+def test_the_columns_of_a_result_name_its_cells(names, rows):
+    for columns in (["id", "password", "tel"], [{"name": "id"}, {"name": "password", "type": "text"}, {"name": "tel"}]):
+        table = [[482913, PASSWORD, 2125550187], (482914, None, None)]
+        assert mask_payload({names: columns, rows: table, "count": 2}) == {
+            names: columns,
+            rows: [[482913, "[SECRET:GENERIC]", "[PHONE]"], (482914, None, None)],
+            "count": 2,
+        }
+
+
+def test_the_first_row_of_a_table_names_the_cells_below_it():
+    table = [["id", "password", "tel"], [482913, PASSWORD, 2125550187], [482914, "", 2125550188]]
+    masked = [["id", "password", "tel"], [482913, "[SECRET:GENERIC]", "[PHONE]"], [482914, "", "[PHONE]"]]
+    assert mask_payload({"values": table}) == {"values": masked}
+    assert mask_payload(table) == masked
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        [["id", "tel", "tel"], [1, 2125550187, 2]],  # no names of columns
+        [["id", "1tel", "n"], [1, 2125550187, 2]],
+        [["id", "tel", "n"], [1, 2125550187]],  # no table
+        [["id", "tel", "n"]],
+        {"columns": ["id", 5], "rows": [[1, 2125550187]]},
+        {"columns": [], "rows": [[1, 2125550187]]},
+        {"columns": ["id"], "rows": [[1, 2125550187]]},  # a cell of no column
+    ],
+)
+def test_what_is_no_table_has_no_columns(table):
+    assert mask_payload(table) is table
+
+
+class Field(str, enum.Enum):
+    FIRST = "password"
+    SECOND = "ssn"
+
+
+def test_a_name_is_what_an_enumeration_s_member_is_worth():
+    scanner_of_its_own = build("python")
+    assert scanner_of_its_own.announces(Field.FIRST) and scanner_of_its_own.secret(Field.FIRST)
+    assert scanner_of_its_own.announces("password") and scanner_of_its_own.secret("password")
+    assert mask_payload({Field.FIRST: PASSWORD, Field.SECOND: "078051120"}) == {
+        Field.FIRST: "[SECRET:GENERIC]",
+        Field.SECOND: "[US_SSN]",
+    }
+    assert redacting().rows([(PASSWORD, "078051120")], [Field.FIRST, Field.SECOND]) == [
+        ("[SECRET:GENERIC]", "[US_SSN]")
+    ]
+    assert [one.label for one in scan("078051120", hint=Field.SECOND)] == ["pii.us_ssn"]
+
+
+def test_addresses_and_paths_of_the_standard_library_are_read_as_text():
+    payload = {
+        "host": ipaddress.ip_address("192.0.2.17"),
+        "net": ipaddress.ip_interface("2001:db8::7/64"),
+        "file": pathlib.PurePosixPath("/mail/jane@example.com"),
+        "local": ipaddress.ip_address("127.0.0.1"),
+    }
+    masked = mask_payload(payload)
+    assert masked == {"host": "[IP]", "net": "[IP]/64", "file": "/mail/[EMAIL]", "local": payload["local"]}
+    assert masked["local"] is payload["local"]
+    assert redacting().rows([(1, payload["host"])], ["id", "peer"]) == [(1, "[IP]")]
+
+
+def test_a_deque_is_a_list():
+    masked = mask_payload({"last": deque(["jane@example.com", 5])})
+    assert masked == {"last": deque(["[EMAIL]", 5])}
+
+
+def test_of_many_keys_that_are_masked_each_keeps_a_name_of_its_own():
+    many = {f"user{n}@example.com": n for n in range(3000)}
+    masked = mask_payload(many)
+    assert list(masked.values()) == list(range(3000))
+    assert list(masked)[:3] == ["[EMAIL]", "[EMAIL] 2", "[EMAIL] 3"] and "[EMAIL] 3000" in masked
 
 
 @pytest.mark.parametrize("number", ["sNaN", "NaN", "Infinity", "-Infinity"])

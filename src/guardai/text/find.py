@@ -43,7 +43,7 @@ def _found(text: str, hint: str | None) -> tuple[bytes, list[Found]]:
     data = text.encode("utf-8", "surrogatepass")
     if not hint:
         return data, scanner().find(data)
-    before = f"{hint}: ".encode("utf-8", "surrogatepass")
+    before = f"{str.__str__(hint)}: ".encode("utf-8", "surrogatepass")
     size = len(before)
     current = scanner()
     found = current.find_whole(hint, data, behind(current.find_patterns(before + data), size))

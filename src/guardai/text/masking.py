@@ -333,7 +333,9 @@ class Masking:
         if self._names is None:  # to a recogniser each cell is a text of its own
             try:
                 before = [
-                    f"{name}: " if self._announces(name) and any(row[at].__class__ is str for row in rows) else ""
+                    f"{str.__str__(name)}: "
+                    if self._announces(name) and any(row[at].__class__ is str for row in rows)
+                    else ""
                     for at, name in enumerate(columns)
                 ]
                 if any(before):

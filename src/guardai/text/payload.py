@@ -12,7 +12,9 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import ipaddress
 import math
+import pathlib
 import re
 import uuid
 from collections import deque
@@ -59,6 +61,11 @@ _PASSING: Final = (
     uuid.UUID,
 )
 
+#: What is no text and is read as one: drivers give addresses this way.
+_SPOKEN: Final = (
+    ipaddress.IPv4Address | ipaddress.IPv6Address | ipaddress.IPv4Network | ipaddress.IPv6Network | pathlib.PurePath
+)
+
 
 class PayloadError(GuardError, ValueError):
     """A payload cannot be looked through, so it cannot be masked. The message tells where, never what."""
@@ -70,6 +77,11 @@ Leaf = tuple[int, Any, Any, str, bool]
 #: What a list of contacts, of settings or of headers calls its values, and beside it what they are values of.
 _VALUE: Final = frozenset(("value", "Value", "val"))
 NAMING: Final = ("name", "Name", "key", "Key", "type", "kind", "system", "label", "field", "header")
+#: What a result calls the names of its columns, and its rows.
+_COLUMNS: Final = ("columns", "fields", "headers", "header")
+_ROWS: Final = frozenset(("rows", "data", "values", "records"))
+#: A name of a column, or of a header, has no more characters.
+_NAME: Final = 64
 #: An option of a command line, whose value is the next element.
 _OPTION: Final = re.compile(r"--?[A-Za-z][A-Za-z0-9_\-]{0,47}")
 #: A number of fewer digits needs a name to be anything.
@@ -80,8 +92,10 @@ class Tree:
     """A payload, its containers and its leaves.
 
     A leaf is named by its key, and by the key before that: `{"phone": {"work": …}}`. A key of the protocols says nothing, so
-    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it, and
-    `["--password", …]` by the option before it.
+    the one before it stands alone; `{"name": "DB_PASSWORD", "value": …}` names its value by what stands beside it,
+    `["--password", …]` by the option before it, and in a list of pairs, `[("X-Api-Key", …), …]`, the first names the second.
+    The cells of a table are named by its columns: `{"columns": ["id", "phone"], "rows": [[…], …]}`, or a list of rows of
+    which the first holds the names.
 
     Args:
         payload: dict, list, tuple, set, str, bytes that are UTF-8, numbers, dates, None; in one another.
@@ -92,14 +106,17 @@ class Tree:
         PayloadError: too deep, too large, or holding what cannot be looked into.
     """
 
-    __slots__ = ("_changes", "_columns", "_nodes", "_parents", "leaves")
+    __slots__ = ("_changes", "_columns", "_nodes", "_parents", "_rows", "_tables", "leaves")
 
     def __init__(self, payload: Any, *, foreign: str = "refuse", columns: Sequence[str] | None = None) -> None:
         # A root container makes the payload itself a child like any other.
         self._nodes: list[Any] = [[payload]]
         self._parents: list[tuple[int, Any, int]] = [(-1, None, 0)]
         self._changes: dict[int, dict[Any, Any]] = {}
-        self._columns = columns
+        self._columns = None if columns is None else [str.__str__(name) for name in columns]
+        #: Places of tables, and of rows → what the columns are called.
+        self._tables: dict[int, Sequence[str]] = {}
+        self._rows: dict[int, Sequence[str]] = {}
         self.leaves: list[Leaf] = []
         self._visit(foreign)
 
@@ -116,11 +133,7 @@ class Tree:
                 self._doubt(place, depth)
                 doubtful = min(2 * len(nodes), MAX_NODES)
             mapping = isinstance(node, dict)
-            names: Sequence[str] = ()
-            if columns is not None:
-                names = columns if depth == 3 else ()
-            elif isinstance(node, tuple):
-                names = getattr(node, "_fields", ())
+            names, table = self._called(place, node, depth, mapping=mapping)
             option = ""
             for key, value in node.items() if mapping else enumerate(node):
                 name, passed = named, named
@@ -128,12 +141,12 @@ class Tree:
                     if key.__class__ is str and key in PROTOCOL and key not in _VALUE:
                         name = passed = named if named and named not in PROTOCOL else key
                     else:
-                        own = key if isinstance(key, str) else ""
+                        own = _spelt(key)
                         name, passed = under(own, named, _beside(node) if own in _VALUE else "")
                         if _content(key):
                             leaves.append((place, key, key, "", True))
                 elif names:
-                    name = names[key] if key < len(names) else named
+                    name = (names[key] if key < len(names) else "") or named
                 elif option:
                     name, option = under(option, named)[0], ""
                 kind = type(value)
@@ -151,6 +164,10 @@ class Tree:
                         parents.append((place, key, depth))
                         nodes.append(value)
                         queue.append((len(nodes) - 1, passed))
+                        if table and value is not table:
+                            self._rows[len(nodes) - 1] = table
+                        elif kind is list and mapping and key in _ROWS:
+                            self._tables[len(nodes) - 1] = _columns(node)
                 elif kind is int or kind is float:
                     # A number with a name may be a phone's; one without is a card's, or a number.
                     if columns is None and _number(value, named=name if mapping or kind is int else ""):
@@ -163,9 +180,9 @@ class Tree:
         place, key, name, depth = at
         if isinstance(value, enum.Enum) and not isinstance(value, str | int):
             value = value.value
-        if isinstance(value, str | bytes | bytearray | memoryview):
+        if isinstance(value, str | bytes | bytearray | memoryview | _SPOKEN):
             self.leaves.append((place, key, value, name, False))
-        elif isinstance(value, dict | list | tuple | set | frozenset):
+        elif isinstance(value, dict | list | tuple | set | frozenset | deque):
             self._parents.append((place, key, depth))
             self._nodes.append(value)
             queue.append((len(self._nodes) - 1, name))
@@ -180,6 +197,21 @@ class Tree:
                 f"the payload holds an object of type {type(value).__name__}, which cannot be looked into; "
                 "give what it holds as dictionaries and lists"
             )
+
+    def _called(self, place: int, node: Any, depth: int, *, mapping: bool) -> tuple[Sequence[str], Sequence[str]]:
+        """What the elements of a sequence are called, and what those of its rows are; empty where nothing says it."""
+        if self._columns is not None:
+            return self._columns if depth == 3 else (), ()
+        if mapping or isinstance(node, set | frozenset):
+            return (), ()
+        names = self._rows.get(place) or getattr(node, "_fields", ())
+        if names:
+            return names, ()
+        if len(node) == 2 and place > 1 and isinstance(self._nodes[self._parents[place][0]], list | tuple):
+            own = _spelt(node[0])
+            if 0 < len(own) <= _NAME:
+                return ("", own), ()
+        return (), self._tables.get(place) or _headed(node)
 
     def _doubt(self, place: int, depth: int) -> None:
         """It is deep, or large: does it ever end?"""
@@ -246,6 +278,37 @@ def _beside(node: dict[Any, Any]) -> str:
     return ""
 
 
+def _spelt(key: Any) -> str:
+    """A key as it is spelt; "" for one that is no text. Of an enumeration's member its value: its form may be another."""
+    if isinstance(key, str):
+        return str.__str__(key)
+    return bytes(key).decode("latin-1") if isinstance(key, bytes) and len(key) <= _NAME else ""
+
+
+def _columns(node: dict[Any, Any]) -> Sequence[str]:
+    """What a result says that its columns are called."""
+    for naming in _COLUMNS:
+        said = node.get(naming)
+        if isinstance(said, list | tuple) and said:
+            names = [one.get("name") if isinstance(one, dict) else one for one in said]
+            if all(isinstance(name, str) for name in names):
+                return [_spelt(name) for name in names]
+    return ()
+
+
+def _headed(node: Any) -> Sequence[str]:
+    """The first row of a table, if it names the columns: three or more, all different, in rows of as many cells."""
+    if not isinstance(node, list | tuple) or len(node) < 2:
+        return ()
+    first = node[0]
+    if type(first) not in (list, tuple) or len(first) < 3:
+        return ()
+    if not all(type(name) is str and 0 < len(name) <= _NAME and not name[0].isdigit() for name in first):
+        return ()
+    even = all(type(row) in (list, tuple) and len(row) == len(first) for row in node)
+    return first if even and len(set(first)) == len(first) else ()
+
+
 def _content(key: Any) -> bool:
     """Whether a key may be more than a name, which is letters and underscores."""
     if isinstance(key, str):
@@ -281,20 +344,20 @@ def _rebuilt(node: Any, noted: dict[Any, Any]) -> Any:
     made: Any
     if isinstance(node, dict):
         made = {}
+        counts: dict[Any, int] = {}
         for key, value in node.items():
             new = noted.get((key, False), value)
             if new is REMOVED:
                 continue
             renamed = kept = noted.get((key, True), key)
-            count = 1
             # Two keys must not become one, nor one the other.
             while renamed is not key and (renamed in made or renamed in node):
-                count += 1
+                counts[kept] = count = counts.get(kept, 1) + 1
                 renamed = f"{kept} {count}"
             made[renamed] = new
     else:
         made = [new for at, value in enumerate(node) if (new := noted.get((at, False), value)) is not REMOVED]
-        for kind in (tuple, set, frozenset):
+        for kind in (tuple, set, frozenset, deque):
             if isinstance(node, kind):
                 made = kind(made)
     return made if type(made) is type(node) else _like(node, made)
