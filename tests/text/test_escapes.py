@@ -98,3 +98,17 @@ def test_half_an_escape_is_held_back():
     out = [masker.feed(piece) for piece in ("so x", "\\", "x4", "1 \\U000", "1f600jane@example.com ")]
     assert out[:3] == ["so ", "", ""]
     assert "".join(out) + masker.finish() == mask("so x\\x41 \\U0001f600jane@example.com ")
+
+
+def test_a_key_behind_what_a_url_encodes_is_found(example):
+    label, value, before = example
+    if label.startswith("secret.") and not before and label in found(f'"{value}"'):
+        for sign in ("%22", "%3D", "%0a", "%7B%22a%22%3A%22"):
+            text = f"/s?q={sign}{value}%22%7D"
+            assert label in found(text), sign
+            assert through(text, 3) == mask(text)
+
+
+def test_a_percent_sign_alone_encodes_nothing():
+    text = f"x%3{GITHUB} zD{GITHUB} 3D{GITHUB}"
+    assert mask(text) == text

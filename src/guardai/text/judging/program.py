@@ -187,14 +187,19 @@ def _expressions(detector: Detector) -> Iterator[Anchor]:
     before = detector.before if not detector.head else ""
     for anchor in detector.anchors:
         first, rest = _first(anchor)
-        behind = f"(?<![{before}]{first})" if before else ""
+        behind = f"(?:(?<![{before}]{first})|(?<={_ENCODED}{first}))" if before else ""
         yield Anchor(
-            (f"(?:^|[^{before}])" if before else "") + anchor,
+            (f"(?:^|[^{before}]|{_ENCODED})" if before else "") + anchor,
             width(anchor, detector.label),
             # It looks ahead, because two of them may overlap.
             plain=re.compile(f"{first}{behind}(?=({rest}))".encode(), _flags(detector)),
             ignore_case=detector.ignore_case,
         )
+
+
+#: What is written so in a URL is no letter: in `%3Dghp_…` a word begins behind the `D` (RFC 3986, 2.1).
+_ENCODED: Final = "%[0-9A-Fa-f][0-9A-Fa-f]"
+_encoded: Final = re.compile(_ENCODED.encode()).fullmatch
 
 
 def _first(anchor: str) -> tuple[str, str]:
@@ -256,7 +261,7 @@ def _judge(
             if stretch is None:
                 return None
             start = stretch.start()
-        if start and data[start - 1] in before:
+        if start and data[start - 1] in before and not _encoded(data, max(0, start - 3), start):
             return None
         if match is None:
             match = re.compile(detector.pattern.encode(), _flags(detector)).match
