@@ -8,7 +8,7 @@ from typing import Any, Final
 import wrapt
 
 from guardai.hooks import acting
-from guardai_dbapi.pymssql import DIALECT, Open, Text, advance, governed
+from guardai_dbapi.pymssql.call import DIALECT, Open, Text, advance, governed
 from guardai_dbapi.tsql import is_name
 
 __all__ = ["Procedure"]

@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from guardai.hooks import Run
-from guardai_dbapi.asyncpg import begun, means, performed, shown
+from guardai_dbapi.asyncpg.call import begun, means, performed, shown
 from guardai_dbapi.statement import Statement
 
 __all__ = ["governed_cursor", "governed_iterator"]

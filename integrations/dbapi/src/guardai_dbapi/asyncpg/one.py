@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from guardai_dbapi.asyncpg import PATCHES
+from guardai_dbapi.asyncpg.methods import PATCHES
 from guardai_dbapi.subclasses import governed_method
 
 __all__ = ["governed"]

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import wrapt
 
 from guardai.hooks import acting
-from guardai_dbapi.pymssql import DIALECT, METHODS, Open, target
+from guardai_dbapi.pymssql.call import DIALECT, Open, target
+from guardai_dbapi.pymssql.methods import METHODS
 from guardai_dbapi.statement import begin
 
 __all__ = ["ConnectionView"]
