@@ -357,6 +357,37 @@ def test_what_a_program_multiplies_is_no_address(text):
     assert scan(text) == []
 
 
+@pytest.mark.parametrize("text", ["A@B.shape", "(x@y.dtype)", "A@B.values, u", "y = W@x.reshape[0]", "a@b.T", "Q@K.mT"])
+def test_an_attribute_of_what_a_program_multiplies_is_no_domain(text):
+    assert scan(text) == []
+
+
+@pytest.mark.parametrize("address", ["shape@example.com", "jane@values.example", "jane@shape.io", "a@b.mt"])
+def test_such_a_name_elsewhere_in_an_address_is_part_of_it(address):
+    assert mask(f"to {address} now") == "to [EMAIL] now"
+
+
+@pytest.mark.parametrize("prefix", ["N", "b", "u", "f", "E", "rb", "Rb", ""])
+@pytest.mark.parametrize("before", ["WHERE email = ", "(", "[1, ", "x:"])
+def test_the_quote_of_a_string_and_what_stands_before_it_are_no_part_of_an_address(prefix, before):
+    assert mask(f"{before}{prefix}'jane@example.com')") == f"{before}{prefix}'[EMAIL]')"
+    assert mask(f'{before}{prefix}"jane@example.com")') == f'{before}{prefix}"[EMAIL]")'
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("to o'brien@example.com now", "to [EMAIL] now"),
+        ("to n'diaye@example.com now", "to [EMAIL] now"),
+        ("to 'o'brien@example.com' now", "to '[EMAIL]' now"),
+        ("to 'n'diaye@example.com' now", "to '[EMAIL]' now"),
+        ("E'o''brien@example.com'", "E'[EMAIL]'"),
+    ],
+)
+def test_an_apostrophe_of_a_name_is_part_of_its_address(text, masked):
+    assert mask(text) == masked
+
+
 def test_an_address_is_found_as_mail_servers_write_it():
     text = "Received: from mx ([IPv6:2001:db8::9]) by x"
     assert [(text[f.start : f.end], f.label) for f in scan(text)] == [("2001:db8::9", "pii.ip")]

@@ -38,6 +38,17 @@ _FILES: Final = frozenset(
     for name in "png jpg jpeg gif svg webp ico bmp css scss less js jsx mjs cjs ts tsx json html htm xml yaml yml toml txt md log pdf csv map lock".split()  # noqa: SIM905 -- a table of words
     for letters in product(*zip(name, name.upper(), strict=True))
 )
+#: What follows a product of matrices, `(W@x.reshape)`, and is no top-level domain either.
+_ATTRIBUTES: Final = frozenset(
+    b"shape reshape dtype astype ndim size values transpose conj conjugate imag real flat flatten ravel squeeze unsqueeze numpy item detach "
+    b"copy clone view sum mean diag diagonal inv array asarray toarray todense tolist matrix columns iloc loc index device grad weight "
+    b"weights bias coef mT mH".split()
+)
+_NO_TOPS: Final = _FILES | _ATTRIBUTES
+#: What stands before the quote of a string, in languages of programs and in SQL: `N'jane@example.com'`. It is none in a
+#: string that a quote before it has begun, `'n'diaye@example.com'`.
+_PREFIXES: Final = frozenset(b"b u f r t br rb fr rf tr rt n e x q".split())
+_PREFIXED: Final = 3
 _AUTHORITY: Final = re.compile(rb"://[^\s/?#\"'<>\x00]*\Z")
 #: Behind an address: that it is the user's name, because the host follows.
 _USER: Final = re.compile(rb"(?::[^\s/?#\"'<>\x00]{0,127})?@[A-Za-z0-9\[_\xc3-\xf4]")
@@ -72,8 +83,15 @@ def email(data: bytes, to: int) -> tuple[int, int, bool, int, str, float] | None
     last, end = domain.span(1)
     if data[end : end + 1] == b"_" and not _ended(data, at + 1, last, end):
         return None
-    if end - last < 5 and data[last:end] in _FILES:
+    if data[last:end] in _NO_TOPS:
         return None
+    if (
+        data[end : end + 1] == b"'"
+        and (quote := data.find(b"'", start, start + _PREFIXED)) > 0
+        and data[start:quote].lower() in _PREFIXES
+        and data[start - 1 : start] != b"'"
+    ):
+        start = quote + 1
     if (
         start
         and data[start - 1] in b":/@=!*~$&;,%+.-'"
