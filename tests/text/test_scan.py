@@ -436,6 +436,67 @@ def test_four_numbers_of_a_heading_or_of_a_product_are_no_address(text):
 @pytest.mark.parametrize(
     "text",
     [
+        "Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0.0",
+        '"Vivaldi/6.5.3.206"',
+        "libcurl/7.1.2.3",
+        "    activesupport (= 6.1.7.3)",
+        "    nokogiri (>= 1.2.3.4)",
+        "gem 'rails', '~> 6.1.7.3'",
+        "pod ~> 6.1.7.3",
+        'gem "x", ">= 1.2.3.4", "< 2.0.0.1"',
+        "foo >= 1.2.3.4, < 2.0.0.1",
+        "foo>=1.2.3.4,<2.0.0.1",
+        "requires foo!=1.2.3.4",
+        "'hsqldb:hsqldb:1.8.0.10'",
+        "api 'commons-x:commons-x-core:1.8.4.10'",
+        "org.example:core:1.2.3.4",
+        '"com.example.db:driver:jar:1.2.3.4:test"',
+        'oldVersion="0.0.0.0-4.1.1.0" newVersion="4.1.1.0"',
+        'oldVersion="1.0.0.0-4.1.1.0"',
+    ],
+)
+def test_four_numbers_that_something_is_or_needs_are_a_version(text):
+    assert scan(text) == []
+    assert through(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://1.2.3.4/Foo",
+        "https://example.com/Foo/1.2.3.4",
+        "https://ipinfo.io/8.8.8.8",
+        "Broker/8.8.4.4:9092",
+        "Route/8.8.4.0/24",
+        "Client/8.8.8.8",
+        "db1/8.8.8.8",
+        "Chrome/10.0.0.7",
+        "ip = 1.2.3.4",
+        "if (host == 8.8.8.8)",
+        "SET addr = 8.8.8.8",
+        '"host"= 8.8.8.8',
+        "ip.addr==8.8.8.8",
+        "src_ip >= 8.8.8.8",
+        "clientIp<=8.8.8.8",
+        "from Jane <8.8.8.8>",
+        "x -> 8.8.8.8",
+        "> 8.8.8.8 is down",
+        "ERROR:root:8.8.8.8 refused",
+        '"limit:login:8.8.8.8"',
+        '"org.example:host:8.8.8.8"',
+        "org.example:core:8.8.8.8:80",
+        "root@8.8.8.8",
+        "0.0.0.0-8.8.8.8",
+    ],
+)
+def test_four_numbers_beside_such_signs_are_an_address_elsewhere(text):
+    assert [one.label for one in scan(text)] == ["pii.ip"]
+    assert through(text) == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "9.11.1.8 is the host",
         "9.11.1.8 Mozilla/5.0",
         "9.11.1.8 GET /",

@@ -207,6 +207,15 @@ def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
         return True
     if _product(data, start, wall) or (_TITLE(data, end, limit) and _numbering(data, start, end, wall)):
         return True
+    mark = data[start - 1] if start > wall else 0x20
+    if mark == 0x2F:
+        return _slashed(data, start, end, wall, limit)
+    if mark == 0x3A and _coordinate(data, start, end, wall, limit):
+        return True
+    if mark in _SIGNS and _constrained(data, start, end, wall, limit):
+        return True
+    if mark == 0x2D:  # `oldVersion="0.0.0.0-4.1.1.0"`: what announces the first announces the second
+        start = max(wall, start - 17) + len(data[max(wall, start - 17) : start - 1].rstrip(_DOTTED))
     before = data[max(wall, start - 16) : start]
     word = before.rstrip(_BETWEEN)
     if not word:
@@ -218,6 +227,89 @@ def _released(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
     if word.endswith(_ROUTES):
         return _UPGRADE.search(data[max(wall, start - 48) : start]) is not None
     return _RELEASE.search(before) is not None
+
+
+#: A name before a slash, and what makes a path or a host of it: `https://example.com/Foo/1.2.3.4`.
+_NAMED: Final = re.compile(rb"([A-Za-z][0-9A-Za-z_+\-]*)/\Z")
+_IN_PATH: Final = frozenset(b"/.:@\\%?&=~$" + _NAMING)
+#: The names of what has an address.
+_HOSTS: Final = rb"(?:ip|ipv4|ips|addr|addrs|address|host|hosts|hostname|server|src|dst|source|destination|client|peer|remote|local|node|gateway|net|network|subnet|dns)"
+_HOST: Final = re.compile(rb"(?:(?<![A-Za-z])(?i:" + _HOSTS + rb")|(?<=[a-z])(?:Ip|IP|Addr|Address|Host|Server))\Z")
+
+
+def _slashed(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
+    """Whether four octets behind a slash are a version, as browsers tell theirs: `Edg/131.0.0.0`.
+
+    In a path they are an address; so they are with a port or a mask, and behind a name in small letters, as hosts have them,
+    unless it is a known product's: `db1/1.2.3.4`.
+    """
+    if end < limit and data[end] in b":/":
+        return False
+    low = max(wall, start - 40)
+    named = _NAMED.search(data[low:start])
+    if named is None or data.startswith(_PRIVATE, start) or _HOST.search(named[1]):
+        return False
+    begin = low + named.start()
+    if begin > wall and data[begin - 1] in _IN_PATH:
+        return False
+    name = named[1].lower()
+    return name != named[1] or name in _PRODUCTS or name.startswith(b"lib")
+
+
+#: A package as Maven and Gradle write it, `org.example:core:1.2.3.4`: the group has a full stop in it, or its name again
+#: behind it. Other words with colons are a log's or a key's: `app:login:1.2.3.4`.
+_PART: Final = rb"[A-Za-z0-9_.\-]*"
+_COORDINATE: Final = re.compile(
+    rb"(?<![0-9A-Za-z_.:\-])(?:[a-z][a-z0-9_\-]*\.[a-z0-9_.\-]+:[a-z]"
+    + _PART
+    + rb"|([a-z][a-z0-9_\-]*):\1"
+    + _PART
+    + rb")"
+    rb"(?::[a-z]" + _PART + rb"){0,2}:\Z"
+)
+_PORT: Final = re.compile(rb"/|:[0-9]")
+
+
+def _coordinate(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
+    """Whether four octets behind a colon are the version of a package."""
+    before = data[max(wall, start - 80) : start]
+    return (
+        not data.startswith(_PRIVATE, start)
+        and not _PORT.match(data, end, limit)
+        and not _HOST.search(before[:-1])
+        and _COORDINATE.search(before) is not None
+    )
+
+
+#: What compares a version with what is needed: behind a bracket or an opening quote, `(= 6.1.7.3)`; behind a name, with a
+#: space before the version, and without. With one, signs of equality assign or compare addresses, `host == 10.0.0.1`.
+_BRACKETED: Final = frozenset((b"=", b"==", b"!=", b">=", b"<=", b">", b"<", b"^", b"~"))
+_QUOTED: Final = _BRACKETED - {b">"}
+_SPACED: Final = frozenset((b">=", b"<=", b"<"))
+_CLOSE: Final = _SPACED | {b"==", b"===", b"!=", b"~=", b"^="}
+_COMPARING: Final = b"=<>~!^"
+_SIGNS: Final = frozenset(b" " + _COMPARING)
+_NAMES: Final = frozenset(_NAMING + b")]\"',")
+_OPENS: Final = re.compile(rb"(?<![0-9A-Za-z_)\]\"'])[\"']\Z").search
+
+
+def _constrained(data: bytes, start: int, end: int, wall: int, limit: int) -> bool:
+    """Whether a sign before four octets makes them a version that something needs."""
+    near = data[max(wall, start - 24) : start]
+    before = near.removesuffix(b" ")
+    name = before.rstrip(_COMPARING)
+    sign = before[len(name) :]
+    if not sign:
+        return False
+    if sign == b"~>" or (sign in _BRACKETED and name.endswith((b"(", b"["))) or (sign in _QUOTED and _OPENS(name)):
+        return True
+    if sign not in (_CLOSE if before == near else _SPACED):
+        return False
+    name = name.rstrip(b" ")
+    # `from <8.8.8.8>`, and a line of a transcript: `< 8.8.8.8`.
+    if sign == b"<" and (not name or name[-1] not in _NAMES or (end < limit and data[end] == 0x3E)):
+        return False
+    return not _HOST.search(name.rstrip(b"\"')]"))
 
 
 def ip4(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
@@ -233,7 +325,7 @@ def ip4(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
         if before in _NOT_BEFORE:
             return None
         earlier = data[start - 2] if start - 1 > wall else 0x20
-        if (before == 0x2D and earlier not in _FIGURES) or (before == 0x3D and earlier in b"=<>~!^"):
+        if before == 0x2D and earlier not in _FIGURES:
             return None
     end = quad.end()
     return None if _released(data, start, end, wall, limit) else (start, end)
