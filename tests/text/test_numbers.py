@@ -67,6 +67,29 @@ def test_other_digits_are_no_number_to_be_dialled(text):
     assert "pii.phone" not in {label for label, _ in found(text)}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "homephone: 5551234",
+        "leadphone=5551234",
+        "guestMobile 91234567",
+        "Privattelefon 5551234",
+        "my iPhone: phone 5551234",
+        "smartphone or telephone 5551234",
+    ],
+)
+def test_a_compound_for_a_phone_announces_a_number(text):
+    assert [label for label, _ in found(text)] == ["pii.phone"]
+
+
+@pytest.mark.parametrize(
+    "word", ["iPhone", "IPHONE", "smartphone", "SmartPhone", "microphone", "saxophone", "headphone", "francophone"]
+)
+def test_what_only_sounds_like_a_phone_announces_nothing(word):
+    assert found(f"{word} 1234567") == found(f"{word}: 123 4567") == []
+    assert found(f"the automobile 1234567, a snowmobile and a {word} 5551234") == []
+
+
 # ---- cards ----
 
 SEPARATORS = [" ", "-", ".", "/", "  ", "\u00a0", "\u2011", "\u202f"]

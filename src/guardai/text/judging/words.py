@@ -159,7 +159,7 @@ class Words:
                 return mine.kinds(words, at)
             if kinds := self._before.kinds(words, at):
                 return kinds
-            if words[at].endswith(_PHONE_ENDS):
+            if _names_a_phone(words[at]):
                 return _PHONE
         return _NONE
 
@@ -170,7 +170,7 @@ class Words:
             word = words[at]
             if word in known and (kinds := self._before.kinds(words, at)):
                 return kinds
-            if word[-1] in _PHONE_LAST and word.endswith(_PHONE_ENDS):
+            if word[-1] in _PHONE_LAST and _names_a_phone(word):
                 return _PHONE
         return _NONE
 
@@ -181,7 +181,8 @@ class Words:
         words = []
         for word in _MIXED.findall(text):
             whole = _lower(word)
-            if whole in self._before.single or (mine is not None and whole in mine.single) or not _HUMP.search(word):
+            known = whole in self._before.single or whole in _NO_PHONES or (mine is not None and whole in mine.single)
+            if known or not _HUMP.search(word):
                 words.append(whole)
             else:
                 words += [_lower(part) for part in _PART.findall(word)]
@@ -239,3 +240,15 @@ _PHONE_LAST: Final = frozenset(word[-1] for word in _PHONE_ENDS)
 #: The same, wherever it is.
 _AHEAD: Final = re.compile(rb"[ \-,\\/(:]([A-Za-z\xc3\xa0-\xbf]{3,12})(?![A-Za-z0-9_@.\x80-\xff])")
 _FOLLOWS: Final = re.compile(rb"[ \-,\\/(:]{1,3}([A-Za-z\xc3\xa0-\xbf]{3,12})(?![A-Za-z0-9_@.\x80-\xff])")
+#: Things that are called so and have no number, vehicles among them; besides what is made of Greek, `microphone`, `homophone`.
+_NO_PHONES: Final = frozenset(
+    b"iphone smartphone headphone earphone megaphone vibraphone sousaphone dictaphone automobile snowmobile bookmobile immobile".split()
+)
+_GREEK: Final = b"ophone"
+
+
+def _names_a_phone(word: bytes) -> bool:
+    """Whether a word that no table has is a compound for a phone, `homephone`, `customermobile`, `diensttelefon`."""
+    return word.endswith(_PHONE_ENDS) and not word.endswith(_GREEK) and word not in _NO_PHONES
+
+
