@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import mask, scan
+from guardai.text import StreamMasker, mask, scan
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -88,6 +88,100 @@ def test_a_compound_for_a_phone_announces_a_number(text):
 def test_what_only_sounds_like_a_phone_announces_nothing(word):
     assert found(f"{word} 1234567") == found(f"{word}: 123 4567") == []
     assert found(f"the automobile 1234567, a snowmobile and a {word} 5551234") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(iPhone; CPU iPhone OS 17_4) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4",
+        "Chrome/119.0.6045.193 Mobile Safari/537.36",
+        "(Linux; Android 13; phone) SamsungBrowser/23.0.1.1045 Chrome/115.0.5790.166",
+        "mobile CriOS/119.0.6045.109 Mobile/15E148",
+        "phone: okhttp/4.12.0.123456",
+    ],
+)
+def test_what_stands_behind_a_name_and_a_slash_is_its_version(text):
+    assert found(text) == []
+
+
+def test_a_number_may_stand_behind_a_slash_all_the_same():
+    assert found("Phone/030.123.4567") == [("pii.phone", "030.123.4567")]
+    assert found("fax/tel/22.1234.5678") == [("pii.phone", "22.1234.5678")]
+    assert found("call us/415.555.2671 or Tel/555 1234") == [("pii.phone", "415.555.2671"), ("pii.phone", "555 1234")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"mobile": 482913, "desktop": 129032}',
+        '"phones": 1234567',
+        "mobile users: 91234567",
+        "mobile sessions 12345678",
+        "cell 1048576",
+        "phones sold: 12345678",
+        "phone visits: 1234567",
+        "call stack depth 100000000",
+        "calls/sec: 1234567890",
+        "1200000 home visits",
+        "123456789 direct hits",
+        "1048576 office",
+        "12345678 mobile clicks",
+        "488245288 /home",
+        "1200000 (home visits)",
+    ],
+)
+def test_how_many_there_are_is_no_number_to_be_dialled(text):
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Call for proposals 2024-2025",
+        "contact us for the season 2019/2020",
+        "mobile sales 2023/24",
+        "phone sales 2021, 2022 (2022-2023)",
+        "phones 2021 2022 2023",
+        "2023-2024 home season",
+        "calls 2018\u20132019",
+    ],
+)
+def test_years_in_their_order_are_no_number_to_be_dialled(text):
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"phone": 5551234}',
+        "phone: 5551234",
+        '{"mobile": "5551234"}',
+        "mobile: 91234567",
+        "mobile: 555 1234",
+        "cell 4155552671",
+        "phone 2024-1985",
+        "Tel. 2034-5678",
+        "contact sales: 4155552671",
+        "5551234 (home)",
+        "5551234 (home phone)",
+        "4155552671 (office hours only)",
+        "415 5552671, office",
+        "4155552671 mobile",
+        "4155552671 work.",
+        "4155552671 cell phone",
+        "4155552671 home number",
+        "555 1234-fax",
+    ],
+)
+def test_a_number_is_one_beside_such_words_too(text):
+    assert [label for label, _ in found(text)] == ["pii.phone"]
+
+
+def test_a_word_behind_a_number_counts_as_it_does_where_what_follows_was_masked():
+    for follows in ("jane@example.com", "078-05-1120", "and more", "visits"):
+        text = f"4155552671 home {follows}"
+        stream = StreamMasker()
+        assert mask(mask(text)) == mask(text) == "".join(map(stream.feed, text)) + stream.finish()
 
 
 # ---- cards ----

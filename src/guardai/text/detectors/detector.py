@@ -293,7 +293,7 @@ class Pack:
         numbers: kinds of digits.
         words: for kinds that need context: kind → words near which a number is of that kind. A kind is a label that some
             pack finds, or one of `KINDS`: `phone`, `call` (to be dialled, if it looks like it), `card`, `ssn`,
-            `other`, which holds the words near which a number is none of them, or `amount`, near which it is a sum.
+            `other`, which holds the words near which a number is none of them, or `amount`, near which it is a sum or a count.
         places: the same for words directly after a number, such as `fax`.
         countries: codes of the country packs that it wants beside it, or `all`.
     """

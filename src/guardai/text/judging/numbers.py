@@ -205,12 +205,14 @@ def contextual(
     # What stands against it may belong to a neighbouring finding; then it does not count.
     if (start - wall <= 2 or limit - start <= 44) and (span := strict(data, start, end, wall, limit)):
         return span
+    fit, near = None, None
     if end - start > 5 and not kinds and end < limit and data[end] in _ENDS_ALONE and _bare(data, start, wall):
         # Digits and no more, as ids are: without a word they are nothing, and most have another kind of word.
-        announced = words.before(data, wall, start)
-        if _OURS.isdisjoint(announced) and "phone" not in words.after(data, end):
+        near = words.before(data, wall, start)
+        if _OURS.isdisjoint(near) and _OURS.isdisjoint(words.after(data, end, limit=limit)):
             return None
-    fit, near = fitting(data, start, wall, limit, words, kinds) if kinds else (None, None)
+    if kinds:
+        fit, near = fitting(data, start, wall, limit, words, kinds)
     if fit is not None and (fit.named or fit.firm or _OURS.isdisjoint(near or ())):
         return fit[2:]
     if start and data[start - 1] in _WORD:

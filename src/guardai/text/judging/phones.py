@@ -108,6 +108,17 @@ _NOISE: Final = bytes(c for c in range(256) if c not in b"0123456789")
 #: `call` is a word about programs too: from so many digits on, in groups or not, it announces a number to be dialled.
 _GROUPED: Final = 7
 _DIALLED: Final = 9
+#: From so many digits on a word that is one about devices, too, `mobile`, announces a number of one, not how many there are.
+_OWNED: Final = 8
+_DIALS: Final = frozenset(("call", "phone"))
+#: A name before a slash, and how far before a number it may begin.
+_NAME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9_\-]*/\Z")
+_NAMES: Final = 32
+#: Years in a row, or a season: `2023-2024`, `2023/24`.
+_YEARS: Final = re.compile(
+    rb"(?:19|20)[0-9]{2}(?:(?:" + SEPARATOR + rb"{1,3}(?:19|20)[0-9]{2})+|" + SEPARATOR + rb"[0-9]{2})\)?\Z"
+)
+_YEAR: Final = re.compile(rb"(?:19|20)[0-9]{2}")
 
 
 #: What separates two numbers, if there are enough digits on either side; and a bracket, which only begins one.
@@ -178,6 +189,22 @@ def _opening(data: bytes, start: int, wall: int) -> tuple[int, bool]:
     return start, False
 
 
+def _announced(near: tuple[str, ...], after: tuple[str, ...], count: int, *, grouped: bool, quoted: bool) -> bool:
+    """Whether the words before and behind `count` digits, in groups or in quotes, make a number to be dialled of them."""
+    if "other" in after:
+        return False
+    enough = count >= (_GROUPED if grouped else _DIALLED)
+    if "phone" in after or ("call" in after and (enough or grouped)) or ("call" in near and enough):
+        return True
+    # The words for a device count what there is of them as well: `{"mobile": 482913}`, but `{"mobile": "5551234"}`.
+    return "phone" in near and ("call" not in near or grouped or quoted or count >= _OWNED)
+
+
+def _seasons(value: bytes) -> bool:
+    """Whether digits are years in their order."""
+    return _YEARS.match(value) is not None and (years := _YEAR.findall(value)) == sorted(years)
+
+
 _SUM: Final = re.compile(rb"[0-9A-Za-z_)\]] ?\Z")
 
 
@@ -213,10 +240,11 @@ def phone(
             # `+1716200000` at the beginning of a line, `+1 234 567.89`: it needs a word, as other digits do.
             if near is None:
                 near = words.before(data, wall, first)
-            after = words.after(data, close)
+            after = words.after(data, close, limit=limit)
             alone = len(value) == len(value.translate(None, _NOISE))
             enough = len(value.translate(None, _NOISE)) >= (_DIALLED if alone else _GROUPED)
-            if "other" not in after and ("phone" in near or "phone" in after or ("call" in near and enough)):
+            called = enough and ("call" in near or "call" in after)
+            if "other" not in after and ("phone" in near or "phone" in after or called):
                 return (first, close, "pii.phone", 0.75)
             if not _issued(value) or "other" in after or "amount" in near:
                 return None
@@ -233,8 +261,8 @@ def phone(
         close = shape.end()
         if near is None:
             near = words.before(data, wall, first)
-        after = words.after(data, close)
-        if ("other" in near and "phone" not in after) or "other" in after:
+        after = words.after(data, close, limit=limit)
+        if ("other" in near and _DIALS.isdisjoint(after)) or "other" in after:
             return None
         if tail := _TAIL.match(data, close, min(limit, close + _TAIL_REACH)):
             close = tail.end()
@@ -247,12 +275,16 @@ def phone(
     close = _phone_end(data, start, shape.end(), 6, 15, min(limit, shape.end() + _TAIL_REACH))
     if close < 0:
         return None
-    if near is None:
-        near = words.before(data, wall, first)
-    after = words.after(data, close)
+    value = data[start:close]
+    if before == 0x2F and b"." in value and (name := _NAME.search(data, max(wall, first - _NAMES), first)):
+        # `Chrome/116.0.5845.163` is a version, whatever stands around it: the name says so, or says otherwise.
+        near, after = words.before(data, name.start(), first), ()
+    else:
+        near = words.before(data, wall, first) if near is None else near
+        after = words.after(data, close, limit=limit)
     grouped = close - (data[close - 1] == 0x29) > end
-    called = "call" in near and len(data[start:close].translate(None, _NOISE)) >= (_GROUPED if grouped else _DIALLED)
-    if "other" in after or not ("phone" in near or called or "phone" in after):
+    count = len(value.translate(None, _NOISE))
+    if not _announced(near, after, count, grouped=grouped, quoted=before in b"\"'") or _seasons(value):
         return None
     if before == 0x2D and close == end and data[max(wall, first - 2) : first - 1].isalpha():
         return None  # part of a name: gh-109629

@@ -14,8 +14,8 @@ __all__ = ["LOOK", "PLACES", "Words", "placed"]
 
 #: How far before a value words count, in bytes.
 LOOK: Final = 48
-#: How far behind a value a word directly after it may reach.
-PLACES: Final = 18
+#: How far behind a value a word directly after it may reach, with what says that its clause ends.
+PLACES: Final = 24
 
 Kinds = tuple[str, ...]
 _NONE: Final[Kinds] = ()
@@ -196,15 +196,37 @@ class Words:
                 found.update(kinds)
         return found
 
-    def after(self, data: bytes, end: int, own: str = "") -> Kinds:
-        """The kinds that a word directly after `end` announces; () for none."""
-        match = _FOLLOWS.match(data, end, end + PLACES)
+    def after(self, data: bytes, end: int, own: str = "", limit: int | None = None) -> Kinds:
+        """The kinds that a word directly after `end` announces; () for none.
+
+        What says that digits are a phone's is an adjective as often: `1200000 home visits`. Alone in brackets it is sure;
+        behind a bracket or a comma, or where its clause ends, it says as much as a call does, and elsewhere nothing.
+
+        Args:
+            data: the text.
+            end: where the value ends.
+            own: a detector's label, whose own words count instead.
+            limit: where the next finding begins; nothing from there on counts.
+        """
+        stop = end + PLACES
+        if limit is not None and limit < stop:
+            stop = limit
+        match = _FOLLOWS.match(data, end, stop)
         if match is None:
             return _NONE
         word = match[1].lower()
         if own and own in self._own:
             return self._own[own].single.get(word, _NONE)
-        return self._after.get(word) or _NONE
+        kinds = self._after.get(word) or _NONE
+        if "phone" not in kinds:
+            return kinds
+        joined, ends = match[0], _CLAUSE.match(data, match.end(), stop) is not None
+        if ends and b"(" in joined:
+            return kinds
+        rest = tuple(kind for kind in kinds if kind != "phone")
+        if b" /" in joined:
+            return rest  # a directory: `488245288 /home`
+        return (*rest, "call") if ends or b"(" in joined or b"," in joined else rest
 
 
 def _lower(text: bytes) -> bytes:
@@ -237,9 +259,6 @@ _PART: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z\x80-\xff]+|[\x80-\xff]+"
 _PHONE: Final[Kinds] = ("phone",)
 _PHONE_ENDS: Final = (b"phone", b"phonenumber", b"mobile", b"phoneno", b"telefon", b"mobilenumber")
 _PHONE_LAST: Final = frozenset(word[-1] for word in _PHONE_ENDS)
-#: The same, wherever it is.
-_AHEAD: Final = re.compile(rb"[ \-,\\/(:]([A-Za-z\xc3\xa0-\xbf]{3,12})(?![A-Za-z0-9_@.\x80-\xff])")
-_FOLLOWS: Final = re.compile(rb"[ \-,\\/(:]{1,3}([A-Za-z\xc3\xa0-\xbf]{3,12})(?![A-Za-z0-9_@.\x80-\xff])")
 #: Things that are called so and have no number, vehicles among them; besides what is made of Greek, `microphone`, `homophone`.
 _NO_PHONES: Final = frozenset(
     b"iphone smartphone headphone earphone megaphone vibraphone sousaphone dictaphone automobile snowmobile bookmobile immobile".split()
@@ -252,3 +271,10 @@ def _names_a_phone(word: bytes) -> bool:
     return word.endswith(_PHONE_ENDS) and not word.endswith(_GREEK) and word not in _NO_PHONES
 
 
+#: The same, wherever it is.
+_AHEAD: Final = re.compile(rb"[ \-,\\/(:]([A-Za-z\xc3\xa0-\xbf]{3,12})(?![A-Za-z0-9_@\x80-\xff]|\.[^\s])")
+_FOLLOWS: Final = re.compile(rb"[ \-,\\/(:]{1,3}([A-Za-z\xc3\xa0-\xbf]{3,12})(?![A-Za-z0-9_@\x80-\xff]|\.[^\s])")
+#: What says that a word ends its clause, or that it stands for a phone with the next: `home number`.
+_CLAUSE: Final = re.compile(
+    rb"\Z|[^ /:=(\-]| (?:[^A-Za-z\x80-\xff]|\Z|(?i:number|phone|line|and|or|und|oder|et|y)(?![A-Za-z0-9_\x80-\xff]))"
+)
