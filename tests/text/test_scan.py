@@ -460,6 +460,11 @@ def test_four_numbers_that_something_is_or_needs_are_a_version(text):
     assert through(text) == text
 
 
+def test_what_masking_put_before_a_sign_is_no_name_of_a_host():
+    text = "8.8.4.4 >= 1.2.3.4"
+    assert mask(mask(text)) == mask(text) == "[IP] >= 1.2.3.4"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -478,6 +483,7 @@ def test_four_numbers_that_something_is_or_needs_are_a_version(text):
         "ip.addr==8.8.8.8",
         "src_ip >= 8.8.8.8",
         "clientIp<=8.8.8.8",
+        'row["src"] >= 8.8.8.8',
         "from Jane <8.8.8.8>",
         "x -> 8.8.8.8",
         "> 8.8.8.8 is down",

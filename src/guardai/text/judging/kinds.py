@@ -309,7 +309,9 @@ def _constrained(data: bytes, start: int, end: int, wall: int, limit: int) -> bo
     # `from <8.8.8.8>`, and a line of a transcript: `< 8.8.8.8`.
     if sign == b"<" and (not name or name[-1] not in _NAMES or (end < limit and data[end] == 0x3E)):
         return False
-    return not _HOST.search(name.rstrip(b"\"')]"))
+    if name.endswith((b'"]', b"']")):  # but `[IP]` is what masking put there
+        name = name[:-1]
+    return not _HOST.search(name.rstrip(b"\"')"))
 
 
 def ip4(data: bytes, at: int, wall: int, limit: int) -> Bounds | None:
