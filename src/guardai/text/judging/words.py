@@ -223,7 +223,7 @@ class Words:
         joined, ends = match[0], _CLAUSE.match(data, match.end(), stop) is not None
         if ends and b"(" in joined:
             return kinds
-        rest = tuple(kind for kind in kinds if kind != "phone")
+        rest = _NONE if kinds == _PHONE else tuple(kind for kind in kinds if kind != "phone")
         if b" /" in joined:
             return rest  # a directory: `488245288 /home`
         return (*rest, "call") if ends or b"(" in joined or b"," in joined else rest
