@@ -107,22 +107,32 @@ def _value(shortest: int) -> str:
 # ---- passwords, tokens and keys of nobody in particular ----
 
 _PASSWORDS: Final = (
-    r"(?:pass(?:word|wd|wort|phrase|code|ord|(?-i:e(?![a-z])|E(?![A-Z])))|passw|pwd|kennwort|contrase(?:\xc3\xb1|n)a|senha|parola|wachtwoord|haslo|heslo|jelszo|"
+    r"(?:pass(?:word|wd|wort|phrase|code|ord|(?-i:e(?![a-z])|E(?![A-Z])))|passw|pwd|kennwort|contrase(?:\xc3[\xb1\x91]|n)a|senha|parola|wachtwoord|haslo|heslo|jelszo|"
     r"senord|adgangskode|salasana|sifre|lozinka|geslo|sandi)"
 )
 _PASSWORD_LITERALS: Final = (
     "passw", "passphrase", "passcode", "passord", "passe", "pwd", "kennwort", "contrase", "senha", "parola", "wachtwoord",
     "haslo", "heslo", "jelszo", "senord", "adgangskode", "salasana", "sifre", "lozinka", "geslo", "sandi",
 )  # fmt: skip
-#: Without a script's small letters and capitals being one.
+
+
+def _cased(*words: str) -> tuple[str, ...]:
+    """As they are, with a capital, in capitals: an expression over bytes folds no letters but those of English."""
+    return tuple(dict.fromkeys(form for word in words for form in (word, word[:1].upper() + word[1:], word.upper())))
+
+
 _PASSWORDS_ELSEWHERE: Final = (
-    "пароль", "Пароль", "ПАРОЛЬ", "пароля", "парола", "Парола", "лозинка", "hasło", "Hasło", "jelszó", "Jelszó", "şifre", "Şifre",
-    "κωδικός", "密码", "密碼", "口令", "パスワード", "비밀번호", "암호", "पासवर्ड", "รหัสผ่าน", "المرور", "السر", "סיסמה", "סיסמא", "khẩu",
+    *_cased(
+        "пароль", "пароля", "пароли", "парола", "лозинка", "hasło", "jelszó", "şifre", "κωδικός", "κωδικος", "khẩu",
+    ),
+    "ŞİFRE", "密码", "密碼", "口令", "パスワード", "비밀번호", "암호", "पासवर्ड", "รหัสผ่าน", "المرور", "السر", "סיסמה", "סיסמא",
 )  # fmt: skip
-#: What stands between such a word and its value; and the value.
+#: What stands between such a word and its value, more words if a sign follows them; and the value.
 _ELSEWHERE: Final = (
     r"(?:(?!\xef\xbc\x9a)[^\s:=0-9A-Z]){0,12}"
-    r"(?:[ \t]?(?:[:=]|\xef\xbc\x9a|\xe2\x80\x94|\xe2\x80\x93|是|为|為|は|は、|는|은|to|:)[ \t]{0,2}|[ \t])"
+    r"(?:(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,3}[ \t]?(?:[:=]|\xef\xbc\x9a|\xe2\x80\x94|\xe2\x80\x93|(?<=[ \t])-(?=[ \t]))[ \t]{0,2}"
+    r"|(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,2}[ \t](?:là|είναι|คือ|هي|היא)[ \t]"
+    r"|[ \t]?(?:是|为|為|は|は、|는|은|to)[ \t]{0,2}|[ \t])"
     r"[\"'`「『«“]{0,3}(?P<value>[!-~]{6,128}(?<![.\"'`,;]))"
 )
 #: What is called a key and is secret; what is called so and is not says nothing here.
