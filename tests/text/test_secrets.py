@@ -460,6 +460,51 @@ def test_a_key_is_found_behind_its_name_alone_in_a_stream_too(text):
     assert {through([text[:cut], text[cut:]]) for cut in range(len(text))} == {mask(text)}
 
 
+SIGNATURE = made("{h64}", "signed")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20250102/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, "
+            "Signature={}",
+            SIGNATURE,
+        ),
+        (
+            "authorization: TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2025-01-02/cvm/tc3_request, SignedHeaders=host,Signature={}",
+            SIGNATURE,
+        ),
+        (
+            'Authorization: Digest username="bob", realm="a", nonce="b", uri="/", response="{}", opaque="c"',
+            SIGNATURE[:32],
+        ),
+        (
+            'Authorization: OAuth oauth_nonce="a", oauth_signature="{}", oauth_version="1.0"',
+            made("{a26}", "signed") + "%3D",
+        ),
+        ('Authorization: Signature keyId="a",algorithm="rsa-sha256",signature="{}"', made("{a86}", "signed") + "=="),
+    ],
+)
+def test_a_signature_of_a_header_is_masked_and_not_the_name_of_its_algorithm(text, value):
+    text = text.format(value)
+    assert secrets(text) == [(value, "secret.authorization")]
+    assert through(text) == mask(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(a, signature=None, response=None):",
+        "f(a, signature=inspect.signature(function_that_is_called))",
+        'f(a, response="the answer of the server in words")',
+        "Authorization: AWS4-HMAC-SHA256 Credential=...",
+    ],
+)
+def test_what_is_called_a_signature_in_code_is_none(text):
+    assert secrets(text) == []
+
+
 UUID = made("{uuid}", "no key")
 
 
