@@ -157,12 +157,12 @@ _ABOUT: Final = (
 
 
 def _behind(*words: str) -> str:
-    """One of these directly before: those of one length together, because a lookbehind has one width."""
-    return "|".join(f"(?<={'|'.join(alike)})" for alike in _by_length(words))
+    """One of these directly before. Said as not none of them, it is one way to read a text and not as many as there are."""
+    return f"(?!{_never(*words)})"
 
 
 def _never(*words: str) -> str:
-    """None of these directly before."""
+    """None of these directly before: those of one length together, because a lookbehind has one width."""
     return "".join(f"(?<!{'|'.join(alike)})" for alike in _by_length(words))
 
 
@@ -182,7 +182,7 @@ _NO_MORE: Final = rf"(?![ \t](?:{'|'.join(_ABOUT)})(?![A-Za-z]))"
 _ANY_KEY: Final = ("_key", "-key")
 _KEYS: Final = (
     rf"(?:secret|{_NO_PLAIN_TOKEN}token|credentials?|creds|(?:{'|'.join(_KEY_WORDS)})[_\-. ]?key|"
-    rf"(?:{_behind(*_KEY_WORDS)})[_\-.]key|[_\-]auth|[_\-]pat(?![A-Za-z]))"
+    rf"{_behind(*_KEY_WORDS)}[_\-.]key|[_\-]auth|[_\-]pat(?![A-Za-z]))"
 )
 _KEY_LITERALS: Final = (
     "secret", "token", "credential", "creds", *(f"{word}key" for word in _KEY_WORDS), *_ANY_KEY, ".key", "_auth", "-auth",
