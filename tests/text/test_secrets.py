@@ -460,6 +460,66 @@ def test_a_key_is_found_behind_its_name_alone_in_a_stream_too(text):
     assert {through([text[:cut], text[cut:]]) for cut in range(len(text))} == {mask(text)}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # below, beside and around
+        "Password:\nForgot?",
+        "Password:\nForgotten2?",
+        "Password:\n\n- at least 8 characters",
+        "Password:\n```\nsee RFC2898\n```",
+        'x = "password"\n\nclass FooBar2000:\n',
+        "**Password:** required",
+        "**Password**: the password of the user",
+        "**Password**: **********",
+        "<td>Password</td><td>VARCHAR(255)</td>",
+        "<td>Password</td><td>PBKDF2</td>",
+        '<label>Password</label>\n<input type="password" id="Pass12345">',
+        "<b>Password:</b> Forgot?",
+        "password: *default_pass1",
+        "f(token=token, **kwargs1)",
+        "|API key|string|",
+        "<key>AccessToken</key>\n<string>$(ACCESS_TOKEN_2)</string>",
+        # code
+        "const PASSWORD: &str = get_password1();",
+        "char password[32] = {0};",
+        'password = input("Password2: ")',
+        'token = config.get("AccessTokenV2")',
+        'use "password" or "passphrase1"',
+        f'{{:secret, "{KEY}"}}',
+        f'[key: :token, "{KEY}"]',
+        "urn:acme:token:a1b2c3d4e5f6a7b8",
+        # what is signed with a key, what passed, how many there are
+        "System.Data, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089",
+        "--- PASS: TestParseV2 (0.00s)",
+        "PASS: libfoo.so.1.2",
+        "PASS: 1234567",
+        "pass=123456 fail=12",
+        "pass: 123456, fail: 12",
+        "password attempts: 123456",
+        "passwordStrength: 100000",
+        "passwords leaked: 1000000",
+        "tokens used in total: 1234567",
+        "token symbol: USDC2024",
+        "passwd:x:1000:1000",
+        # in other languages
+        "Пароль от почты: забыт",
+        "пароль - от 8 символов",
+        "Пароль должен быть не короче 8 символов",
+        "Mật khẩu là bắt buộc",
+    ],
+)
+def test_what_stands_beside_a_secret_s_name_and_is_none_is_left_alone(text):
+    assert secrets(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["user=bob&pass={}", "DB_PASS={}", 'pass="{}"', "The password is {}", "password for root: {}"]
+)
+def test_digits_alone_are_a_password_where_nothing_is_counted(text):
+    assert [value for value, _ in secrets(text.format("123456"))] == ["123456"]
+
+
 SIGNATURE = made("{h64}", "signed")
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from guardai.text.detectors.detector import Detector, Opening, PackError
 from guardai.text.validators import VALIDATORS, Validator
 
-__all__ = ["generic", "named"]
+__all__ = ["SHORT_NAMES", "generic", "named"]
 
 # ---- the pieces ----
 
@@ -147,12 +147,12 @@ _PLAIN_KEYS: Final = (
     "partition", "primary", "pub", "public", "publishable", "range", "routing", "row", "s3", "shard", "site", "sort", "surrogate",
     "translation", "unique",
 )  # fmt: skip
-_PLAIN_TOKENS: Final = ("continuation", "cursor", "next", "page", "pagination", "resume", "sync")
+_PLAIN_TOKENS: Final = ("continuation", "cursor", "next", "page", "pagination", "publickey", "resume", "sync")
 #: What ends a name whose value is about a secret.
 _ABOUT: Final = (
-    "address", "algorithm", "arn", "count", "endpoint", "expiration", "expires", "expiry", "fingerprint", "format", "hint",
-    "label", "lastset", "length", "lifetime", "limit", "name", "path", "policy", "prefix", "status", "type", "ttl", "uri", "url",
-    "version",
+    "address", "algorithm", "arn", "attempts", "count", "endpoint", "expiration", "expires", "expiry", "fingerprint", "format",
+    "hint", "label", "lastset", "length", "lifetime", "limit", "name", "path", "policy", "prefix", "status", "strength", "symbol",
+    "type", "ttl", "uri", "url", "version",
 )  # fmt: skip
 
 
@@ -200,13 +200,20 @@ _PASSES: Final = (
 )  # fmt: skip
 #: A short name begins where a word does, or a hump, or behind what it is often written with.
 _SHORT: Final = rf"(?-i:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?:{_never(*_PASSES)})|" + _behind(*_GLUED)
-_SHORT_NAMES: Final = ("pass", "pw", "psw", "pswd", "psk", "mdp", "clave")
+#: What a test reports, or how many passed: `PASS: TestParse`, `pass=120 fail=3`.
+_VERDICT: Final = r"(?<![\w\-.?&])pass(?:(?-i:(?<=PASS)):[ \t]{1,4}[^\s\"'`]|[:=][ \t]{0,4}[0-9]{1,12}(?![^\s,;)]))"
+#: Names of passwords that mean other things, too.
+SHORT_NAMES: Final = ("pass", "pw", "psw", "pswd", "psk", "mdp", "clave")
 #: An API key, in other languages: in one word, and with the word for a key before or behind.
 _KEYS_ELSEWHERE: Final = (
     "API-Schlüssel", "API-Schluessel", "APIキー", "API密钥", "API-ключ", "API-nyckel", "API-sleutel", "密钥", "密鑰", "令牌", "токен",
     "Токен", "ТОКЕН", "トークン", "토큰",
 )  # fmt: skip
 
+#: Several, and how many they are: `passwords leaked: 1000000`.
+_NO_COUNT: Final = r"(?!(?<=s)[ \t][A-Za-z \t]{1,60}:[ \t]{1,2}[0-9.,]{1,20}(?![^\s;]))"
+#: No atom of Elixir and no symbol of Ruby, `:token`, and no part of an address, `arn:aws:secretsmanager:…`; `Jwt:Token` is a name.
+_NO_ATOM: Final = r"(?<!\W:)(?!(?<=:)[\w.\-]{1,24}:\S)"
 
 def _modest(name: str) -> Validator:
     """A validator whose yes is no more than a perhaps: any other kind that fits knows better what the value is."""
@@ -233,7 +240,7 @@ def generic() -> tuple[Detector, ...]:
     words = r"(?:[ \t][A-Za-z]{1,14}){0,4}?"
     # A string of words is what a person reads, in most places: only a sign that assigns makes one a password.
     several = (
-        rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(_SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
+        rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
         r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
     )
     word = r"(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,128}(?<![.:?])(?<!!\"))(?=[\"'`,;.]{0,3}(?:[\s<]|\Z))"
@@ -249,11 +256,11 @@ def generic() -> tuple[Detector, ...]:
         ),
         kind(
             example="DB_PASS=…",
-            literals=_SHORT_NAMES,
+            literals=SHORT_NAMES,
             then=r"[:=\"' 0-9>]",
             ignore_case=True,
             before="",
-            pattern=rf"(?={_SHORT})(?:{'|'.join(_SHORT_NAMES)})[0-9]{{0,2}}{_assigned(4)}",
+            pattern=rf"(?={_SHORT})(?!{_VERDICT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}{_assigned(4)}",
             validator=_modest("password"),
             score=0.6,
         ),
@@ -277,8 +284,8 @@ def generic() -> tuple[Detector, ...]:
             )
             for literals, then in (
                 (tuple(name for name in _PASSWORD_LITERALS if name != "passe"), ""),
-                ((*_SHORT_NAMES, "passe"), "[:=\"']"),
-                (tuple(f"{name} " for name in (*_SHORT_NAMES, "passe")), "[:=]"),
+                ((*SHORT_NAMES, "passe"), "[:=\"']"),
+                (tuple(f"{name} " for name in (*SHORT_NAMES, "passe")), "[:=]"),
             )
         ),
         kind(
@@ -286,7 +293,7 @@ def generic() -> tuple[Detector, ...]:
             literals=_KEY_LITERALS,
             ignore_case=True,
             before="",
-            pattern=f"(?<!:){_KEYS}{rest}{_NO_MORE}{_assigned(8)}",
+            pattern=f"{_NO_ATOM}{_KEYS}{rest}{_NO_MORE}{_assigned(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
@@ -304,7 +311,7 @@ def generic() -> tuple[Detector, ...]:
             literals=("secret", "redis_auth", "redis-auth"),
             ignore_case=True,
             before="",
-            pattern=rf"(?<!:)(?:secret(?:[_\-. ]?key)?|redis[_\-]auth){_assigned(6)}",
+            pattern=rf"{_NO_ATOM}(?:secret(?:[_\-. ]?key)?|redis[_\-]auth){_assigned(6)}",
             validator=_modest("human"),
             score=0.6,
         ),
@@ -323,7 +330,7 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}[\"'`]?(?P<value>[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<![.]))(?=[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
+            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?(?P<value>(?!\*)[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<!\.)(?<!\*\*))(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
             validator=_modest("certain"),
             score=0.5,
         ),

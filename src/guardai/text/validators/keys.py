@@ -75,7 +75,8 @@ _NUMBERED: Final = re.compile(
     rb"(?i)(?:tests?|testing|demo|user|username|abc|temp|tmp|name|value|field|item|arg|param|column|col|row|key|id|node|host|"
     rb"server|db|data|file|page|line|part|step|type|class|group|level|version|string|text|word|token|latin|utf|[a-z])[_\-]?[0-9]{1,4}\Z"
 )
-_HOST: Final = re.compile(rb"[A-Za-z0-9.\-]+:[0-9]{2,5}\Z")
+#: A machine and its port, a user and its numbers.
+_HOST: Final = re.compile(rb"[A-Za-z0-9.\-]+(?::[0-9]{2,5}){1,3}\Z")
 _GROUPS: Final = re.compile(rb"[0-9]+")
 _PATH: Final = re.compile(rb"(?:\.{0,2}|~|[A-Za-z]:)?(?:[/\\][A-Za-z0-9_.@+\-]{0,40}){2,}\Z")
 _DATE: Final = re.compile(rb"[0-9T:.\-/+Z ]+\Z")
