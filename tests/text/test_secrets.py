@@ -313,6 +313,60 @@ TOLD = [
     "Mật khẩu là {}",
     "MẬT KHẨU: {}",
     "Mật khẩu của tôi là {}",
+    # in code
+    'const PASSWORD: &str = "{}";',
+    'static DB_PASSWD: &\'static str = "{}";',
+    'char password[32] = "{}";',
+    'const char passwd[] = "{}";',
+    'var password [32]byte = "{}"',
+    'PASSWORD = """{}"""',
+    "password = '''{}'''",
+    'password: str | None = "{}"',
+    'password: Optional[str] = "{}"',
+    'password: Union[str, None] = "{}"',
+    'password = SecretStr("{}")',
+    "password=SecretStr('{}'),",
+    'String password = new String("{}");',
+    'let passwd = String::from("{}");',
+    'var password = []byte("{}")',
+    'password = ("{}")',
+    'password <- "{}"',
+    "password: !!str {}",
+    "password: &admin {}",
+    'const p = process.env.DB_PASSWORD ?? "{}";',
+    'p = os.environ.get("DB_PASSWORD") or "{}"',
+    "p = os.environ['DB_PASSWORD'] or '{}'",
+    'self.password = password or "{}"',
+    "$p = getenv('DB_PASS') ?: '{}';",
+    # a test that passes has a name behind it, and people write passwords there
+    "PASS: {}",
+    # on the line below
+    "Password:\n{}",
+    "Username:\r\njoe\r\nPassword:\r\n{}\r\n",
+    "Password: \n```\n{}\n```",
+    "Password:\n\n```text\n{}\n```",
+    'Content-Disposition: form-data; name="password"\r\n\r\n{}\r\n--x',
+    'Content-Disposition: form-data; name="user[password]"\r\n\r\n{}\r\n--x',
+    # in markup
+    "**Password:** {}",
+    "**Password**: {}",
+    "**Password: {}**",
+    "- *Password:* {}",
+    "__Password:__ {}",
+    "Password: **{}**",
+    "**Password**: `{}`",
+    "The password is **{}**.",
+    "| **Password** | {} |",
+    "| Password | `{}` |",
+    "| Password | **{}** |",
+    "| db_password    | {}    |",
+    "<b>Password:</b> {}",
+    "<b>Password</b>: {}",
+    "<strong>Password:</strong> <code>{}</code>",
+    "<td>Password</td><td>{}</td>",
+    '<td><b>Password</b></td>\n  <td class="x">{}</td>',
+    "<dt>Password</dt><dd>{}</dd>",
+    "<name>db.password</name>\n  <value>{}</value>",
     # in the clothes of a format
     "<Password><![CDATA[{}]]></Password>",
     '<password type="string">{}</password>',
@@ -455,6 +509,41 @@ def test_a_key_is_found_by_its_name_in_other_languages(name):
     "text", ["apikey {}", "use token {} to log in", "Api-Token {}", "shared_secret {}", "the access-key {}."]
 )
 def test_a_key_is_found_behind_its_name_alone_in_a_stream_too(text):
+    text = f"So: {text.format(KEY)}\nand on"
+    assert [found for found, _ in secrets(text)] == [KEY]
+    assert {through([text[:cut], text[cut:]]) for cut in range(len(text))} == {mask(text)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**API key:** {}",
+        "**API Key**: `{}`",
+        "API Key: **{}**",
+        "- **Token:** `{}`",
+        "|API key|{}|",
+        "| API key | `{}` |",
+        "| **Access token** | {} |",
+        "<td>API key</td><td><code>{}</code></td>",
+        "<key>ApiKey</key>\n\t<string>{}</string>",
+        "API key:\n{}",
+        'name="api_key"\r\n\r\n{}\r\n--x',
+        'const API_KEY: &str = "{}";',
+        'char api_key[] = "{}";',
+        'apiKey := []byte("{}")',
+        'api_key = str("{}")',
+        'api_key<-"{}"',
+        "TOKEN: &x {}",
+        'process.env.API_KEY ?? "{}"',
+        'os.environ.get("API_KEY") or "{}"',
+        'System.getenv("API_TOKEN") ?: "{}"',
+        "$env:SECRET='{}'",
+        '$env:API_KEY = "{}"',
+        '"Jwt:SecretKey": "{}"',
+        "auth:token={}",
+    ],
+)
+def test_a_key_is_found_in_markup_in_code_and_behind_the_name_of_a_section(text):
     text = f"So: {text.format(KEY)}\nand on"
     assert [found for found, _ in secrets(text)] == [KEY]
     assert {through([text[:cut], text[cut:]]) for cut in range(len(text))} == {mask(text)}

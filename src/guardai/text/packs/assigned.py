@@ -21,15 +21,32 @@ __all__ = ["SHORT_NAMES", "generic", "named"]
 
 # ---- the pieces ----
 
-#: What closes a name: quotes of a JSON key, brackets of an item or a cast.
-_CLOSE: Final = r"""\\{0,7}+["'`\])]{0,3}+"""
+#: What closes a name: quotes of a JSON key, brackets of an item or a cast, stars, the tag that it stood in.
+_CLOSE: Final = r"""\\{0,7}+["'`\])*]{0,3}+(?:</[A-Za-z]\w{0,7}>){0,2}+"""
 #: Between a name and its sign, and behind the sign: what lines up the values of many.
 _GAP: Final = r"[ \t]{0,40}+"
-#: `password: str = …`, `var token string = …`: the type, where an equals sign follows it.
-_TYPE: Final = r"(?:(?:\s?:|[ \t])\s?[A-Za-z][\w.\[\]<>?|]{0,24}(?=\s{0,20}=))?"
+#: `password: str = …`, `var token [32]byte = …`: the type, where an equals sign follows it; and `char password[32] = "…"`, where
+#: a string does.
+_TYPE: Final = (
+    r"(?:(?:\s?:|[ \t])\s?(?:&(?:'\w{1,8}[ \t])?)?[A-Za-z\[*][\w.\[\]<>?|]{0,24}"
+    r"(?:(?:,|[ \t]\|)[ \t][A-Za-z][\w.\[\]<>?]{0,16}){0,2}(?=\s{0,20}=)"
+    r"""|\[\w{0,16}\](?=\s{0,20}=\s{0,8}[A-Za-z@]{0,2}["']))?"""
+)
 #: Signs behind which a value may stand as it is, and those behind which only a quoted one is meant.
 _SIGN: Final = r"(?::{1,3}=?|\?=|=(?![=>~])|\xef\xbc\x9a|\xef\xbc\x9d)"
-_SIGNS: Final = r"(?::{1,3}=?|\?=|[=!]={1,2}|[=\-+]?>|=|[+.]=|\|\||[,(]|\xef\xbc\x9a|\xef\xbc\x9d)"
+_SIGNS: Final = (
+    r"(?::{1,3}=?|\?=|[=!]={1,2}|[=\-+]?>|<-|=|[+.]=|\|\||[,(]|\xef\xbc\x9a|\xef\xbc\x9d"
+    # What takes the place of a value that is not there.
+    r"|\?\?=?|\?:|(?<=[^\"'`][ \t])or(?=[ \t]))"
+)
+#: What closes a name behind its sign, `**Password:** …`, `<b>Password:</b> …`; and what opens its value.
+_CLOSE_MARK: Final = r"(?:[*_]{1,3}[ \t]|(?:</[A-Za-z]\w{0,7}>){1,2})?+"
+_OPEN_MARK: Final = r"\*\*|<[A-Za-z]\w{0,7}>|(?<=:[ \t])(?:!!|&)\w{1,24}[ \t]{1,4}"
+#: `SecretStr("…")`, `new String("…")`: what makes a value of a string, and does not look one up by it; or brackets around one.
+_MADE: Final = (
+    r"(?:(?:new[ \t])?(?:secret(?:str|string|bytes)?|str|string(?:::from)?|(?:\[\])?bytes?|some|just|optional\.of|buffer\.from)"
+    r"""\(\s{0,8}|\((?=["'][^\s"']{4,40}["']\)))"""
+)
 #: `"name": "DB_PASSWORD", "value": "…"`, on two lines or on one.
 _PAIRED: Final = (
     r"""(?:\\{0,3}["']?(?:,\s{0,24}|\s{1,24})\\{0,3}["']?[Vv]alue\\{0,3}["']?\s{0,3}[:=]\s{0,3}\\{0,3}["']?"""
@@ -39,8 +56,9 @@ _PAIRED: Final = (
 #: What stands between the two: the sign and a string's quote, `"`, r", @", \" within another; the sign alone; the `>` of
 #: an element; `value:` behind `name: DB_PASSWORD`; nothing but a space, as in `#define AP_PASSWORD "…"`.
 _BETWEEN: Final = (
-    rf"(?:{_PAIRED}|{_CLOSE}(?:\s{{0,4}}+|{_GAP})(?:{_SIGNS}(?:\s{{0,8}}|{_GAP})[A-Za-z@$]{{0,2}}\\{{0,7}}[\"'`]"
-    rf"|{_SIGN}{_GAP}(?:[|>][+\-]?\r?\n[ \t]{{1,12}})?|>\s{{0,16}}(?:<!\[CDATA\[)?)"
+    rf"(?:{_PAIRED}|{_CLOSE}(?:\s{{0,4}}+|{_GAP})"
+    rf"(?:{_SIGNS}{_CLOSE_MARK}(?:\s{{0,8}}|{_GAP})(?:{_OPEN_MARK}|{_MADE})?+[A-Za-z@$]{{0,2}}\\{{0,7}}(?:\"\"\"|'''|[\"'`])"
+    rf"|{_SIGN}{_CLOSE_MARK}{_GAP}(?:{_OPEN_MARK})?+(?:[|>][+\-]?\r?\n[ \t]{{1,12}})?|>\s{{0,16}}(?:<!\[CDATA\[)?)"
     r"""|[ \t]{1,8}")"""
 )
 #: `<password type="…">`: attributes of the element.
@@ -80,8 +98,8 @@ _VALUE: Final = (
     # A word. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what HTML
     # writes so; and with brackets, if they are closed and more follows.
     r"""|(?<!["'`])(?:[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~]|\$(?=[A-Za-z0-9_]{1,24}[!#^]))"""
-    r"""(?:[^\s"'`,;<>(){}\[\]&|\x00\\]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]){%(rest)d,160}(?<!\.)"""
-    r"""(?=\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z)))"""
+    r"""(?:[^\s"'`,;<>(){}\[\]&|\x00\\]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]){%(rest)d,160}(?<!\.)(?<!\*\*)"""
+    r"""(?=(?:\*\*)?\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z)))"""
 )
 #: A string of several words; and one that has not come to its end.
 _WORDS: Final = rf"(?P<value>{_strings('(?:{first})(?:{item}|[ ](?=[^ ])){5,120}')})"
@@ -93,6 +111,16 @@ _ENCODED: Final = (
 )
 #: Verbs of sentences that tell a value; or a colon.
 _IS: Final = r"(?::|[ \t](?:is|was|are|ist|lautet|war|est|es|era|\xc3\xa8|\xc3\xa9|to|jest|er|\xc3\xa4r|on|je|[:\-]|\xe2\x80\x94|\xe2\x80\x93):?)"
+
+
+#: Between a name and a value that has to prove itself: a space, an arrow, the border of a cell, a tag's end and the next one's
+#: beginning, the end of the line behind a colon or behind the header of a form's part.
+_BESIDE: Final = (
+    r"(?:[ \t]{1,8}(?:[\-=]?>[ \t]{1,8})?"
+    r"|[*_`]{0,3}[ \t]{0,40}+\|[ \t]{0,40}+[*`]{0,3}"
+    r"|(?:</[A-Za-z][^<>]{0,24}>\s{0,16}){1,2}(?:<[A-Za-z][^<>]{0,48}>\s{0,16}){1,2}"
+    r"|(?:[*_]{0,3}:[*_]{0,3}[ \t]{0,8}|\]?\"(?=\r?\n\r?\n))(?:\r?\n[ \t]{0,8}){0,2}(?:```\w{0,10}\r?\n[ \t]{0,8})?[*`]{0,3})"
+)
 
 
 def _assigned(shortest: int) -> str:
@@ -179,6 +207,10 @@ _NO_PLAIN_KEY: Final = _never(*_PLAIN_KEYS)
 _NOT_ABOUT: Final = _never(*_ABOUT) + r"(?<![_\-.]age)(?<![_\-.](?:at|on))(?-i:(?<!Age)(?<!At|On))"
 #: And after a space: `token count: 1234`.
 _NO_MORE: Final = rf"(?![ \t](?:{'|'.join(_ABOUT)})(?![A-Za-z]))"
+#: Several, and how many they are: `passwords leaked: 1000000`.
+_NO_COUNT: Final = r"(?!(?<=s)[ \t][A-Za-z \t]{1,60}:[ \t]{1,2}[0-9.,]{1,20}(?![^\s;]))"
+#: No atom of Elixir and no symbol of Ruby, `:token`, and no part of an address, `arn:aws:secretsmanager:…`; `Jwt:Token` is a name.
+_NO_ATOM: Final = r"(?<!\W:)(?!(?<=:)[\w.\-]{1,24}:\S)"
 _ANY_KEY: Final = ("_key", "-key")
 _KEYS: Final = (
     rf"(?:secret|{_NO_PLAIN_TOKEN}token|credentials?|creds|(?:{'|'.join(_KEY_WORDS)})[_\-. ]?key|"
@@ -210,10 +242,6 @@ _KEYS_ELSEWHERE: Final = (
     "Токен", "ТОКЕН", "トークン", "토큰",
 )  # fmt: skip
 
-#: Several, and how many they are: `passwords leaked: 1000000`.
-_NO_COUNT: Final = r"(?!(?<=s)[ \t][A-Za-z \t]{1,60}:[ \t]{1,2}[0-9.,]{1,20}(?![^\s;]))"
-#: No atom of Elixir and no symbol of Ruby, `:token`, and no part of an address, `arn:aws:secretsmanager:…`; `Jwt:Token` is a name.
-_NO_ATOM: Final = r"(?<!\W:)(?!(?<=:)[\w.\-]{1,24}:\S)"
 
 def _modest(name: str) -> Validator:
     """A validator whose yes is no more than a perhaps: any other kind that fits knows better what the value is."""
@@ -243,7 +271,12 @@ def generic() -> tuple[Detector, ...]:
         rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
         r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
     )
-    word = r"(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,128}(?<![.:?])(?<!!\"))(?=[\"'`,;.]{0,3}(?:[\s<]|\Z))"
+    word = (
+        r"(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,128}(?<![.:?])(?<!!\")(?<!\*\*))(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
+    )
+    long = r"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{18,100}[A-Za-z0-9_=])(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
+    # Of these an anchor ends where whitespace begins.
+    spaced = tuple(f"{word}{joint}" for word in _KEY_WORDS for joint in " _-")
     return (
         kind(
             example='password = "…"',
@@ -317,11 +350,11 @@ def generic() -> tuple[Detector, ...]:
         ),
         kind(
             example="API key: …",
-            literals=tuple(f"{word}{joint}" for word in _KEY_WORDS for joint in " _-"),
+            literals=spaced,
             then="k",
             ignore_case=True,
             before="A-Za-z",
-            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}[\"'`]?){_value(8)}",
+            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?){_value(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
@@ -336,21 +369,28 @@ def generic() -> tuple[Detector, ...]:
         ),
         kind(
             example="ENV DB_PASSWORD …",
-            literals=(*_PASSWORD_LITERALS, "pass ", "pw ", "mdp ", "psk "),
+            literals=(
+                *_PASSWORD_LITERALS,
+                *(f"{name}{sign}" for name in ("pass", "pw", "mdp", "psk") for sign in " :"),
+            ),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}{rest}|(?<![A-Za-z])(?:pass|pw|mdp|psk))[ \t]{{1,8}}(?:(?:[\-=]?>|\|)[ \t]{{1,8}})?{word}",
+            pattern=rf"(?:{_PASSWORDS}{rest}|(?<![A-Za-z])(?:pass|pw|mdp|psk)){_BESIDE}{word}",
             validator=_modest("surprising"),
             score=0.5,
         ),
-        kind(
-            example="api-token …",
-            literals=_KEY_LITERALS,
-            ignore_case=True,
-            before="",
-            pattern=rf"(?<!:){_KEYS}[ \t]{{1,4}}(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=])(?=[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
-            validator=_modest("sure"),
-            score=0.5,
+        *(
+            kind(
+                example="api-token …",
+                literals=literals,
+                then=then,
+                ignore_case=True,
+                before="",
+                pattern=rf"{_NO_ATOM}{_KEYS}{_BESIDE}{long}",
+                validator=_modest("sure"),
+                score=0.5,
+            )
+            for literals, then in ((_KEY_LITERALS, ""), (spaced, "k"))
         ),
         kind(
             example="password=&quot;…&quot;",
