@@ -459,6 +459,52 @@ def test_what_stands_for_a_password_or_speaks_of_one_stays(key, value):
     assert mask_payload(payload) is payload
 
 
+#: What people choose that is a word, or holds what also fills a blank.
+PLAIN = [
+    "qwerty",
+    "qwerty" + "uiop",
+    "liver" + "pool",
+    "fluffy" + "kitten",
+    "arsenal",
+    "Pa" + "55",
+    "A1" + "b2",
+]
+FILLED = ["dummy" + "Pass9!", "Qx7..." + "K9p!", "K9p####" + "x2Q!", "ab1----" + "Cd9!", "example" + "Ab12cd9x"]
+
+
+@pytest.mark.parametrize("value", [*PLAIN, *FILLED])
+@pytest.mark.parametrize("key", ["password", "db_passwd", "userPassword", "user-password", "HASŁO", "Пароль"])
+def test_under_a_name_that_says_password_a_word_is_one(key, value):
+    assert mask_payload({key: value}) == {key: "[SECRET:GENERIC]"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "required", "optional", "invalid", "missing", "string", "varchar", "boolean", "hidden", "plaintext", "bcrypt", "passwort",
+        "newpassword", "enabled", "disabled", "********", "<hidden>", "Password", "Contraseña", "true", "none", "example-secret-1",
+        "Arsenal", "xxxxxxxx1", "......",
+    ],
+)  # fmt: skip
+def test_a_word_that_speaks_of_passwords_is_none(value):
+    payload = {"password": value}
+    assert mask_payload(payload) is payload
+
+
+@pytest.mark.parametrize(
+    "key", ["password_mode", "passwordInput", "password_field", "pass", "clave", "api_key", "secret"]
+)
+@pytest.mark.parametrize("value", ["rotate", "arsenal", "alphanumeric"])
+def test_under_a_name_that_says_more_or_less_than_password_a_word_stays(key, value):
+    payload = {key: value}
+    assert mask_payload(payload) is payload
+
+
+@pytest.mark.parametrize("key", ["HASŁO", "CONTRASEÑA", "ŞİFRE", "JELSZÓ", "Κωδικός", "Пароли", "ПАРОЛЬ", "Mật Khẩu"])
+def test_a_password_s_name_is_known_in_capitals_of_any_language(key):
+    assert mask_payload({key: "Tr0ub4" + "dor&3", "a": 1}) == {key: "[SECRET:GENERIC]", "a": 1}
+
+
 def test_a_key_s_whole_value_is_masked_where_it_begins_as_one():
     value = "9fQ2xV7bLm4Z" + "t8Rk1Wc6Hs3D"
     assert mask_payload({"api_key": f"{value};{value}"}) == {"api_key": "[SECRET:GENERIC]"}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ from guardai.text.engines.re2 import Re2Engine
 from guardai.text.escapes import escaped, view
 from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
+from guardai.text.packs.assigned import SHORT_NAMES
 from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
 from guardai.text.validators import VALIDATORS, Validator
@@ -40,6 +42,10 @@ _ASSIGNED: Final = "secret.generic"
 _ASSIGNED_SCORE: Final = 0.6
 #: Values that are found under a password's name alone, under a secret's, under a key's; and what judges there.
 _PROBES: Final = (("blue42", "alone"), ("Blue42!x", "alone_human"), ("9fQ2xV7bLm4Zt8Rk1Wc6Hs3D", "alone_assigned"))
+#: The same where a name says password and nothing else.
+_PLAIN: Final = VALIDATORS["alone_plain"]
+#: Where the words of a name are joined.
+_JOINTS: Final = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 _VARIABLE: Final = "GUARDAI_TEXT_ENGINE"
 _MODULES: Final = {"hyperscan": "hyperscan", "re2": "google-re2"}
 
@@ -129,6 +135,11 @@ class Scanner:
                 start = len(data) - len(probe) - 1
                 if any(found[0] == start and found[2] == _ASSIGNED for found in self.find_patterns(data)):
                     judge = VALIDATORS[validator]
+                    # `db_password` is a password's name as `password` is; what is under `password_mode` speaks of one.
+                    last = _JOINTS.split(name)[-1]
+                    says = last.lower() not in SHORT_NAMES
+                    if validator == "alone" and says and (last == name or self.secret(last) is _PLAIN):
+                        judge = _PLAIN
                     break
         if len(self._secrets) < _REMEMBERED:
             self._secrets[name] = judge

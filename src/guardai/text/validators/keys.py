@@ -293,6 +293,10 @@ def _barred(value: bytes) -> bool:
     return _WIDE.search(value) is not None and any(c in b"()[]{}<>" for c in value)
 
 
+#: What fills a blank, wherever in a value, and may be part of what a person chooses.
+_FILLING: Final = re.compile(rb"(?i)example|dummy|x{4,}|\.{3,}|_{4,}|-{4,}|#{4,}|([^A-Za-z0-9])\1{5,}")
+
+
 def _alone(value: bytes) -> bool | None:
     """What stands under a password's name as a value of its own, in a leaf or a cell: its brackets and signs are no code's."""
     if _barred(value):
@@ -305,12 +309,38 @@ def _alone(value: bytes) -> bool | None:
         return False
     if not value.translate(None, _SIGNS):
         return None if len(set(value)) >= 5 and not _is_blank(value) else False
+    rest = _FILLING.sub(b"", value)
+    if len(value) > len(rest) > len(value) / 2:
+        return _alone(rest)  # it covers less than half
     opened = value.lstrip(_OPENING)
     mixed = value != value.lower() and value != value.upper()
     special = any(c in _SPECIAL or c in _OPENING for c in value[1:])
     if not _digits(value) or value.upper() == value.lower() or not (mixed or special) or len(opened) < 4:
         return False
     return None if not _is_blank(opened) else False
+
+
+#: What schemas, forms and answers say of a password in one word, besides what sentences do.
+_SAID: Final = frozenset(
+    b"automatic available basic blocked bool boolean bytes disabled enabled external failure false forbidden granted integer "
+    b"internal kerberos locked manual medium mismatch private public random readonly refused rejected removed revoked sensitive "
+    b"success temporary textarea unchanged unknown updated varchar verified visible".split()
+)
+#: What speaks of passwords in any form: `newpassword`, `plaintext`, `bcrypt`, `invalidated`.
+_SPEAKS: Final = re.compile(rb"pass|word|wort|text|hash|crypt|secret|token|requir|option|valid|allow|match")
+_PLAIN: Final = re.compile(rb"[a-z]{5,20}\Z")
+
+
+def _alone_plain(value: bytes) -> bool | None:
+    """The same under a name that ends in the password's: a word is one that says nothing of passwords, and so is `Pa55`."""
+    if (judged := _alone(value)) is not False:
+        return judged
+    if len(value) == 4:
+        mixed = value != value.lower() and value != value.upper()
+        return None if mixed and value.isalnum() and _digits(value) >= 2 else False
+    if not _PLAIN.match(value) or _is_blank(value) or value in _SPOKEN or value in _SAID or _SPEAKS.search(value):
+        return False
+    return None
 
 
 def _alone_human(value: bytes) -> bool | None:
@@ -460,6 +490,7 @@ VALIDATORS: Final[MappingProxyType[str, Validator]] = MappingProxyType(
         "alone": _alone,
         "alone_assigned": _alone_assigned,
         "alone_human": _alone_human,
+        "alone_plain": _alone_plain,
         "announced": _announced,
         "assigned": _assigned,
         "certain": _certain,
