@@ -276,7 +276,7 @@ def generic() -> tuple[Detector, ...]:
     )
     long = r"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{18,100}[A-Za-z0-9_=])(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
     # Of these an anchor ends where whitespace begins.
-    spaced = tuple(f"{word}{joint}" for word in _KEY_WORDS for joint in " _-")
+    spaced = tuple(f"{word} " for word in _KEY_WORDS)
     return (
         kind(
             example='password = "…"',
@@ -350,7 +350,7 @@ def generic() -> tuple[Detector, ...]:
         ),
         kind(
             example="API key: …",
-            literals=spaced,
+            literals=(*spaced, *(f"{word}{joint}" for word in _KEY_WORDS for joint in "_-")),
             then="k",
             ignore_case=True,
             before="A-Za-z",
