@@ -210,7 +210,7 @@ _NO_MORE: Final = rf"(?![ \t](?:{'|'.join(_ABOUT)})(?![A-Za-z]))"
 #: Several, and how many they are: `passwords leaked: 1000000`.
 _NO_COUNT: Final = r"(?!(?<=s)[ \t][A-Za-z \t]{1,60}:[ \t]{1,2}[0-9.,]{1,20}(?![^\s;]))"
 #: No atom of Elixir and no symbol of Ruby, `:token`, and no part of an address, `arn:aws:secretsmanager:…`; `Jwt:Token` is a name.
-_NO_ATOM: Final = r"(?<!\W:)(?!(?<=:)[\w.\-]{1,24}:\S)"
+_NO_ATOM: Final = r"(?:(?<!:)|(?<=\w:)(?![\w.\-]{1,24}:\S))"
 _ANY_KEY: Final = ("_key", "-key")
 _KEYS: Final = (
     rf"(?:secret|{_NO_PLAIN_TOKEN}token|credentials?|creds|(?:{'|'.join(_KEY_WORDS)})[_\-. ]?key|"
