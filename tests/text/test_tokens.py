@@ -280,6 +280,34 @@ def test_a_value_put_back_into_json_within_a_text_ends_no_string(text):
     assert masking.text(text) == made
 
 
+@pytest.mark.parametrize("backslashes", [1, 2, 61, 63, 64, 65, 71, 127, 128, 255, 1000, 1023, 4095])
+def test_a_value_put_back_behind_any_number_of_backslashes_ends_no_string(backslashes):
+    tokens = Tokens()
+    tokens.token("secret.generic", HOSTILE)
+    inner = '{"a":"' + "\\" * backslashes + '"' * (backslashes % 2) + ' <SECRET_1>"}'
+    assert json.loads(inner).keys() == {"a"}
+    masking = Masking(lambda _: None, tokens=tokens, resolve=everything)
+
+    def streamed(text, stream):
+        return "".join(map(stream.feed, text)) + stream.finish()
+
+    for made in (tokens.resolve(inner, everything), streamed(inner, tokens.resolver(everything))):
+        assert json.loads(made)["a"] == json.loads(inner)["a"].replace("<SECRET_1>", HOSTILE)
+    outer = json.dumps({"body": inner})
+    for made in (tokens.resolve(outer, everything, quoted=True), streamed(outer, masking.stream(quoted=True))):
+        assert json.loads(json.loads(made)["body"]).keys() == {"a"}
+    assert json.loads(tokens.resolve(inner, everything, quoted=True)).keys() == {"a"}
+
+
+def test_a_value_put_back_takes_no_more_room_the_deeper_a_text_says_it_stands():
+    tokens = Tokens()
+    tokens.token("secret.generic", HOSTILE)
+    text = '{"a":"' + "\\" * (2**16 - 1) + '" ' + "<SECRET_1>" * 1000 + '"}'
+    assert tokens.resolve(text, everything, quoted=True) == text
+    tokens.token("secret.jwt", "plain")
+    assert tokens.resolve(text.replace("_1", "_2"), everything, quoted=True) == text.replace("<SECRET_1>", "plain")
+
+
 def test_a_value_put_back_into_a_sentence_is_as_it_was():
     tokens = Tokens()
     tokens.token("secret.generic", 'ab"c\\d')

@@ -8,7 +8,18 @@ import math
 import re
 from typing import Any, Final
 
-__all__ = ["BEGINS", "LOSSY", "Depth", "bracketed", "dumped", "parsed", "unwritten", "written"]
+__all__ = [
+    "BEGINS",
+    "DEEPEST",
+    "LOSSY",
+    "Depth",
+    "bracketed",
+    "dumped",
+    "parsed",
+    "trailing_zeros",
+    "unwritten",
+    "written",
+]
 
 
 def bracketed(text: str) -> bool:
@@ -81,10 +92,12 @@ def _surrogate(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
-#: So much before a quote says what it is: backslashes, or space and what stands before that.
-_BACKSLASHES: Final = 64
 #: Before a string of JSON.
 _OPENS: Final = frozenset("{[:,")
+#: Behind these, and behind nothing, what stands before counts, too.
+_GOES_ON: Final = frozenset(("", "\\", *filter(str.isspace, map(chr, range(0x3001)))))
+#: No document is nested deeper. Each level doubles the backslashes: who writes for a hundred levels wants the memory.
+DEEPEST: Final = 8
 
 
 class Depth:
@@ -97,48 +110,72 @@ class Depth:
 
     Attributes:
         deep: how often what is put here has to be written as JSON writes it.
+        backslashes: how many stand at the end. They are counted to the first, however many there are: their number says
+            whether a quote ends a string.
     """
 
-    __slots__ = ("_json", "_tail", "deep")
+    __slots__ = ("_json", "_last", "backslashes", "deep")
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
-        self._tail = ""
+        #: What stands before the backslashes, and the space before those.
+        self._last = ""
+        self.backslashes = 0
         self.deep = 0
 
     def copy(self) -> Depth:
         """Another, which is read on by itself."""
         made = Depth(json=self._json)
-        made._tail, made.deep = self._tail, self.deep
+        made._last, made.backslashes, made.deep = self._last, self.backslashes, self.deep
         return made
 
     def read(self, text: str) -> None:
         """Reads on."""
-        if '"' not in text:
-            self._tail = (self._tail + text)[-_BACKSLASHES:]
-            return
-        old = len(self._tail)
-        text = self._tail + text
-        quote = text.find('"', old)
-        while quote >= 0:
-            before = text[max(0, quote - _BACKSLASHES) : quote]
-            rest = before.rstrip("\\")
-            # Escaped backslashes stand before those that escape the quote.
-            escapes = len(before) - len(rest) + 1
-            level = (escapes & -escapes).bit_length() - 1
-            if self.deep > level:
-                self.deep = level
-            elif self._json or rest.rstrip()[-1:] in _OPENS:
-                self.deep = level + 1
-            quote = text.find('"', quote + 1)
-        self._tail = text[-_BACKSLASHES:]
+        if '"' in text:
+            *pieces, text = text.split('"')
+            for piece in pieces:
+                self._pass(piece)
+                # Escaped backslashes stand before those that escape the quote.
+                level = trailing_zeros(self.backslashes + 1)
+                if self.deep > level:
+                    self.deep = level
+                elif self._json or self._last in _OPENS:
+                    self.deep = level + 1
+                self._last, self.backslashes = '"', 0
+        end = text[-1:]
+        if end in _GOES_ON:
+            self._pass(text)
+        else:  # of most texts the last character is all that counts
+            self._last, self.backslashes = end, 0
+
+    def _pass(self, text: str) -> None:
+        """Reads on where there is no quote."""
+        rest = text.rstrip("\\")
+        if rest:
+            before = rest.rstrip()
+            if before:
+                self._last = before[-1]
+            elif self.backslashes:
+                self._last = "\\"
+            self.backslashes = 0
+        self.backslashes += len(text) - len(rest)
+
+
+def trailing_zeros(number: int) -> int:
+    """How often a number, 1 or more, can be halved: so often so many backslashes are read before what follows is escaped."""
+    return (number & -number).bit_length() - 1
 
 
 def written(value: str, depth: int) -> str:
-    """The value as it stands in so many strings of JSON."""
+    """The value as it stands in so many strings of JSON; in more than `DEEPEST` without what would have to be escaped."""
+    if depth > DEEPEST:
+        return _UNPLAIN.sub("", value)
     for _ in range(depth):
         value = dumped(value)[1:-1]
     return value
+
+
+_UNPLAIN: Final = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 
 
 def unwritten(value: str, depth: int) -> str:

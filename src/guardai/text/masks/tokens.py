@@ -25,7 +25,7 @@ from typing import Final
 from guardai.errors import GuardError
 from guardai.model import Drawer, Kept
 from guardai.model.vault import GAP
-from guardai.text.documents import Depth, written
+from guardai.text.documents import DEEPEST, Depth, written
 from guardai.text.escapes import plainly
 from guardai.text.masks.render import normal, redact
 
@@ -184,6 +184,8 @@ class Tokens:
     ) -> str:
         """Puts back the values whose label is permitted. What was not issued, and what is not permitted, stays.
 
+        So does, of the values that JSON escapes, what stands in more strings of JSON than `DEEPEST`.
+
         SECURITY INVARIANT: a value ends no string of JSON that its token stands in, also where JSON stands in a text or in
         a string of JSON. Who chose a value does not choose what the document says besides.
 
@@ -217,6 +219,8 @@ class Tokens:
                 depth = Depth(json=quoted) if behind is None else behind.copy()
             depth.read(text[done : match.start()])
             done = match.start()
+            if depth.deep > DEEPEST:
+                return match[0]
             return written(known[1], max(depth.deep, 1) if quoted else depth.deep)
 
         return _TOKEN.sub(value, text)
