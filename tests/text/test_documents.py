@@ -21,7 +21,7 @@ def plainly_deep(text, is_json):
             level += 1
         if deep > level:
             deep = level
-        elif is_json or re.search(r"[{\[:,]\s*\Z", text[: match.start()]):
+        elif is_json or text[: match.start()].rstrip().endswith(("{", "[", ":", ",")):
             deep = level + 1
     return deep
 

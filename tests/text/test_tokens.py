@@ -61,31 +61,69 @@ def test_an_escaped_text_resolves_to_itself(text):
     assert tokens.resolve(tokens.escape(text), everything) == tokens.escape(text)
 
 
-@given(st.data())
-def test_a_stream_resolves_as_the_whole_does(data):
+def streamed(stream, text, size=1):
+    return "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.finish()
+
+
+PIECES = [
+    "<EMAIL_1>",
+    "< phone_1 >",
+    "<EMAIL_9>",
+    "<",
+    ">",
+    "<<",
+    "a",
+    " ",
+    "x < y",
+    "<b>",
+    "<" + "e" * 70,
+    '"',
+    "{",
+    ":",
+]
+PIECES += [
+    "\\",
+    "\\\\",
+    "\\u003cEMAIL_1\\u003e",
+    "\\\\u003CEMAIL_1>",
+    "\\u003c",
+    "\\u003",
+    "\\u00e9",
+    "\\x3cEMAIL_2\\x3e",
+]
+PIECES += ["<EMAIL\\_1>", "<email\\\\_1 \\u003e", "EMAIL_1", "_1", "\\" * 9, "SECRET_1", "\\u003e", "u003e", "\n"]
+
+
+@given(parts=st.lists(st.sampled_from(PIECES)), quoted=st.booleans(), data=st.data())
+def test_a_stream_resolves_as_the_whole_does(parts, quoted, data):
     tokens = Tokens()
     tokens.token("pii.email", "a@b.co")
     tokens.token("pii.phone", "+14155552671")
-    parts = data.draw(
-        st.lists(
-            st.sampled_from(
-                ["<EMAIL_1>", "< phone_1 >", "<EMAIL_9>", "<", ">", "<<", "a", " ", "x < y", "<b>", "<" + "e" * 70]
-            )
-        )
-    )
+    tokens.token("secret.generic", 'a"b\\c')
     text = "".join(parts)
-    resolver, out, at = tokens.resolver(everything), "", 0
+    resolver, out, at = tokens.resolver(everything, quoted=quoted), "", 0
     while at < len(text):
         step = data.draw(st.integers(1, 9))
         out += resolver.feed(text[at : at + step])
         at += step
-    assert out + resolver.finish() == tokens.resolve(text, everything)
+    assert out + resolver.finish() == tokens.resolve(text, everything, quoted=quoted)
 
 
-def test_no_more_than_64_characters_are_held_from_an_open_bracket():
+@pytest.mark.parametrize(
+    ("after", "size"), [("x" * 5000, 60), ("\\\\\\\\\\\\\\\\U00000078" * 500, 1200), ("\\" * 5000, 20)]
+)
+def test_no_more_is_held_from_an_open_bracket_than_a_token_is_long(after, size):
+    resolver, come, left = Tokens().resolver(everything), 0, 0
+    for character in "a <" + after:
+        come += 1
+        left += len(resolver.feed(character))
+        assert come - left <= size
+
+
+@pytest.mark.parametrize("text", ["a < b and", "<div ", "<1", "\\u003cdiv ", "<EMAIL_1 x", "<!", "\\n", "\\u00e9"])
+def test_what_can_be_no_token_any_more_leaves_at_once(text):
     resolver = Tokens().resolver(everything)
-    out = "".join(resolver.feed(c) for c in "a <" + "x" * 200)
-    assert len(out) >= 203 - 64
+    assert "".join(map(resolver.feed, text)) == text
 
 
 def test_threads_agree_on_tokens():
@@ -225,6 +263,67 @@ def test_a_lookalike_is_reserved_wherever_it_is_read():
         read(tokens)
         masking(tokens).payload(["a@b.co", "victim@corp.com"])
         assert tokens.resolve("to <EMAIL_2>", lambda _: True) == "to <EMAIL_2>"
+
+
+BRACKETS = ["<", "\\u003c", "\\u003C", "\\\\u003c", "\\x3c", "\\U0000003c", "\\" * 8 + "u003c"]
+
+
+@pytest.mark.parametrize("opened", BRACKETS)
+@pytest.mark.parametrize("name", ["EMAIL_1", "\\u0045MAIL_1", "email\\_1 ", "EMAIL\\\\_1", "EMAIL\\u005f\\u0031"])
+@pytest.mark.parametrize("closed", [">", "\\u003e", "\\x3e"])
+def test_an_escaped_lookalike_is_reserved_wherever_it_is_read(opened, name, closed):
+    def masking():
+        return Masking(lambda _: "token", tokens=Tokens())
+
+    text = f'{{"a":"{opened}{name}{closed}","b":"jane@example.com"'
+    made = text.replace("jane@example.com", "<EMAIL_2>")
+    assert masking().text(text) == masking().payload([text])[0] == made
+    for size in (1, 2, 3, 5, 8, 100):
+        assert streamed(masking().stream(), text, size) == made
+        assert streamed(masking().stream(quoted=True), text, size) == made
+
+
+def escaping(document):
+    """JSON as those write it who put it into HTML."""
+    return json.dumps(document).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<EMAIL_1>", "<email\\_1 >", "<EMAIL_2>", "\\u003cEMAIL_1\\u003e", "\\", "<", ">", "x", "é"])
+    ),
+    st.integers(1, 3),
+    st.integers(1, 9),
+)
+def test_a_stream_of_json_puts_back_what_the_document_does_whoever_wrote_it(parts, levels, size):
+    tokens = Tokens()
+    tokens.token("pii.email", "jané@b.co")
+    document = "is " + "".join(parts)
+    for _ in range(levels):
+        document = {"a": document if isinstance(document, str) else escaping(document)}
+    masking = Masking(lambda _: None, tokens=tokens, resolve=everything)
+    expected = masking.payload(document)
+    for text in (json.dumps(document), escaping(document)):
+        made = json.loads(streamed(masking.stream(quoted=True), text, size))
+        there = expected
+        for _ in range(levels - 1):
+            made, there = json.loads(made["a"]), json.loads(there["a"])
+        assert made == there
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_value_put_back_for_a_token_with_escaped_brackets_stays_one_value(levels):
+    tokens = Tokens()
+    text = tokens.token("secret.generic", HOSTILE)
+    for _ in range(levels):
+        text = escaping({"a": f"C:\\{text}"})
+    made = tokens.resolve(text, everything, quoted=True)
+    assert streamed(tokens.resolver(everything, quoted=True), text) == made
+    for _ in range(levels):
+        document = json.loads(made)
+        assert document.keys() == {"a"}
+        made = document["a"].removeprefix("C:\\")
+    assert made == HOSTILE
 
 
 def test_a_lookalike_behind_escapes_is_reserved_before_a_document_before_it_is_masked():

@@ -34,8 +34,6 @@ _NUMBERS: Final = frozenset((int, float, bool, type(None)))
 #: Masks that leave nothing, and those for which the type of a value matters.
 _EMPTY: Final = frozenset(("drop", "null"))
 _TYPED: Final = frozenset(("drop", "null", "shift", "fpe"))
-#: How the bracket of what looks like a token may be escaped.
-_ESCAPED: Final = "\\u003"
 
 
 def _mappings(rows: Sequence[Any]) -> set[type]:
@@ -190,9 +188,9 @@ class Masking:
 
     def text(self, text: str) -> str:
         """The text with what is owed; the same object if nothing is."""
-        if self._tokens is not None and ("<" in text or _ESCAPED in text):
+        if self._tokens is not None:
             self._tokens.reserve(text)
-            if self._resolve is not None:
+            if self._resolve is not None and "<" in text:
                 text = self._tokens.resolve(text, self._resolve)
         if len(text) < self._shortest:
             return text
@@ -278,7 +276,7 @@ class Masking:
                 or (len(value) < self._shortest and not (leaf[3] and self._announces(leaf[3])))
             ):
                 continue
-            if self._tokens is not None and ("<" in value or _ESCAPED in value):
+            if self._tokens is not None:
                 self._tokens.reserve(value)  # of all leaves before any token is issued for one of them
             texts.append((leaf, value))
         pieces: list[str] = []

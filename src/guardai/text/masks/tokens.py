@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -26,21 +26,13 @@ from guardai.errors import GuardError
 from guardai.model import Drawer, Kept
 from guardai.model.vault import GAP
 from guardai.text.documents import DEEPEST, Depth, written
-from guardai.text.escapes import plainly
 from guardai.text.masks.render import normal, redact
+from guardai.text.masks.spelling import LOOKALIKE, NAME, QUOTED, STIRS, TOKEN, bracketed, certainly, read, seen, unread
 
 __all__ = ["StreamResolver", "Tokens"]
 
-# As models write it back: other case, inner spaces, the underscore escaped as in Markdown.
-_SPELT: Final = r"[ \t]{0,4}([A-Za-z](?:[A-Za-z0-9]|\\?_){0,40}?)\\?_([0-9]{1,9})[ \t]{0,4}>"
-_TOKEN: Final = re.compile(f"<{_SPELT}")
-_LOOKALIKE: Final = re.compile(f"<(!*)(?={_SPELT})")
-#: How long a token's name is.
-_LONGEST: Final = 40
 #: What JSON writes as it is.
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
-#: From a '<' to its '>'; longer is no token.
-_HOLD: Final = 64
 #: The first number that is never issued. A look-alike may use the numbers up: then values are redacted.
 _END: Final = 100_000_000
 #: So many numbers of a name are reserved each by itself.
@@ -161,7 +153,9 @@ class Tokens:
         Raises:
             GuardError: the vault cannot keep that.
         """
-        for name, number in _spelt(plainly(text)):
+        if "<" not in text and ("\\" not in text or not bracketed(text)):
+            return
+        for name, number in seen(text):
             # One that was issued is most likely our own, coming back in the history of a conversation.
             if self._next.get(name, 1) <= number < _END and number not in self._apart.get(name, ()):
                 with self._lock:
@@ -198,10 +192,11 @@ class Tokens:
         Raises:
             GuardError: the vault cannot be read.
         """
-        if "<" not in text:
+        pattern = QUOTED if quoted and "\\" in text else TOKEN
+        if "<" not in text and (pattern is TOKEN or "u003" not in text):
             return text
         if self._drawer is not None:
-            self._fetch(self._drawer, text)
+            self._fetch(self._drawer, map(read, pattern.finditer(text)))
         if not self._values:
             return text
 
@@ -210,25 +205,27 @@ class Tokens:
 
         def value(match: re.Match[str]) -> str:
             nonlocal depth, done
-            known = self._values.get("<{}_{}>".format(*_read(match)))
+            known = self._values.get("<{}_{}>".format(*read(match)))
             if known is None or not permitted(known[0]):
                 return match[0]
-            if _PLAIN.fullmatch(known[1]):
+            plain = _PLAIN.fullmatch(known[1])
+            if plain and (pattern is TOKEN or (match["opens"] is None and match["closes"] is None)):
                 return known[1]
             if depth is None:
                 depth = Depth(json=quoted) if behind is None else behind.copy()
             depth.read(text[done : match.start()])
             done = match.start()
-            if depth.deep > DEEPEST:
+            deep = max(depth.deep, 1) if quoted else depth.deep
+            if deep > DEEPEST and not plain:
                 return match[0]
-            return written(known[1], max(depth.deep, 1) if quoted else depth.deep)
+            kept = unread(match, depth.backslashes, deep) if pattern is QUOTED else ""
+            return match[0] if kept is None else kept + written(known[1], deep)
 
-        return _TOKEN.sub(value, text)
+        return pattern.sub(value, text)
 
-    def _fetch(self, drawer: Drawer, text: str) -> None:
-        """Reads from the vault what the tokens of a text stand for that another process, or an earlier one, has issued."""
-        asked = set(_spelt(text))
-        unknown = [token for token in asked if token[1] < _END and f"<{token[0]}_{token[1]}>" not in self._values]
+    def _fetch(self, drawer: Drawer, asked: Iterable[tuple[str, int]]) -> None:
+        """Reads from the vault what tokens stand for that another process, or an earlier one, has issued."""
+        unknown = [token for token in set(asked) if token[1] < _END and f"<{token[0]}_{token[1]}>" not in self._values]
         if not unknown:
             return
         with self._lock:
@@ -242,11 +239,11 @@ class Tokens:
 
     def escape(self, text: str) -> str:
         """Marks what looks like a token: `<EMAIL_1>` → `<!EMAIL_1>`, and a marked one once more."""
-        return _LOOKALIKE.sub(r"<!\1", text) if "<" in text else text
+        return LOOKALIKE.sub(r"<!\1", text) if "<" in text else text
 
     def unescape(self, text: str) -> str:
         """Takes one mark from each."""
-        return _LOOKALIKE.sub(lambda m: "<" + m[1][1:], text) if "<!" in text else text
+        return LOOKALIKE.sub(lambda m: "<" + m[1][1:], text) if "<!" in text else text
 
     def resolver(self, permitted: Callable[[str], bool], *, quoted: bool = False) -> StreamResolver:
         """`resolve` for a stream."""
@@ -284,28 +281,19 @@ class Tokens:
         self._lock = threading.RLock()
 
 
-def _read(match: re.Match[str]) -> tuple[str, int]:
-    """A token's name and number, however it is spelt."""
-    return match[1].replace("\\", "").upper(), int(match[2])
-
-
-def _spelt(text: str) -> Iterator[tuple[str, int]]:
-    return map(_read, _TOKEN.finditer(text))
-
-
 @lru_cache(maxsize=512)
 def _name(label: str) -> str:
-    """What a token of that label is called: as `_SPELT` reads it, which is no longer than a stream waits for its end."""
+    """What a token of that label is called: as it is read, which is no longer than a stream waits for its end."""
     if label.startswith("secret."):
         return "SECRET"
     last = label.rpartition(".")[2]
-    return (last if last[:1].isalpha() else label.replace(".", "_"))[:_LONGEST].rstrip("_").upper()
+    return (last if last[:1].isalpha() else label.replace(".", "_"))[:NAME].rstrip("_").upper()
 
 
 class StreamResolver:
     """Re-identifies a stream, with the result that `Tokens.resolve` has on the whole; what looks like a token is reserved.
 
-    It holds back from an unclosed `<` on, at most 64 characters. One stream, one object.
+    It holds back what may be the beginning of a token, and of an escape that may be its bracket. One stream, one object.
     """
 
     __slots__ = ("_depth", "_held", "_permitted", "_quoted", "_tokens")
@@ -319,23 +307,32 @@ class StreamResolver:
 
     def feed(self, chunk: str) -> str:
         """Takes more text and returns what is certain."""
-        text = self._held + chunk if self._held else chunk
-        opened = text.rfind("<")
-        if opened >= 0 and len(text) - opened < _HOLD and ">" not in text[opened:]:
-            self._held = text[opened:]
-            text = text[:opened]
-        else:
+        if self._held:
+            chunk = self._held + chunk
             self._held = ""
-        return self._passed(text)
+        if "<" in chunk:
+            return self._passed(chunk, certainly(chunk))
+        if "\\" in chunk and (stirs := STIRS(chunk)) is not None:
+            if stirs.lastgroup is not None:
+                return self._passed(chunk, certainly(chunk))
+            self._held = chunk[stirs.start() :]
+            chunk = chunk[: stirs.start()]
+        self._depth.read(chunk)  # most of a text
+        return chunk
 
     def finish(self) -> str:
         """The text has ended: returns the rest."""
         text, self._held = self._held, ""
-        return self._passed(text)
+        return self._passed(text, len(text))
 
-    def _passed(self, text: str) -> str:
+    def _passed(self, text: str, certain: int) -> str:
+        if certain < len(text):
+            self._held = text[certain:]
+            if not certain:
+                return ""
+            text = text[:certain]
         made = text
-        if "<" in text:
+        if "<" in text or bracketed(text):
             self._tokens.reserve(text)
             made = self._tokens.resolve(text, self._permitted, quoted=self._quoted, behind=self._depth)
         self._depth.read(text)
