@@ -1,6 +1,7 @@
 """Reversible tokens."""
 
 import json
+import re
 import threading
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from guardai.errors import GuardError
 from guardai.text import Masking, Tokens
+from guardai.text.masks import spelling
 from guardai.text.masks import tokens as table
 
 
@@ -107,6 +109,32 @@ def test_a_stream_resolves_as_the_whole_does(parts, quoted, data):
         out += resolver.feed(text[at : at + step])
         at += step
     assert out + resolver.finish() == tokens.resolve(text, everything, quoted=quoted)
+
+
+def test_a_token_of_many_words_is_the_same_in_a_stream_however_it_is_spelt():
+    tokens = Tokens()
+    token = tokens.token("pii." + "_".join("abcdefghijklmnopqrst"), "V")
+    text = token.replace("_1>", "_000000001>").replace("<", "<    ").replace(">", "    >")
+    for written in (text, text.replace("_", "\\_")):
+        assert tokens.resolve(written, everything) == "V"
+        assert streamed(tokens.resolver(everything), written) == "V"
+    for written in (text.replace("_", "\\" * 8 + "_"), text.replace("<", "\\" * 8 + "u003c").replace(">", "\\u003e")):
+        document = '{"a":{"b":"' + '[\\"' * 3 + written + '"}}'
+        made = tokens.resolve(document, everything, quoted=True)
+        assert streamed(tokens.resolver(everything, quoted=True), document) == made
+
+
+@pytest.mark.parametrize("pattern", [spelling.TOKEN, spelling.QUOTED])
+def test_of_no_spelling_of_a_token_the_beginning_leaves(pattern):
+    assert re._parser.parse(pattern.pattern).getwidth()[1] <= spelling._LONGEST
+
+    @given(st.from_regex(pattern, fullmatch=True))
+    def check(text):
+        for end in range(1, len(text)):
+            assert spelling.certainly("a" + text[:end]) == 1
+        assert spelling.certainly("a" + text) == len(text) + 1
+
+    check()
 
 
 @pytest.mark.parametrize(

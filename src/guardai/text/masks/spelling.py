@@ -54,6 +54,8 @@ STIRS: Final = re.compile(rf"\\(?:(?P<bracket>(?:u003|x3|U0000003)[cC])|\\{{0,{_
 #: The longest token without its escapes, and with all of it escaped.
 _SEEN: Final = len("<") + _SPACES + 1 + NAME + len("_") + _DIGITS + _SPACES + len(">")
 _LONGEST: Final = _SEEN * LONGEST
+# `QUOTED` matches no more: two brackets, and all underscores behind backslashes. Else a stream would let a beginning go.
+assert 2 * (_BACKSLASHES + len("u003c")) + (_SEEN - 2) + (NAME + 1) * _BACKSLASHES <= _LONGEST
 
 
 def read(match: re.Match[str]) -> tuple[str, int]:
