@@ -49,18 +49,21 @@ def test_a_token_that_stands_in_the_input_is_never_issued():
     assert masked == ["<EMAIL_4>", "I call myself <EMAIL_3>", {"x": ["<phone_7>", "<PHONE_8>"]}]
 
 
-@given(st.text(alphabet="<!>EMAIL_1 a", max_size=40))
+SPELLINGS = ["<", "!", ">", "EMAIL_1", "\\u003c", "\\\\u003C", "\\u003e", "\\", " ", "_", "email_2", "a", '"', "{"]
+
+
+@given(st.text(alphabet="<!>EMAIL_1 a", max_size=40) | st.lists(st.sampled_from(SPELLINGS)).map("".join))
 def test_unescape_undoes_escape(text):
     tokens = Tokens()
     assert tokens.unescape(tokens.escape(text)) == text
 
 
-@given(st.text(alphabet="<!>EMAIL_12 ", max_size=40))
-def test_an_escaped_text_resolves_to_itself(text):
+@given(st.text(alphabet="<!>EMAIL_12 ", max_size=40) | st.lists(st.sampled_from(SPELLINGS)).map("".join), st.booleans())
+def test_an_escaped_text_resolves_to_itself(text, quoted):
     tokens = Tokens()
     tokens.token("pii.email", "a@b.co")
     tokens.token("pii.email", "c@d.co")
-    assert tokens.resolve(tokens.escape(text), everything) == tokens.escape(text)
+    assert tokens.resolve(tokens.escape(text), everything, quoted=quoted) == tokens.escape(text)
 
 
 def streamed(stream, text, size=1):

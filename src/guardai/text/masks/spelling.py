@@ -23,6 +23,7 @@ _SPACES: Final = 4
 #: And in JSON, of that as of any escape.
 _BACKSLASHES: Final = 8
 
+_LINE: Final = r"\\?_"
 _SPACE: Final = f"[ \\t]{{0,{_SPACES}}}"
 
 
@@ -32,12 +33,13 @@ def _body(line: str) -> str:
     return f"{_SPACE}(?P<name>{name}){line}(?P<number>[0-9]{{1,{_DIGITS}}}){_SPACE}"
 
 
-_BODY: Final = _body(r"\\?_")
-TOKEN: Final = re.compile(f"<{_BODY}>")
-LOOKALIKE: Final = re.compile(f"<(!*)(?={_BODY}>)")
+TOKEN: Final = re.compile(f"<{_body(_LINE)}>")
 #: In JSON, whose brackets may be escaped.
 _RUN: Final = rf"\\{{1,{_BACKSLASHES}}}"
-QUOTED: Final = re.compile(rf"(?:<|(?P<opens>{_RUN})u003[cC]){_body(rf'(?:{_RUN})?_')}(?:>|(?P<closes>{_RUN})u003[eE])")
+_QUOTED: Final = rf"{_body(rf'(?:{_RUN})?_')}(?:>|(?P<closes>{_RUN})u003[eE])"
+QUOTED: Final = re.compile(rf"(?:<|(?P<opens>{_RUN})u003[cC]){_QUOTED}")
+#: Of either, what stands before the name: the bracket and its marks.
+LOOKALIKE: Final = re.compile(rf"((?:<|{_RUN}u003[cC])!*)(?={_QUOTED})")
 
 #: What `plainly` reads as the bracket; the last one of a text.
 _BRACKET: Final = r"\\(?:u003|x3|U0000003)[cC]"

@@ -239,11 +239,11 @@ class Tokens:
 
     def escape(self, text: str) -> str:
         """Marks what looks like a token: `<EMAIL_1>` → `<!EMAIL_1>`, and a marked one once more."""
-        return LOOKALIKE.sub(r"<!\1", text) if "<" in text else text
+        return LOOKALIKE.sub(r"\1!", text) if bracketed(text) else text
 
     def unescape(self, text: str) -> str:
         """Takes one mark from each."""
-        return LOOKALIKE.sub(lambda m: "<" + m[1][1:], text) if "<!" in text else text
+        return LOOKALIKE.sub(lambda m: m[1].removesuffix("!"), text) if "!" in text else text
 
     def resolver(self, permitted: Callable[[str], bool], *, quoted: bool = False) -> StreamResolver:
         """`resolve` for a stream."""
