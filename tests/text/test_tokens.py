@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -188,13 +189,53 @@ def test_a_token_is_not_found_sensitive(label):
 
 def test_a_lookalike_far_above_all_others_leaves_the_numbers_below_it():
     tokens = Tokens()
-    tokens.reserve("I am <EMAIL_999999999>, <EMAIL_99999998> or <EMAIL_1003>")
+    tokens.reserve("I am <EMAIL_999999999999999999>, <EMAIL_999999999>, <EMAIL_99999998> or <EMAIL_1003>")
     assert tokens.token("pii.email", "a@b.co") == "<EMAIL_1>"
     for at in range(1001):
         tokens.token("pii.email", f"u{at}@b.co")
     assert tokens.token("pii.email", "c@d.co") == "<EMAIL_1004>"
     assert tokens.resolve("<EMAIL_1003> <EMAIL_99999998>", everything) == "<EMAIL_1003> <EMAIL_99999998>"
     assert tokens.token("pii.phone", "+14155552671") == "<PHONE_1>"
+
+
+NUMBERS = st.sampled_from([1, 2, 3, 7, 999, 1001, 1002, 5000, 99_999_998, 99_999_999, 100_000_000, 999_999_999])
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABCDEFG"), st.none() | NUMBERS)))
+def test_no_token_is_issued_that_a_text_has_said_however_much_texts_say(steps):
+    said, tokens = set(), Tokens()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "_NAMES", 2)
+        patch.setattr(table, "_APART", 2)
+        for at, (name, number) in enumerate(steps):
+            if number is None:
+                made = tokens.token(f"pii.{name}", str(at))
+                assert made not in said
+                said.add(made)
+            else:
+                tokens.reserve(f"I am <{name}_{number}>")
+                said.add(f"<{name}_{number}>")
+
+
+def test_a_session_remembers_no_more_of_what_texts_say_than_so_much(monkeypatch):
+    monkeypatch.setattr(table, "_NAMES", 200)
+    monkeypatch.setattr(table, "_APART", 2000)
+    tokens = Tokens()
+    names = ["A" * 30 + f"{at:08}".translate(str.maketrans("0123456789", "ABCDEFGHIJ")) for at in range(6000)]
+
+    def taken(names):
+        tracemalloc.start()
+        tokens.reserve("".join(f"<{name}_1><{name}_99000000>" for name in names))
+        made = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return made
+
+    assert taken(names[:3000]) < 500_000
+    assert taken(names[3000:]) < 2000
+    # The names that came first go on by themselves, all others above whatever was said.
+    assert tokens.token("pii." + names[0], "a") == f"<{names[0]}_2>"
+    assert tokens.token("pii." + names[-1], "a") == f"<{names[-1]}_99000001>"
+    assert tokens.token("pii.email", "a@b.co") == "<EMAIL_99000001>"
 
 
 def test_where_lookalikes_use_the_numbers_up_no_token_is_made_that_cannot_be_put_back(monkeypatch):

@@ -35,7 +35,9 @@ __all__ = ["StreamResolver", "Tokens"]
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
 #: The first number that is never issued. A look-alike may use the numbers up: then values are redacted.
 _END: Final = 100_000_000
-#: So many numbers of a name are reserved each by itself.
+#: What texts have said is remembered by itself of so many names, and of so many numbers far above the others. Of more, the
+#: highest number is remembered, and tokens go on above it. 15 MB of the longest names, whatever texts say.
+_NAMES: Final = 10_000
 _APART: Final = 100_000
 #: A drawer is renewed this many times in its life, and tried again after so many seconds.
 _OFTEN: Final = 8
@@ -56,10 +58,11 @@ class Tokens:
         #: (label, value as found or as compared) → its token
         self._issued: dict[tuple[str, str], str] = {}
         self._values: dict[str, tuple[str, str]] = {}
-        #: name → the lowest number that may still be issued, as far as is known here.
+        #: name → the lowest number that may still be issued, as far as is known here; and of names that have none.
         self._next: dict[str, int] = {}
-        #: name → numbers above it that texts have said, each by itself.
-        self._apart: dict[str, set[int]] = {}
+        self._others = 1
+        #: Tokens with numbers above it that texts have said, each by itself.
+        self._apart: set[str] = set()
         #: When the drawer has to be told that the session is in use, and when it has forgotten it.
         self._renew = self._forgotten = _NEVER
 
@@ -124,7 +127,10 @@ class Tokens:
                 self._allocate(self._drawer, list(wanted.values()))
 
     def _allocate(self, drawer: Drawer, wanted: list[Kept]) -> list[str]:
-        numbers = drawer.allocate(wanted, self._next)
+        floor = self._next
+        if self._others > 1:
+            floor = {kept.name: floor.get(kept.name, self._others) for kept in wanted}
+        numbers = drawer.allocate(wanted, floor)
         self._used(drawer)
         return [self._take(kept, number) for kept, number in zip(wanted, numbers, strict=True)]
 
@@ -142,8 +148,8 @@ class Tokens:
 
     def _free(self, name: str) -> int:
         """The next number that no text has said."""
-        number, apart = self._next.get(name, 1), self._apart.get(name, ())
-        while number in apart:
+        number, apart = self._next.get(name, self._others), self._apart
+        while f"<{name}_{number}>" in apart:
             number += 1
         return number
 
@@ -155,23 +161,31 @@ class Tokens:
         """
         if "<" not in text and ("\\" not in text or not bracketed(text)):
             return
+        others = self._others if self._drawer is None else 1  # what is high enough here is not known to other processes
         for name, number in seen(text):
             # One that was issued is most likely our own, coming back in the history of a conversation.
-            if self._next.get(name, 1) <= number < _END and number not in self._apart.get(name, ()):
+            if self._next.get(name, others) <= number < _END and f"<{name}_{number}>" not in self._apart:
                 with self._lock:
-                    upcoming = self._next.get(name, 1)
-                    if self._drawer is not None:
-                        lowest = self._drawer.reserve(name, number)
-                        self._used(self._drawer)
-                    else:
-                        lowest = upcoming if number >= upcoming + GAP else number + 1
-                    if lowest <= number:
-                        apart = self._apart.setdefault(name, set())
-                        if len(apart) < _APART:
-                            apart.add(number)
-                        elif self._drawer is None:  # somebody wants it so
-                            lowest = number + 1
-                    self._next[name] = max(lowest, upcoming)
+                    self._said(name, number)
+
+    def _said(self, name: str, number: int) -> None:
+        """A text has said a number that may still be issued."""
+        upcoming = self._next.get(name, self._others if self._drawer is None else 1)
+        if self._drawer is not None:
+            lowest = self._drawer.reserve(name, number)
+            self._used(self._drawer)
+        else:
+            lowest = upcoming if number >= upcoming + GAP else number + 1
+        if lowest <= number:
+            if len(self._apart) < _APART:
+                self._apart.add(f"<{name}_{number}>")
+            elif self._drawer is None:  # somebody wants it so
+                lowest = number + 1
+        if lowest > upcoming:
+            if name in self._next or len(self._next) < _NAMES:
+                self._next[name] = lowest
+            else:
+                self._others = max(lowest, self._others)
 
     def resolve(
         self, text: str, permitted: Callable[[str], bool], *, quoted: bool = False, behind: Depth | None = None
