@@ -233,7 +233,7 @@ class Tokens:
             if deep > DEEPEST and not plain:
                 return match[0]
             kept = unread(match, depth.backslashes, deep) if pattern is QUOTED else ""
-            return match[0] if kept is None else kept + written(known[1], deep)
+            return match[0] if kept is None else kept + (known[1] if plain else written(known[1], deep))
 
         return pattern.sub(value, text)
 
