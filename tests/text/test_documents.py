@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -19,9 +20,13 @@ def plainly_deep(text, is_json):
         while escapes % 2 == 0:
             escapes //= 2
             level += 1
-        if deep > level:
+        before = text[: match.start()].rstrip()
+        while (space := re.search(r"\\+[nrt]\Z", before[-200:])) is not None:
+            before = before[: len(before) - len(space[0])].rstrip()
+        opens = before.endswith(("{", "[", ":", ","))
+        if deep > level and not (opens and (level > 0 or not is_json)):
             deep = level
-        elif is_json or text[: match.start()].rstrip().endswith(("{", "[", ":", ",")):
+        elif opens or is_json or deep:
             deep = level + 1
     return deep
 
@@ -57,6 +62,14 @@ def test_a_depth_that_is_read_in_pieces_is_that_of_the_whole(parts, is_json, dat
         at += step
     assert depth.deep == plainly_deep(text, is_json)
     assert depth.backslashes == len(text) - len(text.rstrip("\\"))
+
+
+@pytest.mark.parametrize("unit", ["\\n", " ", "\\", "\\n ", '"', '\\"', "n"])
+def test_however_long_a_text_is_each_part_of_it_is_read_once(unit):
+    text = unit * 500_000
+    started = time.process_time()
+    Depth(json=False).read(text)
+    assert time.process_time() - started < 10  # of squares it would be an hour
 
 
 @pytest.mark.parametrize("levels", range(1, DEEPEST + 1))

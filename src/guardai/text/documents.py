@@ -94,8 +94,10 @@ def _surrogate(match: re.Match[str]) -> str:
 
 #: Before a string of JSON.
 _OPENS: Final = frozenset("{[:,")
+#: Space, behind a backslash.
+_ESCAPED_SPACE: Final = frozenset("nrt")
 #: Behind these, and behind nothing, what stands before counts, too.
-_GOES_ON: Final = frozenset(("", "\\", *filter(str.isspace, map(chr, range(0x3001)))))
+_GOES_ON: Final = frozenset(("", "\\", *_ESCAPED_SPACE, *filter(str.isspace, map(chr, range(0x3001)))))
 #: No document is nested deeper. Each level doubles the backslashes: who writes for a hundred levels wants the memory.
 DEEPEST: Final = 8
 
@@ -105,8 +107,12 @@ class Depth:
 
     A string in a string has its quotes escaped: with one backslash, with three, with seven.
 
+    In JSON quotes come in pairs. In a text, and so in a text in a string, there may be one too many before a document: there
+    every quote opens a string that stands where one may, or the document's would be taken for what is between them. Where
+    that is wrong it is deeper than it should be, which spoils a value but ends no string.
+
     Args:
-        json: the text is JSON. If not, a quote opens only what stands where a string of JSON may: people quote, too.
+        json: the text is JSON. If not, outside of strings a quote opens only what stands where one may: people quote, too.
 
     Attributes:
         deep: how often what is put here has to be written as JSON writes it.
@@ -118,7 +124,7 @@ class Depth:
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
-        #: What stands before the backslashes, and the space before those.
+        #: What stands before the backslashes, and the space before those, which may be escaped itself.
         self._last = ""
         self.backslashes = 0
         self.deep = 0
@@ -137,13 +143,14 @@ class Depth:
                 self._pass(piece)
                 # Escaped backslashes stand before those that escape the quote.
                 level = trailing_zeros(self.backslashes + 1)
-                if self.deep > level:
+                opens = self._last in _OPENS
+                if self.deep > level and not (opens and (level or not self._json)):
                     self.deep = level
-                elif self._json or self._last in _OPENS:
+                elif opens or self._json or self.deep:
                     self.deep = level + 1
                 self._last, self.backslashes = '"', 0
         end = text[-1:]
-        if end in _GOES_ON:
+        if end in _GOES_ON and (end not in _ESCAPED_SPACE or self.backslashes or "\\" in text):
             self._pass(text)
         else:  # of most texts the last character is all that counts
             self._last, self.backslashes = end, 0
@@ -152,10 +159,21 @@ class Depth:
         """Reads on where there is no quote."""
         rest = text.rstrip("\\")
         if rest:
-            before = rest.rstrip()
-            if before:
-                self._last = before[-1]
-            elif self.backslashes:
+            at, pending = len(rest.rstrip()), self.backslashes
+            # In a string of JSON a line feed is an escape.
+            while at and (
+                rest[at - 1].isspace()
+                or (rest[at - 1] in _ESCAPED_SPACE and (rest[at - 2] == "\\" if at > 1 else pending))
+            ):
+                at -= 1
+                if rest[at] in _ESCAPED_SPACE:
+                    while at and rest[at - 1] == "\\":
+                        at -= 1
+                    if not at:  # and so are the backslashes that came before
+                        pending = 0
+            if at:
+                self._last = rest[at - 1]
+            elif pending:
                 self._last = "\\"
             self.backslashes = 0
         self.backslashes += len(text) - len(rest)
