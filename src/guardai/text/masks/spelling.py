@@ -30,14 +30,14 @@ _SPACE: Final = f"[ \\t]{{0,{_SPACES}}}"
 def _body(line: str) -> str:
     """What stands between the brackets, with an underscore that is written so."""
     name = f"[A-Za-z](?:[A-Za-z0-9]|{line}){{0,{NAME}}}?"
-    return f"{_SPACE}(?P<name>{name}){line}(?P<number>[0-9]{{1,{_DIGITS}}}){_SPACE}"
+    return f"{_SPACE}({name}){line}([0-9]{{1,{_DIGITS}}}){_SPACE}"
 
 
 TOKEN: Final = re.compile(f"<{_body(_LINE)}>")
 #: In JSON, whose brackets may be escaped.
 _RUN: Final = rf"\\{{1,{_BACKSLASHES}}}"
-_QUOTED: Final = rf"{_body(rf'(?:{_RUN})?_')}(?:>|(?P<closes>{_RUN})u003[eE])"
-QUOTED: Final = re.compile(rf"(?:<|(?P<opens>{_RUN})u003[cC]){_QUOTED}")
+_QUOTED: Final = rf"{_body(rf'(?:{_RUN})?_')}(?:>|{_RUN}u003[eE])"
+QUOTED: Final = re.compile(rf"(?:<|{_RUN}u003[cC]){_QUOTED}")
 #: Of either, what stands before the name: the bracket and its marks.
 LOOKALIKE: Final = re.compile(rf"((?:<|{_RUN}u003[cC])!*)(?={_QUOTED})")
 
@@ -62,8 +62,7 @@ assert 2 * (_BACKSLASHES + len("u003c")) + (_SEEN - 2) + (NAME + 1) * _BACKSLASH
 
 def read(match: re.Match[str]) -> tuple[str, int]:
     """A token's name and number, however it is spelt."""
-    name, number = match.group("name", "number")
-    return name.replace("\\", "").upper(), int(number)
+    return match[1].replace("\\", "").upper(), int(match[2])
 
 
 def bracketed(text: str) -> bool:
@@ -91,9 +90,11 @@ def unread(match: re.Match[str], before: int, deep: int) -> str | None:
     Returns:
         They; None if an escape is read in none of the strings, and their reader sees no bracket there.
     """
-    opens, closes = match["opens"], match["closes"]
+    token = match[0]
+    opens = token[: len(token) - len(token.lstrip("\\"))]
+    closes = 0 if token[-1] == ">" else len(token[: -len("u003e")]) - len(token[: -len("u003e")].rstrip("\\"))
     # In the string of level n an escape begins with 2ⁿ⁻¹ backslashes; escaped ones may stand before those.
-    if closes and (len(closes) != 1 << (level := trailing_zeros(len(closes))) or level >= deep):
+    if closes and (closes != 1 << (level := trailing_zeros(closes)) or level >= deep):
         return None
     if not opens:
         return ""

@@ -223,7 +223,7 @@ class Tokens:
             if known is None or not permitted(known[0]):
                 return match[0]
             plain = _PLAIN.fullmatch(known[1])
-            if plain and (pattern is TOKEN or (match["opens"] is None and match["closes"] is None)):
+            if plain and (pattern is TOKEN or (match[0][0] == "<" and match[0][-1] == ">")):
                 return known[1]
             if depth is None:
                 depth = Depth(json=quoted) if behind is None else behind.copy()
@@ -325,28 +325,27 @@ class StreamResolver:
             chunk = self._held + chunk
             self._held = ""
         if "<" in chunk:
-            return self._passed(chunk, certainly(chunk))
-        if "\\" in chunk and (stirs := STIRS(chunk)) is not None:
-            if stirs.lastgroup is not None:
-                return self._passed(chunk, certainly(chunk))
-            self._held = chunk[stirs.start() :]
-            chunk = chunk[: stirs.start()]
-        self._depth.read(chunk)  # most of a text
-        return chunk
+            certain = certainly(chunk)
+        elif "\\" in chunk and (stirs := STIRS(chunk)) is not None:
+            certain = certainly(chunk) if stirs.lastgroup is not None else stirs.start()
+        else:  # most of a text
+            self._depth.read(chunk)
+            return chunk
+        if certain < len(chunk):
+            self._held = chunk[certain:]
+            if not certain:
+                return ""
+            chunk = chunk[:certain]
+        return self._passed(chunk)
 
     def finish(self) -> str:
         """The text has ended: returns the rest."""
         text, self._held = self._held, ""
-        return self._passed(text, len(text))
+        return self._passed(text)
 
-    def _passed(self, text: str, certain: int) -> str:
-        if certain < len(text):
-            self._held = text[certain:]
-            if not certain:
-                return ""
-            text = text[:certain]
+    def _passed(self, text: str) -> str:
         made = text
-        if "<" in text or bracketed(text):
+        if "<" in text or ("\\" in text and bracketed(text)):
             self._tokens.reserve(text)
             made = self._tokens.resolve(text, self._permitted, quoted=self._quoted, behind=self._depth)
         self._depth.read(text)
