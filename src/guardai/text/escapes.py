@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from heapq import merge
 from typing import Final
 
-__all__ = ["HALF", "LONGEST", "View", "escaped", "plainly", "view"]
+__all__ = ["HALF", "HALVED", "LONGEST", "View", "escaped", "plainly", "view"]
 
 #: Written once or, JSON within JSON, several times over. An escaped quote is none: it hides nothing, for it is no letter.
 #: Of those, what JSON writes and what Python's `repr` does. (A literal before the repetition: it is searched ten times as fast.)
@@ -33,11 +33,11 @@ _CONTROL: Final = rf"(?:\x1b|{_RUN}(?:u001[bB]|x1[bB]|033|e))\[[0-9;:?]{{0,16}}"
 _CONTROLS: Final = re.compile(rf"{_CONTROL}(?P<control>[A-Za-z])|{_RUN}{_KINDS}".encode())
 _CONTROLLED: Final = (b"\x1b[", b"1b[", b"1B[", b"\\033[", b"\\e[")
 
-#: No escape is longer; and what half of one looks like at the end of what has come.
+#: No escape is longer; and what half of one looks like at the end of what has come: behind its backslashes, and any.
 LONGEST: Final = 32
+HALVED: Final = r"(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7})?\Z"
 HALF: Final = re.compile(
-    rb"(?:\\+(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7}|03?)?"
-    rb"|(?:\x1b|\\+(?:u001[bB]|x1[bB]|033|e))(?:\[[0-9;:?]{0,16})?)\Z"
+    rf"\\+{HALVED}|\\+03?\Z|(?:\x1b|\\+(?:u001[bB]|x1[bB]|033|e))(?:\[[0-9;:?]{{0,16}})?\Z".encode()
 )
 
 #: How much of a path is read, from its drive on, and a folder in it.

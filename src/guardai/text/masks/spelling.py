@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from guardai.text.documents import trailing_zeros
-from guardai.text.escapes import HALF, LONGEST, plainly
+from guardai.text.escapes import HALVED, LONGEST, plainly
 
 __all__ = ["LOOKALIKE", "NAME", "QUOTED", "STIRS", "TOKEN", "bracketed", "certainly", "read", "seen", "unread"]
 
@@ -49,9 +49,8 @@ _LAST: Final = re.compile(f"(?s:.*)(<|{_BRACKET})")
 _MORE: Final = "\\" * (_BACKSLASHES + 1)
 #: The beginning of a token without its escapes.
 _BEGUN: Final = re.compile(f"<{_SPACE}(?:[A-Za-z][A-Za-z0-9_]{{0,{NAME + 1 + _DIGITS}}}(?:(?<=[0-9]){_SPACE})?)?\\Z")
-_HALF: Final = HALF.pattern.decode().removeprefix(r"\\+")
 #: Finds the bracket, or half of an escape at the end, which may become it.
-STIRS: Final = re.compile(rf"\\(?:(?P<bracket>(?:u003|x3|U0000003)[cC])|\\{{0,{_BACKSLASHES - 1}}}{_HALF})").search
+STIRS: Final = re.compile(rf"\\(?:(?P<bracket>(?:u003|x3|U0000003)[cC])|\\{{0,{_BACKSLASHES - 1}}}{HALVED})").search
 
 #: The longest token without its escapes, and with all of it escaped.
 _SEEN: Final = len("<") + _SPACES + 1 + NAME + len("_") + _DIGITS + _SPACES + len(">")
