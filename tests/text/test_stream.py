@@ -275,6 +275,29 @@ def test_what_is_held_is_not_judged_anew_at_every_word(unit, monkeypatch):
     assert len(scans) < len(text) / 4 / 4
 
 
+def test_an_open_key_block_is_not_read_anew_at_every_line(monkeypatch):
+    masker, scanned = StreamMasker(), []
+    masker.feed("so ")
+    find = type(masker._scanner).find_shown
+    monkeypatch.setattr(
+        type(masker._scanner),
+        "find_shown",
+        lambda self, data, *rest: scanned.append(len(data)) or find(self, data, *rest),
+    )
+    text = "-----BEGIN RSA PRIVATE KEY-----\n" + ("A1b2" * 16 + "\n") * 300
+    assert [masker.feed(text[at : at + 4]) for at in range(0, len(text), 4)] == [""] * -(-len(text) // 4)
+    assert sum(scanned) < 10 * len(text)
+    assert masker.feed("-----END RSA PRIVATE KEY-----\n") + masker.finish() == "[SECRET:PRIVATE_KEY]\n"
+
+
+def test_a_short_key_block_leaves_soon_after_its_last_line():
+    masker = StreamMasker()
+    text = "-----BEGIN EC PRIVATE KEY-----\n" + ("A1b2" * 16 + "\n") * 3
+    assert [masker.feed(text[at : at + 4]) for at in range(0, len(text), 4)] == [""] * -(-len(text) // 4)
+    out = masker.feed("-----END EC PRIVATE KEY-----\n") + masker.feed("and so on " * 7)
+    assert out.startswith("[SECRET:PRIVATE_KEY]\nand so on ")
+
+
 def test_a_number_among_words_is_held_no_longer_than_it_has_to_be():
     masker, text = StreamMasker(), "so 4155552671 " + "and then some words " * 20
     for at in range(0, len(text), 4):

@@ -202,8 +202,7 @@ class StreamMasker:
         found, hold, endless, wait = _certain(current, data, low, self._last, seen)
         self._waits = wait > 0
         if hold <= low:
-            self._next = size + wait
-            return ""
+            return self._nothing(size, wait)
         if names is not None:
             hold = names.boundary(data, low, hold, found)
         certain = 0
@@ -213,11 +212,7 @@ class StreamMasker:
                 break
             certain += 1
         if hold <= low:
-            held = size - low
-            if held > _PATIENT:
-                self._waits, wait = True, held // 4
-            self._next = size + wait
-            return ""
+            return self._nothing(size, wait)
         sure = found[:certain]
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
         if sure:
@@ -236,6 +231,14 @@ class StreamMasker:
         # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
         self._next = len(self._data) + (wait or (_STEP if endless else 0))
         return out
+
+    def _nothing(self, size: int, wait: int) -> str:
+        """Nothing leaves: of much that is held, all would be read again."""
+        held = size - self._low
+        if held > _PATIENT:
+            self._waits, wait = True, held // 4
+        self._next = size + wait
+        return ""
 
     def _seen(self, data: bytes) -> View | None:
         """The text as its reader will see it; None if that is how it is."""
