@@ -36,6 +36,10 @@ def through(text, size=1, style=None):
         {"telecom": [{"system": "phone", "value": "2125550187"}]},
         {"name": "DB_PASSWORD", "value": "Xy12zkSecret9"},
         {"jane@example.com": {"phone": "2125550187"}},
+        # What is said besides stands between a word and what that is of.
+        {"order": ["--password", "S3cretPw9"]},
+        {"account": {"password": "Bearer x1y2z3a4b5c6d7e8f9"}},
+        {"location": ["52.520008, 13.404954"], "phones": ["--token", "S3cretPw9"]},
         {"a": "ca\u00f1\u00f3n \u00e9 jane@example.com", "\u96fb\u8a71": "2125550187"},
         {"body": json.dumps({"text": "to jane@example.com\nx"})},
     ],
@@ -58,7 +62,9 @@ def _nothing(value):
     """Without what is empty or null, which is the same here."""
     if isinstance(value, dict):
         return {key: made for key, one in value.items() if (made := _nothing(one)) not in (None, "", {}, [])}
-    return [_nothing(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_nothing(one) for one in value]
+    return None if value == "" else value
 
 
 @pytest.mark.parametrize("written", ['{"card": -4111111111111111}', '{"card":4111111111111111.0}'])
@@ -70,6 +76,26 @@ def test_half_a_number_is_never_left(written):
 def test_a_finding_over_several_values_leaves_what_separates_them():
     text = '{"args": ["--password", "S3cretPw9"], "at": "x"}'
     assert json.loads(through(text)) == {"args": ["--password", "[SECRET:GENERIC]"], "at": "x"}
+
+
+@pytest.mark.parametrize("key", ["a", "location", "geo"])
+@pytest.mark.parametrize("place", [[52.520008, 13.404954], {"type": "Point", "coordinates": [-73.985428, 40.748817]}])
+def test_a_place_under_a_key_is_one_as_in_a_text(key, place):
+    text = json.dumps({key: place, "next": [1.5, 2.5]})
+    whole = through(text, 1000)
+    assert ("[GEO]" in whole) == ("[GEO]" in mask(text))
+    assert json.loads(whole)["next"] == [1.5, 2.5]
+    for size in (1, 2, 3, 7, 50):
+        assert through(text, size) == whole
+
+
+def test_one_value_that_is_found_in_both_ways_is_masked_once():
+    seen = []
+    masker = StreamMasker.using(lambda label, value: seen.append((label, value)) or "-", quoted=True)
+    text = '{"tel": {"home": "2125550187", "mail": "jane@example.com"}, "account": {"password": "Bearer x1y2z3a4b5c6d7e8f9"}}'
+    made = "".join(map(masker.feed, text)) + masker.finish()
+    assert made == '{"tel": {"home": "-", "mail": "-"}, "account": {"password": "-"}}'
+    assert [label for label, _ in seen] == ["pii.phone", "pii.email", "secret.generic"]
 
 
 def test_one_person_has_one_token_in_a_text_and_alone():

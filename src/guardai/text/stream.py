@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from heapq import merge
+from operator import itemgetter
 from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
@@ -89,6 +91,7 @@ class StreamMasker:
         "_replace",
         "_resolver",
         "_scanner",
+        "_told",
         "_waits",
     )
 
@@ -107,7 +110,8 @@ class StreamMasker:
         self._cut_off = False
         self._data = b""
         self._low = 0
-        self._last = NONE
+        #: The last finding before `_low`, as the text stands, and with what the outline says besides.
+        self._last = self._told = NONE
         #: How long the text has to be before it is looked at again; and whether a word that ends is no reason to.
         self._next = 0
         self._waits = False
@@ -163,11 +167,12 @@ class StreamMasker:
                 self._data += self._resolver.finish().encode("utf-8", "surrogatepass")
             data, low = self._data, self._low
             current = self._scanner or scanner()
-            if self._outline is None:
-                found = current.find_from(data, low, self._last)
-            else:
+            if self._outline is not None:
                 self._outline.read(data)
-                found = _found(current, data, low, self._last, self._seen(data))[0]
+            seen = view(data) if escaped(data) else None
+            found = _found(current, data, low, self._last, seen)[0]
+            if (told := self._besides(data, seen)) is not None:
+                found = _together(found, _found(current, data, low, *told)[0])
             if current.names is not None:
                 found = current.names.add(data, found, low)
             rest = self._emit(data, low, len(data), found)
@@ -198,8 +203,14 @@ class StreamMasker:
         names = current.names
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
-        seen = self._seen(data)
+        seen = view(data) if escaped(data) else None
         found, hold, endless, wait = _certain(current, data, low, self._last, seen)
+        alone = also = found
+        if hold > low and (told := self._besides(data, seen)) is not None:
+            also, until, on, more = _certain(current, data, low, *told)
+            found, endless = _together(alone, also), endless or on
+            if until < hold:
+                hold, wait = until, more
         self._waits = wait > 0
         if hold <= low:
             return self._nothing(size, wait)
@@ -215,22 +226,27 @@ class StreamMasker:
             return self._nothing(size, wait)
         sure = found[:certain]
         out = self._emit(data, low, hold, sure if names is None else names.add(data, sure, low, hold))
-        if sure:
-            self._last = sure[-1]
+        if certain:
+            self._last, self._told = _last(alone, hold, self._last), _last(also, hold, self._told)
+        self._let_go(data, hold, seen, told[1] if told else None)
+        # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
+        self._next = len(self._data) + (wait or (_STEP if endless else 0))
+        return out
+
+    def _let_go(self, data: bytes, hold: int, seen: View | None, told: View | None) -> None:
+        """What stands before `hold` has left; of that, only what may be looked at again is kept."""
         cut = hold - _KEEP if seen is None else seen.place(max(0, seen.seen(hold) - _KEEP))
+        if told is not None:
+            cut = min(cut, told.place(max(0, told.seen(hold) - _KEEP)))
         if cut > 0:
             while data[cut] & 0xC0 == 0x80:
                 cut -= 1
             if self._outline is not None:
                 self._outline.cut(self._data, cut)
             self._data = self._data[cut:]
-            start, end, label, score = self._last
-            self._last = (start - cut, end - cut, label, score) if start >= cut else (0, max(0, end - cut), "", 0.0)
+            self._last, self._told = _moved(self._last, cut), _moved(self._told, cut)
             hold -= cut
         self._low = hold
-        # Of a word that goes on and on a little leaves each time, and what is held of it would be read anew each time.
-        self._next = len(self._data) + (wait or (_STEP if endless else 0))
-        return out
 
     def _nothing(self, size: int, wait: int) -> str:
         """Nothing leaves: of much that is held, all would be read again."""
@@ -240,14 +256,21 @@ class StreamMasker:
         self._next = size + wait
         return ""
 
-    def _seen(self, data: bytes) -> View | None:
-        """The text as its reader will see it; None if that is how it is."""
-        said = self._outline.said if self._outline is not None else None
+    def _besides(self, data: bytes, seen: View | None) -> tuple[Found, View | None] | None:
+        """How else the text is read: the last finding, and what is seen there; None if it is read in one way only.
+
+        INVARIANT: what is found in the text is not missed in a document. What the outline says only adds to that, because it
+        stands between a word and what that is of: `"order": ["--password", order: "S3cretPw9"]`.
+        """
+        if self._outline is None:
+            return None
+        said = self._outline.said
         if said and said[-1][1] > len(data):
             said = [one for one in said if one[1] <= len(data)]
         if said:
-            return View(data, said)
-        return view(data) if escaped(data) else None
+            return self._told, View(data, said)
+        # What was said is gone, but not what was found by it.
+        return (self._told, seen) if self._told != self._last else None
 
     def _emit(self, data: bytes, low: int, high: int, found: list[Found]) -> str:
         if self._outline is not None and (found or self._cut_off):
@@ -333,6 +356,35 @@ def _number(data: bytes, start: int, end: int, low: int, high: int) -> tuple[int
     while end < high and data[end] in NUMBER:
         end += 1
     return start, end
+
+
+def _moved(one: Found, cut: int) -> Found:
+    """A finding in what is left when `cut` bytes are no longer kept; of one that is not, where it ends."""
+    start, end, label, score = one
+    return (start - cut, end - cut, label, score) if start >= cut else (0, max(0, end - cut), "", 0.0)
+
+
+def _last(found: list[Found], hold: int, earlier: Found) -> Found:
+    return next((one for one in reversed(found) if one[1] <= hold), earlier)
+
+
+def _together(alone: list[Found], told: list[Found]) -> list[Found]:
+    """What was found in either way. What overlaps is one, under a secret's label, or the longer's, or what was said besides."""
+    if not alone or alone == told:
+        return told
+    found: list[Found] = []
+    best = False, 0
+    for start, end, label, score in merge(told, alone, key=itemgetter(0)):
+        worth = label.startswith("secret."), end - start
+        if not found or start >= found[-1][1]:
+            found.append((start, end, label, score))
+            best = worth
+            continue
+        first, last, kept, sure = found[-1]
+        if worth > best:
+            best, kept, sure = worth, label, score
+        found[-1] = first, max(end, last), kept, sure
+    return found
 
 
 def _found(current: Scanner, data: bytes, low: int, last: Found, seen: View | None) -> tuple[list[Found], int]:
