@@ -40,6 +40,16 @@ def through(text, size=1, style=None):
         {"order": ["--password", "S3cretPw9"]},
         {"account": {"password": "Bearer x1y2z3a4b5c6d7e8f9"}},
         {"location": ["52.520008, 13.404954"], "phones": ["--token", "S3cretPw9"]},
+        # Under a password's name a value is one to its end.
+        {"password": {"new": "Blue42!x"}},
+        {"passwords": {"bob": "Blue42!x", "eve": "hunter2abc"}},
+        {"password": {"old": "hunter2 abc"}, "m": "hunter2 abc"},
+        {"password": ["Xy12 zkSe cret9"], "next": ["Xy12 zkSe cret9"]},
+        {"user": {"DB_PASSWORD": {"jane doe": "hunter2 abc", "count": 3}}},
+        {"api_key": {"tax id": "A12345678"}},
+        {"credentials": {"id": "A12345678"}},
+        {"password": {"rules": "at least eight characters", "set": True}},
+        {"secret": ["the plan", "a b"], "token": {"note": "call after nine"}},
         {"a": "ca\u00f1\u00f3n \u00e9 jane@example.com", "\u96fb\u8a71": "2125550187"},
         {"body": json.dumps({"text": "to jane@example.com\nx"})},
     ],
@@ -87,6 +97,28 @@ def test_a_place_under_a_key_is_one_as_in_a_text(key, place):
     assert json.loads(whole)["next"] == [1.5, 2.5]
     for size in (1, 2, 3, 7, 50):
         assert through(text, size) == whole
+
+
+@pytest.mark.parametrize("key", ["jane@example.com", "+1 212 555 0187", "4111 1111 1111 1111"])
+@pytest.mark.parametrize("inner", ["2125550187", ["2125550187"], {"value": "2125550187"}, 2125550187])
+def test_a_key_that_is_itself_found_names_nothing_and_what_is_around_it_does(key, inner):
+    text = json.dumps({"phones": {key: inner}, "n": "x" * 21, "m": "word " * 30})
+    whole = through(text, 1000)
+    assert '"[PHONE]"' in whole.split('"n"', maxsplit=1)[0].split(": ", 2)[2]
+    for size in (1, 2, 3, 7, 20, 50):
+        assert through(text, size) == whole
+
+
+def test_a_key_that_is_found_only_by_what_is_around_it_is_not_said():
+    text = json.dumps({"phones": {"2125550187": "3105550144"}, "n": "x" * 21, "m": "word " * 30})
+    whole = through(text, 1000)
+    assert whole.startswith('{"phones": {"[PHONE]": "[PHONE]"}, ')
+    assert [through(text, size) for size in (1, 3, 20)] == [whole] * 3
+
+
+def test_a_key_that_is_found_names_nothing_that_nothing_around_it_names():
+    text = json.dumps({"orders": {"jane@example.com": {"n": 2125550187}}})
+    assert through(text) == '{"orders": {"[EMAIL]": {"n": 2125550187}}}'
 
 
 def test_one_value_that_is_found_in_both_ways_is_masked_once():

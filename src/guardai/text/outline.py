@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from guardai.text.documents import Depth, unwritten
+from guardai.text.judging.judge import Found
 from guardai.text.payload import NAMING, PROTOCOL, under
 
 __all__ = ["NUMBER", "Outline"]
@@ -30,6 +31,8 @@ _BEFORE: Final = b" \t\r\n:,["
 _NONE: Final = -2
 _QUOTE, _COLON, _COMMA, _BRACE = b'":,{'
 _REMEMBERED: Final = 256
+#: A password of two words: what stands before it and has it found is a name of one.
+_PASSWORD: Final = b'"hunter2 abc"'
 #: A longer key names nothing.
 _LONGEST: Final = 64
 
@@ -56,6 +59,7 @@ class Outline:
 
     Args:
         announces: whether a name says anything of what stands under it.
+        find: what is found in a text.
 
     Attributes:
         said: what its reader sees besides or instead, as (start, end, what): names that stand further out, before a value;
@@ -68,6 +72,7 @@ class Outline:
         "_base",
         "_before",
         "_edges",
+        "_find",
         "_frames",
         "_inside",
         "_known",
@@ -77,8 +82,9 @@ class Outline:
         "said",
     )
 
-    def __init__(self, announces: Callable[[str], bool]) -> None:
+    def __init__(self, announces: Callable[[str], bool], find: Callable[[bytes], list[Found]]) -> None:
         self._announces = announces
+        self._find = find
         self.said: list[tuple[int, int, bytes]] = []
         #: Where strings begin and end, in all that ever came; how much of that is no longer kept, whether what is kept
         #: begins within a string, and how deep in that.
@@ -89,7 +95,7 @@ class Outline:
         #: Where the string begins that a depth was asked for in, up to where it is read, and how deep that is.
         self._reached = _NONE, 0, self._before
         #: What was said already, of (what names the container, key, what stands beside).
-        self._known: dict[tuple[str, str, str], bytes] = {}
+        self._known: dict[tuple[str, str, str], tuple[bytes, bool]] = {}
         self._at = 0
         #: Where the string or the number began that goes on; -1 where that is no longer kept.
         self._open = self._number = _NONE
@@ -134,7 +140,7 @@ class Outline:
             if not frame.is_key and not frame.begun:
                 frame.begun = True
                 if frame.named or frame.beside:
-                    self._announce(frame, at + 1)
+                    self._announce(frame, at, quoted=True)
         elif sign == _COLON:
             frame.is_key = False
         elif sign == _COMMA:
@@ -151,14 +157,14 @@ class Outline:
             if not frame.is_key and not frame.begun and (at == 0 or data[at - 1] in _BEFORE):
                 frame.begun = True
                 if frame.named or frame.beside:
-                    self._announce(frame, at)
+                    self._announce(frame, at, quoted=False)
             return at
         return at + 1
 
     def _named(self, frame: _Frame) -> tuple[str, str]:
         return under(frame.key, frame.named, frame.beside) if frame.mapping else (frame.named, frame.named)
 
-    def _announce(self, frame: _Frame, at: int) -> None:
+    def _announce(self, frame: _Frame, at: int, *, quoted: bool) -> None:
         """A value begins: what stands further out is said before it, if it says anything."""
         known = self._known
         about = frame.named, frame.key, frame.beside
@@ -167,16 +173,35 @@ class Outline:
             if len(known) >= _REMEMBERED:
                 known.clear()
             said = known[about] = self._heard(frame)
-        if said:
-            self.said.append((at, at, said))
+        name, inside = said
+        if name:
+            at += inside and quoted
+            self.said.append((at, at, name))
 
-    def _heard(self, frame: _Frame) -> bytes:
+    def _heard(self, frame: _Frame) -> tuple[bytes, bool]:
+        """What is said before a value, and whether within its quotes."""
         name, key, announces = self._named(frame)[0], frame.key, self._announces
-        if name == key or name in PROTOCOL or not announces(name):
-            return b""
-        if key and key not in PROTOCOL and announces(key) and not announces(frame.named):
-            return b""  # the key says it by itself
-        return f"{name}: ".encode("utf-8", "surrogatepass")
+        if name == key or (key and key not in PROTOCOL and announces(key) and not announces(frame.named)):
+            return b"", False  # the key says it by itself
+        for one in (name, frame.named):
+            if one and one not in PROTOCOL and announces(one) and (said := self._form(key, one))[0]:
+                return said
+        return b"", False
+
+    def _form(self, key: str, name: str) -> tuple[bytes, bool]:
+        """How a name is said behind a key, and whether within the quotes; nothing, if something is found in it.
+
+        That would stand nowhere in the text, and what follows it would be read otherwise once it has left.
+        """
+        before = f'"{key}": '.encode("utf-8", "surrogatepass")
+        said = b""
+        for form in dict.fromkeys(("_".join(name.split()), name)):
+            said = f"{form}: ".encode("utf-8", "surrogatepass")
+            if any(end > len(before) for _, end, _, _ in self._find(before + said)):
+                return b"", False
+            if self._find(said + _PASSWORD):
+                return said, False  # before the quotes: what is in them is one value, spaces and all
+        return said, True
 
     def _closed(self, data: bytes, at: int) -> None:
         frame, start = self._frames[-1], self._open + 1
@@ -184,7 +209,10 @@ class Outline:
         if not frame.mapping or start <= 0 or at - start > _LONGEST:
             return
         if frame.is_key:
-            frame.key = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
+            key = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
+            # What is itself found names nothing, and what is around it names what is in it.
+            plain = key.replace("_", "").isalpha() or not self._find(key.encode("utf-8", "surrogatepass"))
+            frame.key = key if plain else ""
         elif frame.key in NAMING:
             frame.beside = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
 

@@ -105,7 +105,7 @@ class StreamMasker:
         elif style is not None:
             self._replace = styles.replacer(style)
         self._scanner: Scanner | None = None
-        self._outline = Outline(_announces) if quoted else None
+        self._outline = Outline(_announces, _find) if quoted else None
         #: Whether a number was replaced of which more may come.
         self._cut_off = False
         self._data = b""
@@ -333,6 +333,10 @@ class StreamMasker:
 
 def _announces(name: str) -> bool:
     return scanner().announces(name)
+
+
+def _find(data: bytes) -> list[Found]:
+    return scanner().find_patterns(data)
 
 
 #: A number, or a row of them. And what is no part of a value.
