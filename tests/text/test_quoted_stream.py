@@ -35,6 +35,11 @@ def through(text, size=1, style=None):
         {"tel": {"note": "none", "order": "2125550187"}},
         {"telecom": [{"system": "phone", "value": "2125550187"}]},
         {"name": "DB_PASSWORD", "value": "Xy12zkSecret9"},
+        {"name": "DB_PASSWORD", "type": "string", "value": "Xy12zkSecret9"},
+        {"type": "string", "name": "DB_PASSWORD", "label": "", "value": "Xy12zkSecret9"},
+        {"name": "", "key": "DB_PASSWORD", "kind": "env", "value": "Xy12zkSecret9", "label": "x"},
+        {"name": "order", "type": "string", "value": "Xy12zkSecret9"},
+        [{"name": "DB_PASSWORD", "value": "Xy12zkSecret9"}, {"name": "DB_HOST", "value": "Xy12zkSecret9"}],
         {"jane@example.com": {"phone": "2125550187"}},
         # What is said besides stands between a word and what that is of.
         {"order": ["--password", "S3cretPw9"]},

@@ -40,7 +40,7 @@ _LONGEST: Final = 64
 class _Frame:
     """An object or array that is open."""
 
-    __slots__ = ("begun", "beside", "is_key", "key", "mapping", "named")
+    __slots__ = ("begun", "beside", "is_key", "key", "mapping", "named", "sure")
 
     def __init__(self, named: str, *, mapping: bool) -> None:
         self.mapping = mapping
@@ -48,8 +48,9 @@ class _Frame:
         self.named = named
         self.key = ""
         self.is_key = mapping
-        #: What stands beside a `value`, and says what it is of.
+        #: What stands beside a `value`, and says what it is of; how sure it does.
         self.beside = ""
+        self.sure = False, -len(NAMING)
         #: Whether the value that is due has begun.
         self.begun = False
 
@@ -213,8 +214,12 @@ class Outline:
             # What is itself found names nothing, and what is around it names what is in it.
             plain = key.replace("_", "").isalpha() or not self._find(key.encode("utf-8", "surrogatepass"))
             frame.key = key if plain else ""
-        elif frame.key in NAMING:
-            frame.beside = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
+        elif frame.key in NAMING and start < at:
+            said = unwritten(data[start:at].decode("utf-8", "surrogatepass"), 1)
+            # What announces something goes before what does not, `string` say; and then what stands earlier in the table.
+            sure = said not in PROTOCOL and self._announces(said), -NAMING.index(frame.key)
+            if sure >= frame.sure:
+                frame.beside, frame.sure = said, sure
 
     def cut(self, data: bytes, size: int) -> None:
         """The first `size` bytes of `data` are no longer kept."""
