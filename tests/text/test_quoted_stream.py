@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardai.text import Masking, StreamMasker, Tokens, mask, mask_payload, outline
+from guardai.text import Masking, StreamMasker, Tokens, mask, mask_payload, outline, payload
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -212,6 +212,21 @@ def test_what_masking_the_text_takes_away_is_taken_away(examples, data):
     for _, value, _ in values:
         if json.dumps(value)[1:-1] not in mask(text):
             assert json.dumps(value)[1:-1] not in made
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"tel":', "}")])
+def test_however_deep_a_text_is_nested_little_is_kept_of_it(opening, closing):
+    deep = payload.MAX_DEPTH + 50
+    text = (
+        '{"tel": {"a": ' + opening * deep + '"2125550187"' + closing * deep + ', "b": "2125550187"}, "c": "2125550187"}'
+    )
+    masker = StreamMasker(quoted=True)
+    out = masker.feed(text[: 20 + len(opening) * deep])
+    assert len(masker._outline._frames) <= payload.MAX_DEPTH + 2
+    out += masker.feed(text[20 + len(opening) * deep :]) + masker.finish()
+    assert out.endswith(', "b": "[PHONE]"}, "c": "2125550187"}')
+    assert [through(text, size) for size in (1, 7, 100)] == [out] * 3
+    assert len(masker._outline._frames) == 1
 
 
 def test_however_many_values_a_string_holds_it_is_read_once(monkeypatch):

@@ -14,7 +14,7 @@ from typing import Final
 
 from guardai.text.documents import Depth, unwritten
 from guardai.text.judging.judge import Found
-from guardai.text.payload import NAMING, PROTOCOL, under
+from guardai.text.payload import MAX_DEPTH, NAMING, PROTOCOL, under
 
 __all__ = ["NUMBER", "Outline"]
 
@@ -72,6 +72,7 @@ class Outline:
         "_at",
         "_base",
         "_before",
+        "_deeper",
         "_edges",
         "_find",
         "_frames",
@@ -101,6 +102,8 @@ class Outline:
         #: Where the string or the number began that goes on; -1 where that is no longer kept.
         self._open = self._number = _NONE
         self._frames = [_Frame("", mapping=False)]
+        #: How many levels are open below the deepest that has a frame of its own; they share the last.
+        self._deeper = 0
 
     def read(self, data: bytes) -> None:
         """Reads on: `data` is what is kept, with more at its end."""
@@ -149,9 +152,18 @@ class Outline:
         elif sign in b"{[":
             name, passed = self._named(frame)
             frame.begun = True
-            frames.append(_Frame(passed or name, mapping=sign == _BRACE))
+            if len(frames) <= MAX_DEPTH:
+                frames.append(_Frame(passed or name, mapping=sign == _BRACE))
+            else:
+                # No payload is deeper: nothing is named there, and levels are only counted.
+                if not self._deeper:
+                    frames.append(_Frame("", mapping=False))
+                self._deeper += 1
         elif sign in b"}]":
-            if len(frames) > 1:
+            if self._deeper > 1:
+                self._deeper -= 1
+            elif len(frames) > 1:
+                self._deeper = 0
                 frames.pop()
         else:
             self._number = at
