@@ -1,6 +1,7 @@
 """A stream of JSON, a tool call's arguments say, stays JSON, and is masked as the document is."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -198,20 +199,65 @@ def test_where_a_text_is_split_makes_no_difference(parts, size):
     assert through(text, size) == through(text, 1000)
 
 
+#: Keys that say nothing, and keys that say something of what is in them.
+KEYS = ["key", "inner", "value", "order", "password", "passwords", "phones", "location", "account", "birth", "ssn"]
+#: What is found because of what stands before it in the text, which nothing may come between.
+VALUES = [
+    [52.520008, 13.404954],
+    {"type": "Point", "coordinates": [-73.985428, 40.748817]},
+    ["--password", "S3cretPw9"],
+    {"password": "Bearer x1y2z3a4b5c6d7e8f9"},
+    {"phones": ["212-555-0187", "310-555-0144"]},
+    {"phone": 2125550187.0},
+    {"name": "jane@example.com", "value": "2125550187"},
+    [["2125550187"], 1.5, None, "none"],
+]
+
+
 @settings(max_examples=150)
 @given(data=st.data())
 def test_what_masking_the_text_takes_away_is_taken_away(examples, data):
-    """And what is left is JSON."""
-    document = {}
-    values = data.draw(st.lists(st.sampled_from(examples), min_size=1, max_size=4))
-    for at, (_, value, before) in enumerate(values):
-        document[f"key{at}"] = {"inner": [before + value, at]}
+    """And what is left is JSON, and the same wherever it is split."""
+    some = st.one_of(
+        st.sampled_from(VALUES),
+        st.sampled_from(examples).map(lambda one: one[2] + one[1]),
+        st.sampled_from(examples).map(lambda one: one[1]),
+    )
+    keys = st.sampled_from(KEYS)
+    document = data.draw(
+        st.dictionaries(keys, st.one_of(some, st.dictionaries(keys, some, min_size=1, max_size=2), st.lists(some)))
+    )
     text = json.dumps(document)
     made = through(text, data.draw(st.sampled_from([1, 3, 10, 100])))
     json.loads(made)
-    for _, value, _ in values:
-        if json.dumps(value)[1:-1] not in mask(text):
-            assert json.dumps(value)[1:-1] not in made
+    assert made == through(text, 10_000)
+    masked = mask(text)
+    for value in set(LEAF.findall(text)):
+        assert made.count(value) <= masked.count(value)
+
+
+#: A string, or a number.
+LEAF = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.]*')
+
+
+#: What only the name of what it is in gives away.
+SECRETS = ["Blue42!x", "hunter2abc", "hunter2 abc", "Xy12 zkSe cret9"]
+
+
+@settings(max_examples=60)
+@given(
+    outer=st.sampled_from(["password", "passwords", "DB_PASSWORD", "user password"]),
+    inner=st.dictionaries(
+        st.sampled_from(["new", "old", "bob", "jane doe", "id"]), st.sampled_from(SECRETS), min_size=1
+    ),
+    around=st.sampled_from(KEYS),
+    size=st.sampled_from([1, 3, 10, 1000]),
+)
+def test_what_a_key_further_out_gives_away_is_taken_away(outer, inner, around, size):
+    for document in ({outer: inner}, {around: {outer: inner}}, {outer: list(inner.values())}):
+        made = through(json.dumps(document), size)
+        assert json.loads(made) == mask_payload(document)
+        assert "[SECRET:GENERIC]" in made
 
 
 @pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"tel":', "}")])
