@@ -275,6 +275,28 @@ def test_however_deep_a_text_is_nested_little_is_kept_of_it(opening, closing):
     assert len(masker._outline._frames) == 1
 
 
+@pytest.mark.parametrize("number", ["1.5", "1e400"])
+@pytest.mark.parametrize(
+    "written, masked",
+    [
+        ('{"value": "Xy12zkSecret9", "name": "DB_PASSWORD"}', '{"value": "[SECRET:GENERIC]", "name": "DB_PASSWORD"}'),
+        ('{"value": 2125550187, "system": "phone"}', '{"value": "[PHONE]", "system": "phone"}'),
+        ('{"value": "Xy12zkSecret9", "name": "DB_HOST"}', '{"value": "Xy12zkSecret9", "name": "DB_HOST"}'),
+        ('{"value": {"name": "DB_PASSWORD"}, "val": "Xy12zkSecret9"}', None),
+    ],
+)
+def test_what_stands_behind_a_value_counts_in_a_document_that_cannot_be_written_anew(written, masked, number):
+    around = '[{{"n": {}}}, [{{}}, {}, {{"value": "Xy12zkSecret9"}}]]'
+    text = around.format(number, written)
+    made = mask_payload({"arguments": text})["arguments"]
+    assert made == around.format(number, masked or written)
+
+
+def test_what_stands_behind_a_value_cannot_count_in_a_stream():
+    text = '{"value": "Xy12zkSecret9", "name": "DB_PASSWORD"}'
+    assert [through(text, size) for size in (1, 7, 100)] == [text] * 3
+
+
 def test_however_many_values_a_string_holds_it_is_read_once(monkeypatch):
     read = []
     original = outline.Depth.read

@@ -500,7 +500,7 @@ class Masking:
         made = text
         if self._tokens is not None and self._resolve is not None:
             made = self._tokens.resolve(text, self._resolve, quoted=True)
-        masker = StreamMasker.using(self.replace, quoted=True)
+        masker = StreamMasker.using(self.replace, document=made)
         made = masker.feed(made) + masker.finish()
         if made != text:
             self._put(tree, leaf, made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from guardai.text.documents import Depth, unwritten
@@ -68,6 +68,8 @@ class Outline:
     """
 
     __slots__ = (
+        "_ahead",
+        "_all",
         "_announces",
         "_at",
         "_base",
@@ -104,6 +106,16 @@ class Outline:
         self._frames = [_Frame("", mapping=False)]
         #: How many levels are open below the deepest that has a frame of its own; they share the last.
         self._deeper = 0
+        #: All that is ever opened, where that is asked for; and the same of a document that was read ahead.
+        self._all: list[_Frame] | None = None
+        self._ahead: Iterator[_Frame] = iter(())
+
+    def look_ahead(self, document: bytes) -> None:
+        """Before all else: the whole of what will be read. What stands behind a value says of it what it would say before."""
+        reader = Outline(self._announces, self._find)
+        reader._all = []
+        reader.read(document)
+        self._ahead = iter(reader._all)
 
     def read(self, data: bytes) -> None:
         """Reads on: `data` is what is kept, with more at its end."""
@@ -153,7 +165,7 @@ class Outline:
             name, passed = self._named(frame)
             frame.begun = True
             if len(frames) <= MAX_DEPTH:
-                frames.append(_Frame(passed or name, mapping=sign == _BRACE))
+                frames.append(self._opened(_Frame(passed or name, mapping=sign == _BRACE)))
             else:
                 # No payload is deeper: nothing is named there, and levels are only counted.
                 if not self._deeper:
@@ -173,6 +185,13 @@ class Outline:
                     self._announce(frame, at, quoted=False)
             return at
         return at + 1
+
+    def _opened(self, frame: _Frame) -> _Frame:
+        if self._all is not None:
+            self._all.append(frame)
+        if (ahead := next(self._ahead, None)) is not None:
+            frame.beside, frame.sure = ahead.beside, ahead.sure
+        return frame
 
     def _named(self, frame: _Frame) -> tuple[str, str]:
         return under(frame.key, frame.named, frame.beside) if frame.mapping else (frame.named, frame.named)

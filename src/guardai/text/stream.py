@@ -119,12 +119,22 @@ class StreamMasker:
 
     @classmethod
     def using(
-        cls, replace: Callable[[str, str], str | None], resolver: _Resolver | None = None, *, quoted: bool = False
+        cls,
+        replace: Callable[[str, str], str | None],
+        resolver: _Resolver | None = None,
+        *,
+        quoted: bool = False,
+        document: str | None = None,
     ) -> StreamMasker:
-        """One that asks `replace(label, value)` what a value becomes (None: it may pass), after `resolver`."""
-        stream = cls(quoted=quoted)
+        """One that asks `replace(label, value)` what a value becomes (None: it may pass), after `resolver`.
+
+        `document` is all that will be fed, if that is there already: what stands behind a value counts, too, then.
+        """
+        stream = cls(quoted=quoted or document is not None)
         stream._replace = replace
         stream._resolver = resolver
+        if document is not None and stream._outline is not None:
+            stream._outline.look_ahead(document.encode("utf-8", "surrogatepass"))
         return stream
 
     @property
