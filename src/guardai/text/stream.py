@@ -13,7 +13,9 @@ SECURITY INVARIANT: what leaves is a beginning of `mask(whole text)`, wherever t
   an unfinished word;
 - letters that may belong to the number behind them are held back with it;
 - where names are looked for, all is held back to the end of a piece of text, a line say, because a name may be known by
-  what stands behind it. What leaves ends where a piece ends, so that the next begins where it does in the whole.
+  what stands behind it. What leaves ends where a piece ends, so that the next begins where it does in the whole;
+- in JSON, what an outline says is put before a value: the text is judged with that and without it, each by the last
+  finding of its own, and what leaves is certain for both.
 
 It fails closed: after an error nothing more leaves.
 """
