@@ -89,6 +89,31 @@ def test_half_a_number_is_never_left(written):
         assert "[CARD]" in str(json.loads(through(written, size)))
 
 
+NUMBERS = ["-4111111111111111", "4111111111111111.5", "2125550187e3", "-73.985428", "-2125550187", "0.4111111111111111"]
+NUMBERS += [
+    "1.4155552671",
+    "-123456789.00",
+    "1.5e-7",
+    "-0.0",
+    "100000000000000000000004111111111111111",
+    "2125550187.0",
+]
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.lists(st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=4), min_size=1, max_size=5),
+    key=st.sampled_from(["tel", "ssn", "location", "a", "card"]),
+    between=st.sampled_from([",", ", ", ",\n  "]),
+)
+def test_no_sign_or_digit_of_a_number_leaves_before_it_is_replaced(rows, key, between):
+    text = f'{{"{key}": [' + between.join(f"[{between.join(row)}]" for row in rows) + "]}"
+    whole = through(text, 10_000)
+    json.loads(whole)
+    for size in (1, 3, 20):
+        assert through(text, size) == whole
+
+
 def test_a_finding_over_several_values_leaves_what_separates_them():
     text = '{"args": ["--password", "S3cretPw9"], "at": "x"}'
     assert json.loads(through(text)) == {"args": ["--password", "[SECRET:GENERIC]"], "at": "x"}

@@ -64,6 +64,8 @@ _possible = POSSIBLE.search
 #: All that a number may be a part of; behind its last digits but so many none begins.
 _digits = re.compile(rb"[0-9+(](?:" + SEPARATOR + rb"*+[0-9])*+").match
 _SHORTEST: Final = 4
+#: JSON's numbers are written with fewer signs.
+_LONGEST: Final = 32
 
 
 class _Resolver(Protocol):
@@ -228,12 +230,14 @@ class StreamMasker:
             return self._nothing(size, wait)
         if names is not None:
             hold = names.boundary(data, low, hold, found)
-        certain = 0
-        for finding in found:
-            if finding[1] > hold:
-                hold = min(hold, finding[0])
-                break
-            certain += 1
+        quoted = self._outline is not None
+        if quoted:
+            hold = _begins(data, low, hold)
+        certain = len(found)
+        while certain and found[certain - 1][1] > hold:
+            certain -= 1
+            start = found[certain][0]
+            hold = min(hold, _begins(data, low, start) if quoted else start)
         if hold <= low:
             return self._nothing(size, wait)
         sure = found[:certain]
@@ -365,10 +369,17 @@ def _bare(data: bytes, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _begins(data: bytes, low: int, at: int) -> int:
+    """Where the number begins that `at` may be within; of what is longer than any, so much before it."""
+    low = max(low, at - _LONGEST)
+    while at > low and data[at - 1] in NUMBER:
+        at -= 1
+    return at
+
+
 def _number(data: bytes, start: int, end: int, low: int, high: int) -> tuple[int, int]:
     """A number to its ends: the rest of one would be another."""
-    while start > low and data[start - 1] in NUMBER:
-        start -= 1
+    start = _begins(data, low, start)
     while end < high and data[end] in NUMBER:
         end += 1
     return start, end
