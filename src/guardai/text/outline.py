@@ -207,8 +207,8 @@ class Outline:
             said = known[about] = self._heard(frame)
         name, inside = said
         if name:
-            at += inside and quoted
-            self.said.append((at, at, name))
+            place = at + 1 if inside and quoted else at
+            self.said.append((place, place, name))
 
     def _heard(self, frame: _Frame) -> tuple[bytes, bool]:
         """What is said before a value, and whether within its quotes."""

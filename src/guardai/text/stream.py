@@ -392,6 +392,7 @@ def _moved(one: Found, cut: int) -> Found:
 
 
 def _last(found: list[Found], hold: int, earlier: Found) -> Found:
+    """The last finding of those that leave, or the one before them."""
     return next((one for one in reversed(found) if one[1] <= hold), earlier)
 
 
