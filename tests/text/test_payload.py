@@ -548,6 +548,15 @@ PASSWORD = "Blue42!" + "x"
 KEY = "9fQ2xV7bLm4Z" + "t8Rk1Wc6Hs3D"
 
 
+def test_what_stands_beside_a_value_does_not_hide_what_the_list_is_of():
+    contacts = {"phones": [{"type": "home", "value": "2125550187"}, {"type": "work", "value": 2125550188}]}
+    assert mask_payload(contacts) == {
+        "phones": [{"type": "home", "value": "[PHONE]"}, {"type": "work", "value": "[PHONE]"}]
+    }
+    counts = {"calls": [{"name": "out", "value": 482913}], "sizes": [{"type": "home", "value": "2125550187"}]}
+    assert mask_payload(counts) is counts
+
+
 @pytest.mark.parametrize("row", [list, tuple])
 def test_in_a_list_of_pairs_the_first_names_the_second(row):
     pairs = [

@@ -263,7 +263,7 @@ def under(own: str, named: str, beside: str = "") -> tuple[str, str]:
         beside: what the container says its `value` is of.
     """
     if beside and own in _VALUE:
-        return beside, beside
+        own = beside
     if not own or own in PROTOCOL:
         kept = named if named and named not in PROTOCOL else own
         return kept, kept

@@ -166,16 +166,6 @@ class Scanner:
         label, score = (first[2], first[3]) if first is not None else (_ASSIGNED, _ASSIGNED_SCORE)
         return [(start, end, label, score), *(one for one in found if one[0] >= end)]
 
-    def find_from(self, data: bytes, low: int, earlier: Found) -> list[Found]:
-        """The findings that begin at `low` or later, `earlier` being the one before.
-
-        Without names: `names.add` adds them, of pieces that are complete (see `stream.py`).
-        """
-        if escaped(data) and (seen := view(data)) is not None:
-            before = (seen.seen(earlier[0]), seen.seen(earlier[1]), earlier[2], earlier[3])
-            return [seen.told(one) for one in self.find_shown(seen.data, seen.seen(low), before)[0]]
-        return self.find_shown(data, low, earlier)[0]
-
     def find_shown(self, data: bytes, low: int = 0, earlier: Found = NONE) -> tuple[list[Found], int]:
         """The same of a text without escapes, and from where on more text may change it (see `judge`)."""
         hits = self._see(data)
