@@ -388,13 +388,13 @@ class TestSameAsWithout:
         assert "_guardai" not in vars(connection)
 
     def test_uninstalling_restores_the_originals(self, start):
-        from guardai_dbapi.mysql_connector import _CONNECTION, _CURSORS
+        from guardai_dbapi.mysql_connector import _WAITED, CURSORS
 
         kinds = connector.cursor
-        owners = [(getattr(kinds, kind), name) for kind, methods in _CURSORS.items() for name in methods]
+        owners = [(getattr(kinds, kind), name) for kind, methods in CURSORS.items() for name in methods]
         owners += [
             (connector.connection.MySQLConnection, name)
-            for name in _CONNECTION
+            for name in _WAITED
             if name in vars(connector.connection.MySQLConnection)
         ]
         before = [vars(owner)[name] for owner, name in owners]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
-from guardai.hooks import LiveSchema, LiveSchemas, Target, read_schema, redefines
+from guardai.hooks import LiveSchema, LiveSchemas, Target, read_schema, redefines, schema_reader
 from guardai_dbapi.statement import Statement
 
 __all__ = ["ASK", "SESSION", "Session", "dialect_of", "is_apart", "is_lost", "is_template", "origin", "passes"]
@@ -106,6 +106,7 @@ class Session:
         statement: the one whose results are not all read yet.
         deferred: texts of ours that have to wait until they are.
         asking: the library sends a text of ours.
+        owner: for drivers whose connections tasks may share: which of them runs the statement, or asks.
         autocommit: for drivers that do not tell: a statement outside a transaction is one of its own.
         modes: its `sql_mode`.
         stale: which database it is in, and how it reads text, has to be asked.
@@ -113,7 +114,7 @@ class Session:
 
     __slots__ = (
         "_charset", "_database", "_host", "_port", "_traps", "_user", "asking", "autocommit", "deferred", "dialect", "inside",
-        "modes", "stale", "statement",
+        "modes", "owner", "stale", "statement",
     )  # fmt: skip
 
     #: (host, port, database, user) → what the server told.
@@ -131,6 +132,7 @@ class Session:
         self.statement: Statement | None = None
         self.deferred: list[str] = []
         self.asking = False
+        self.owner: object = None
         self.autocommit = False
         self.modes = ""
         self.stale = True
@@ -197,6 +199,12 @@ class Session:
         key = self._key
         epoch = self._schemas.epoch(key)
         self._schemas.put(key, read_schema(self.dialect, ask), epoch)
+
+    def learning(self) -> Generator[str, list[tuple[Any, ...]], None]:
+        """As `learn`: yields each text that is to be asked, and is sent its rows."""
+        key = self._key
+        epoch = self._schemas.epoch(key)
+        self._schemas.put(key, (yield from schema_reader(self.dialect)), epoch)
 
 
 def passes(connection: Any) -> bool:

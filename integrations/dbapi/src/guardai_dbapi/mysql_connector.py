@@ -4,26 +4,42 @@ Every text goes through `MySQLConnection.cmd_query`, `cmd_query_iter` or `cmd_st
 `MySQLConnection.get_rows`, whatever cursor class a program uses. The cursors' own methods are wrapped besides, so that a
 statement is judged as it was written, with its parameters as data.
 
+What is done is written once for libraries that wait and that are awaited: a method's `Plan` says None (the application's own,
+left alone) or gives a generator that yields what the library's calls return, and is sent what they came to.
+
 What has no seam in Python is not let through unseen: an agent's statement is refused on connections of the C extension
 and of `mysql.connector.aio`.
 
 INVARIANT: a row of an agent's is masked before any cursor class sees it.
+
+INVARIANT: no agent's statement follows one whose answer is still to come, or was given up: it would be read as the answer to
+another. Nor does what another task sends on a connection pass as a part of the statement that runs there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from threading import get_ident
 from typing import Any, Final
 
 from guardai.hooks import Answer, Ask, Hooks, Run, acting
 from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, passes
-from guardai_dbapi.statement import Statement, begin, perform
+from guardai_dbapi.statement import Statement, begin, gperform
 from guardai_dbapi.subclasses import governed_class
 
-__all__ = ["MysqlConnectorDriver"]
+__all__ = ["CONNECTION", "CURSORS", "UNANSWERED", "MysqlConnectorDriver", "Plan", "Steps", "governed", "iterated"]
+
+#: Yields what a call of the library returned, and is sent the same, awaited where it has to be.
+Steps = Generator[Any, Any, Any]
+#: `plan(wrapped, instance, args, kwargs)`: what is done instead of the call; None: nothing.
+Plan = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Steps | None]
+
+#: Under this name a socket counts what it was asked to send or read and has not, because that goes on or was given up.
+UNANSWERED: Final = "_guardai_unanswered"
 
 _PREPARED: Final = "_guardai_prepared"
 #: What the library itself sends for `commit`, `rollback`, `autocommit = …` and while it connects.
@@ -41,10 +57,10 @@ class MysqlConnectorDriver:
 
     def install(self, hooks: Hooks) -> None:
         """Wraps what sends and what reads; connections that are open already are governed too."""
-        for kind, methods in _CURSORS.items():
-            for name, wrapper in methods.items():
-                hooks.wrap(f"mysql.connector.cursor:{kind}.{name}", wrapper)
-        for name, wrapper in _CONNECTION.items():
+        for kind, methods in CURSORS.items():
+            for name, plan in methods.items():
+                hooks.wrap(f"mysql.connector.cursor:{kind}.{name}", _waited(plan))
+        for name, wrapper in _WAITED.items():
             hooks.wrap(f"mysql.connector.connection:MySQLConnection.{name}", wrapper)
         for name in ("cmd_query", "cmd_stmt_prepare"):
             hooks.wrap(f"mysql.connector.connection_cext:CMySQLConnection.{name}", _refused)
@@ -61,6 +77,28 @@ class MysqlConnectorDriver:
         return obj
 
 
+def _waited(plan: Plan) -> Any:
+    """The face that waits: what the library's calls return is what they came to."""
+
+    def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        steps = plan(wrapped, instance, args, kwargs)
+        return wrapped(*args, **kwargs) if steps is None else _run(steps)
+
+    return wrapper
+
+
+def _run(steps: Steps) -> Any:
+    try:
+        got = next(steps)
+        while True:
+            got = steps.send(got)
+    except StopIteration as end:
+        return end.value
+
+
+# ---------------------------------------------------------------------- one connection
+
+
 def _session(connection: Any) -> Session:
     session: Session | None = connection.__dict__.get(SESSION)
     if session is None:
@@ -68,6 +106,38 @@ def _session(connection: Any) -> Session:
         session = Session(host, connection._port, connection._database, connection._user, connection.server_info or "")
         connection.__dict__[SESSION] = session
     return session
+
+
+def _whose(connection: Any, text: str) -> Run | None:
+    return acting(text, dialect_of(connection.server_info or ""))
+
+
+def _me() -> object:
+    """The task that runs now, or else the thread."""
+    try:
+        return asyncio.current_task() or get_ident()
+    except RuntimeError:
+        return get_ident()
+
+
+def _passes(connection: Any) -> bool:
+    """Whether what is sent now is a part of a statement that was judged, or a text of ours."""
+    return passes(connection) and connection.__dict__[SESSION].owner == _me()
+
+
+def _elsewhere(session: Session) -> bool:
+    """Whether another task is at work on the connection."""
+    return (session.asking or session.inside is not None) and session.owner != _me()
+
+
+def _unanswered(connection: Any) -> bool:
+    return bool(getattr(connection._socket, UNANSWERED, 0))
+
+
+def _drop(connection: Any) -> None:
+    """Nobody waits for the answer of an agent's statement: it must not be taken for that of the next one."""
+    if _unanswered(connection):
+        connection._socket._writer.transport.abort()
 
 
 def _text(connection: Any, query: Any) -> str | None:
@@ -81,27 +151,27 @@ def _text(connection: Any, query: Any) -> str | None:
 # ---------------------------------------------------------------------- what is sent
 
 
-def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _execute(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     connection = _connected(cursor)
-    if connection is None or passes(connection):
-        return wrapped(*args, **kwargs)
+    if connection is None or _passes(connection):
+        return None
     query, given, more = _asked(*args, **kwargs)
     text = _text(connection, query)
-    run = acting(text, dialect_of(connection.server_info or "")) if text else None
+    run = _whose(connection, text) if text else None
     if run is None or not text:
-        return wrapped(*args, **kwargs)
+        return None
     whole = isinstance(given, (list, tuple, dict))
     if given and whole and not cursor._binary and not is_apart(text):
         # The values are put into the text, and can change how the rest of it reads. What it will be is not told here.
         text = "-- a place of a value within quotes\n" + text
-        return _governed(connection, run, text, given, lambda _: None, lambda: None, dialect="unknown")
-    return _governed(
+        return governed(connection, run, text, given, lambda _: None, dialect="unknown")
+    return governed(
         connection,
         run,
         text,
         given if whole else None,
         lambda bound: wrapped(query, bound if whole else given, **more),
-        lambda: cursor._rowcount,
+        lambda _: cursor._rowcount,
         asks=not cursor._binary,
     )
 
@@ -120,128 +190,135 @@ def _connected(cursor: Any) -> Any | None:
         return None
 
 
-def _executemany(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _executemany(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     connection = _connected(cursor)
-    if connection is None or passes(connection):
-        return wrapped(*args, **kwargs)
+    if connection is None or _passes(connection):
+        return None
     query, given, _ = _many(*args, **kwargs)
     text = _text(connection, query)
-    run = acting(text, dialect_of(connection.server_info or "")) if text and given else None
+    run = _whose(connection, text) if text and given else None
     if run is None or not text or not (cursor._binary or is_apart(text)) or not isinstance(given, (list, tuple)):
-        return wrapped(*args, **kwargs)  # each statement that comes of it is judged by itself
-    return _governed(connection, run, text, given, lambda bound: wrapped(query, bound), lambda: cursor._rowcount)
+        return None  # each statement that comes of it is judged by itself
+    return governed(connection, run, text, given, lambda bound: wrapped(query, bound), lambda _: cursor._rowcount)
 
 
 def _many(operation: Any, seq_params: Any) -> tuple[Any, Any, None]:
     return operation, seq_params, None
 
 
-def _callproc(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _callproc(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     connection = _connected(cursor)
-    if connection is None or passes(connection):
-        return wrapped(*args, **kwargs)
+    if connection is None or _passes(connection):
+        return None
     name, given = _procedure(*args, **kwargs)
     text = f"CALL {name}({', '.join(['%s'] * len(given))})"
-    run = acting(text, dialect_of(connection.server_info or ""))
-    if run is None:
-        return wrapped(*args, **kwargs)
-    return _governed(connection, run, text, given, lambda bound: wrapped(name, bound), lambda: None)
+    run = _whose(connection, text)
+    return None if run is None else governed(connection, run, text, given, lambda bound: wrapped(name, bound))
 
 
 def _procedure(procname: Any, args: Any = ()) -> tuple[Any, Any]:
     return procname, args
 
 
-def _cmd_query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _cmd_query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     query = args[0] if args else kwargs["query"]
-    text = None if passes(connection) else _text(connection, query)
+    text = None if _passes(connection) else _text(connection, query)
     if text is None or _ITS_OWN.fullmatch(text):
-        return wrapped(*args, **kwargs)
-    run = acting(text, dialect_of(connection.server_info or ""))
+        return None
+    run = _whose(connection, text)
     if run is None:
         session: Session | None = connection.__dict__.get(SESSION)
         if session is not None:
             _over(connection, session)
             session.own(text, several=True)
-        return wrapped(*args, **kwargs)
-    found: list[Any] = []
+        return None
+    return governed(connection, run, text, None, lambda _: wrapped(*args, **kwargs), _told)
 
-    def effect(_: Any) -> Any:
-        found.append(wrapped(*args, **kwargs))
-        return found[0]
 
-    return _governed(connection, run, text, None, effect, lambda: found[0].get("affected_rows"))
+def _told(result: Any) -> int | None:
+    """How many rows a statement changed; of one with a result nothing is told."""
+    return result.get("affected_rows") if isinstance(result, dict) else None
+
+
+def iterated(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, str] | None:
+    """Whose `cmd_query_iter` this is, and its text; None if it is to be left alone."""
+    text = None if _passes(connection) else _text(connection, args[0] if args else kwargs["statements"])
+    run = None if text is None else _whose(connection, text)
+    return None if run is None or text is None else (run, text)
 
 
 def _cmd_query_iter(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    query = args[0] if args else kwargs["statements"]
-    text = None if passes(connection) else _text(connection, query)
-    run = None if text is None else acting(text, dialect_of(connection.server_info or ""))
-    if run is None or text is None:
-        return wrapped(*args, **kwargs)
-    return _each(wrapped(*args, **kwargs), connection, run, text)
+    found = iterated(connection, args, kwargs)
+    results = wrapped(*args, **kwargs)
+    return results if found is None else _each(results, connection, *found)
 
 
 def _each(results: Iterator[Any], connection: Any, run: Run, text: str) -> Iterator[Any]:
-    yield _governed(connection, run, text, None, lambda _: next(results), lambda: None)
+    yield _run(governed(connection, run, text, None, lambda _: next(results)))
     yield from results
 
 
-def _cmd_stmt_prepare(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    made = wrapped(*args, **kwargs)
+def _cmd_stmt_prepare(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
+    made = yield wrapped(*args, **kwargs)
     query = args[0] if args else kwargs["statement"]
     connection.__dict__.setdefault(_PREPARED, {})[made["statement_id"]] = _text(connection, query) or ""
     return made
 
 
-def _cmd_stmt_close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _cmd_stmt_close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     connection.__dict__.get(_PREPARED, {}).pop(args[0] if args else kwargs["statement_id"], None)
-    return wrapped(*args, **kwargs)
 
 
-def _cmd_stmt_execute(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if passes(connection):
-        return wrapped(*args, **kwargs)
+def _cmd_stmt_execute(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
+    if _passes(connection):
+        return None
     # INVARIANT: what was prepared before anybody looked is not understood, and no harmless statement.
     text = connection.__dict__.get(_PREPARED, {}).get(args[0] if args else kwargs["statement_id"], "EXECUTE unknown")
-    run = acting(text, dialect_of(connection.server_info or ""))
+    run = _whose(connection, text)
     if run is None:
         session: Session | None = connection.__dict__.get(SESSION)
         if session is not None:
             _over(connection, session)
-        return wrapped(*args, **kwargs)
-    found: list[Any] = []
-
-    def effect(_: Any) -> Any:
-        found.append(wrapped(*args, **kwargs))
-        return found[0]
-
-    def affected() -> int | None:
-        return found[0].get("affected_rows") if isinstance(found[0], dict) else None
-
-    return _governed(connection, run, text, None, effect, affected)
+        return None
+    return governed(connection, run, text, None, lambda _: wrapped(*args, **kwargs), _told)
 
 
-def _governed(
+def governed(
     connection: Any,
     run: Run,
     text: str,
     parameters: Any,
     effect: Callable[[Any], Any],
-    affected: Callable[[], int | None],
+    affected: Callable[[Any], int | None] = lambda _: None,
     dialect: str = "",
     *,
     asks: bool = False,
-) -> Any:
+) -> Steps:
+    """One statement of an agent, from the decision to its first result.
+
+    Args:
+        connection: the library's.
+        run: whose statement it is.
+        text: the statement, as it was written.
+        parameters: what is bound to it.
+        effect: runs it, given its parameters.
+        affected: how many rows it changed, given what the effect returned.
+        dialect: another than the server's, for what is not understood.
+        asks: it is one statement with one set of parameters.
+    """
     session = _session(connection)
-    if not _pending(connection):
-        _learn(connection, session)
+    taken = _elsewhere(session) or _unanswered(connection)
+    session.owner = session.owner if taken else _me()
+    if not taken and not _pending(connection):
+        yield from _learn(connection, session)
     statement = begin(run, session.target, text, dialect or session.reads(text), parameters, session.schema())
     ticket = statement.ticket
+    if taken:
+        return (yield from _out_of_turn(statement, effect))
     if dialect and ticket.enforcing:
         ticket.impossible("a value would be put within quotes of the statement; leave the quotes to the driver")
     if _pending(connection) and session.statement is not None and connection.can_consume_results:
-        _release(connection, session)
+        yield from _release(connection, session)
     transaction = bool(connection.in_transaction)
     alone = session.autocommit or (ticket.reads_only and not transaction)
     if _pending(connection):
@@ -252,12 +329,22 @@ def _governed(
     if statement.guard.back and "returning" in text.lower():
         ticket.impossible("the driver does not tell how many rows a statement with RETURNING changes")
     former, session.statement, session.inside = session.statement, statement, statement
+    found: list[Any] = []
+
+    def counted() -> int | None:
+        return affected(found[0]) if found else None
+
+    def performed(bound: Any) -> Steps:
+        found.append((yield effect(bound)))
+        return found[0]
+
     try:
-        result = perform(
-            functools.partial(_own, connection, session), statement, effect, affected,
+        result = yield from gperform(
+            functools.partial(_own, connection, session), statement, performed, counted,
             functools.partial(_means, connection), ask=functools.partial(_asks, connection, session),
         )  # fmt: skip
     except BaseException:
+        _drop(connection)
         if not _pending(connection):
             session.statement = None
         elif statement.rows is None:
@@ -270,14 +357,30 @@ def _governed(
     if _pending(connection):
         statement.pending()
     else:
-        _ended(connection, session, statement, affected() if statement.rows is None else None)
+        yield from _ended(connection, session, statement, counted() if statement.rows is None else None)
+    return result
+
+
+def _out_of_turn(statement: Statement, effect: Callable[[Any], Any]) -> Steps:
+    """An answer to somebody else is still to come on this connection, or was given up and may still come."""
+    if statement.ticket.enforcing:
+        statement.ticket.impossible(
+            "an answer to another statement is still to come on this connection, or was given up; open one for each task"
+        )
+    try:
+        result = yield effect(statement.parameters)
+    except BaseException as exc:
+        statement.failed(exc, lost=True)
+        raise
+    statement.ticket.abandon()
     return result
 
 
 def _means(connection: Any, exc: BaseException) -> dict[str, bool]:
-    """What an error says: that the connection is gone, or that the engine was locked against this."""
+    """What an error says: that nobody knows what the server did, or that the engine was locked against this."""
     code = getattr(exc, "errno", None)
-    return {"lost": is_lost(code), "barred": code == 1792}
+    lost = is_lost(code) or connection._socket is None or _unanswered(connection)
+    return {"lost": lost, "barred": code == 1792}
 
 
 # ---------------------------------------------------------------------- texts of ours
@@ -288,171 +391,199 @@ def _pending(connection: Any) -> bool:
     return bool(connection._unread_result or connection._have_next_result)
 
 
-def _ask(connection: Any, session: Session, text: str) -> list[Any]:
-    session.asking = True
+def _unseen(connection: Any, session: Session, call: Callable[[], Any]) -> Steps:
+    """What the library sends and reads meanwhile is ours."""
+    session.asking, session.owner = True, _me()
     try:
-        told = connection.cmd_query(text)
-        return connection.get_rows(raw=False)[0] if "columns" in told else []
+        return (yield call())
+    except BaseException:
+        _drop(connection)
+        raise
     finally:
         session.asking = False
 
 
-def _asks(connection: Any, session: Session, ask: Ask) -> Answer:
+def _ask(connection: Any, session: Session, text: str) -> Steps:
+    if _unanswered(connection):
+        raise ConnectionError("nothing can be asked: an answer is still to come")
+    told = yield from _unseen(connection, session, lambda: connection.cmd_query(text))
+    if "columns" not in told:
+        return []
+    rows, _ = yield from _unseen(connection, session, lambda: connection.get_rows(raw=False))
+    return rows
+
+
+def _asks(connection: Any, session: Session, ask: Ask) -> Steps:
     """Runs a query of ours with parameters."""
-    from mysql.connector.cursor import MySQLCursor
-
-    session.asking = True
-    try:
-        cursor = connection.cursor(cursor_class=MySQLCursor)
-        cursor.execute(ask.sql, ask.parameters or ())
-        rows = cursor.fetchall()
-        return Answer([column[:2] for column in cursor.description], rows)
-    finally:
-        session.asking = False
+    plain = functools.partial(connection.cursor, buffered=False, raw=False, prepared=False, dictionary=False)
+    cursor = yield from _unseen(connection, session, plain)
+    yield from _unseen(connection, session, lambda: cursor.execute(ask.sql, ask.parameters or ()))
+    rows = yield from _unseen(connection, session, cursor.fetchall)
+    return Answer([column[:2] for column in cursor.description], rows)
 
 
-def _own(connection: Any, session: Session, text: str) -> None:
+def _own(connection: Any, session: Session, text: str) -> Steps:
     if _pending(connection):
         session.deferred.append(text)
     else:
-        _ask(connection, session, text)
+        yield from _ask(connection, session, text)
 
 
-def _learn(connection: Any, session: Session) -> None:
+def _learn(connection: Any, session: Session) -> Steps:
     """Asks the server what is not known. What it does not tell is taken for the worst."""
     from mysql.connector.errors import Error
 
     with contextlib.suppress(Error):
         if session.stale:
-            ((*told, autocommit),) = _ask(connection, session, f"{ASK}, @@SESSION.autocommit")
+            ((*told, autocommit),) = yield from _ask(connection, session, f"{ASK}, @@SESSION.autocommit")
             session.told([told])
             session.autocommit = bool(autocommit)
             # The cursors ask for it while they put values into a statement; then it would be a result of the statement's.
             connection._sql_mode = session.modes
         if session.schema() is None:
-            session.learn(lambda text: list(_ask(connection, session, text)))
+            learning = session.learning()
+            with contextlib.suppress(StopIteration):
+                text = next(learning)
+                while True:
+                    text = learning.send(list((yield from _ask(connection, session, text))))
 
 
-def _flush(connection: Any, session: Session) -> None:
+def _flush(connection: Any, session: Session) -> Steps:
     texts, session.deferred = session.deferred, []
     for text in texts:
         with contextlib.suppress(Exception):
-            _ask(connection, session, text)
+            yield from _ask(connection, session, text)
 
 
 # ---------------------------------------------------------------------- what comes back
 
 
-def _release(connection: Any, session: Session) -> None:
+def _release(connection: Any, session: Session) -> Steps:
     """Nobody reads the rest of the last statement's results."""
     statement, session.statement = session.statement, None
-    session.asking = True
     try:
-        connection.consume_results()
+        yield from _unseen(connection, session, connection.consume_results)
     finally:
-        session.asking = False
         if statement is not None:
             statement.ticket.abandon()
     if not _pending(connection):
-        _flush(connection, session)
+        yield from _flush(connection, session)
 
 
-def _consume(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _consume(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     """The library reads away what nobody wants."""
     session: Session | None = connection.__dict__.get(SESSION)
     if session is None or session.asking or session.statement is None or not connection._unread_result:
-        return wrapped(*args, **kwargs)
-    statement = session.statement
-    session.asking = True
-    try:
-        result = wrapped(*args, **kwargs)
-    finally:
-        session.asking = False
+        return None
+    return _consumed(connection, session, session.statement, functools.partial(wrapped, *args, **kwargs))
+
+
+def _consumed(connection: Any, session: Session, statement: Statement, call: Callable[[], Any]) -> Steps:
+    result = yield from _unseen(connection, session, call)
     if not _pending(connection) and statement is not session.inside:
         session.statement = None
         statement.ticket.abandon()
-        _flush(connection, session)
+        yield from _flush(connection, session)
     return result
 
 
-def _ended(connection: Any, session: Session, statement: Statement, affected: int | None) -> None:
+def _ended(connection: Any, session: Session, statement: Statement, affected: int | None) -> Steps:
     """The last result has been read."""
     session.statement = None
     if statement.rows is not None:
         statement.rows.end()
     else:
         statement.wrote(affected)
-    _flush(connection, session)
+    yield from _flush(connection, session)
 
 
 def _over(connection: Any, session: Session) -> None:
     """The application's own statement comes: what was an agent's is over, if nothing of it is left to be read."""
-    if session.statement is not None and not _pending(connection):
+    if session.statement not in (None, session.inside) and not _pending(connection):
         session.statement.ticket.abandon()
         session.statement = None
 
 
-def _result(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A result begins: of a text (a dictionary) or of a prepared statement (a tuple)."""
+def _reads(connection: Any) -> tuple[Session, Statement] | None:
+    """The agent's statement whose results are read now; None if they are the application's, or ours."""
     session: Session | None = connection.__dict__.get(SESSION)
-    statement = None if session is None or session.asking else session.statement
-    if session is None or statement is None:
-        return wrapped(*args, **kwargs)
+    if session is None:
+        return None
+    if _elsewhere(session):
+        raise RuntimeError("another task awaits an answer on this connection")
+    return None if session.asking or session.statement is None else (session, session.statement)
+
+
+def _result(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
+    """A result begins: of a text (a dictionary) or of a prepared statement (a tuple)."""
+    reads = _reads(connection)
+    return None if reads is None else _begun(connection, *reads, functools.partial(wrapped, *args, **kwargs))
+
+
+def _begun(connection: Any, session: Session, statement: Statement, call: Callable[[], Any]) -> Steps:
     try:
-        told = wrapped(*args, **kwargs)
+        told = yield call()
     except BaseException as exc:
         if statement is not session.inside:
             session.statement = None
             statement.failed(exc, **_means(connection, exc))
+            _drop(connection)
         raise
     columns = told[1] if isinstance(told, tuple) else told.get("columns")
     if columns:
         connection.unread_result = True
         statement.began([column[0] for column in columns])
     elif statement is not session.inside and not _pending(connection):
-        _ended(connection, session, statement, None)
+        yield from _ended(connection, session, statement, None)
     return told
 
 
-def _get_rows(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    session: Session | None = connection.__dict__.get(SESSION)
-    statement = None if session is None or session.asking else session.statement
-    if session is None or statement is None or statement.rows is None:
-        return wrapped(*args, **kwargs)
+def _get_rows(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
+    reads = _reads(connection)
+    if reads is None or reads[1].rows is None:
+        return None
+    return _passed(connection, *reads, functools.partial(wrapped, *args, **kwargs))
+
+
+def _passed(connection: Any, session: Session, statement: Statement, call: Callable[[], Any]) -> Steps:
     try:
-        rows, eof = wrapped(*args, **kwargs)
+        rows, eof = yield call()
     except BaseException as exc:
         statement.failed(exc, **_means(connection, exc))
+        _drop(connection)
         if statement is not session.inside and not _pending(connection):
             session.statement = None
-            _flush(connection, session)
+            yield from _flush(connection, session)
         raise
+    assert statement.rows is not None, "they began"
     passed = statement.rows.many(rows)
     if eof is not None and statement is not session.inside and not _pending(connection):
-        _ended(connection, session, statement, None)
+        yield from _ended(connection, session, statement, None)
     return passed, eof
 
 
-def _fetch_warnings(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _fetch_warnings(wrapped: Any, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     """The library asks for warnings while it ends a statement: a statement of its own, judged as one."""
     connection = _connected(cursor)
     session: Session | None = None if connection is None else connection.__dict__.get(SESSION)
-    if session is None:
-        return wrapped(*args, **kwargs)
+    return None if session is None else _warned(session, functools.partial(wrapped, *args, **kwargs))
+
+
+def _warned(session: Session, call: Callable[[], Any]) -> Steps:
     kept = session.inside, session.statement
     session.inside = session.statement = None
     try:
-        return wrapped(*args, **kwargs)
+        return (yield call())
     finally:
         session.inside, session.statement = kept
 
 
-def _close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     session: Session | None = connection.__dict__.get(SESSION)
-    if session is not None and session.statement is not None:
+    # One that still runs has the library close the connection: its outcome is told by what it raises.
+    if session is not None and session.statement not in (None, session.inside) and not _unanswered(connection):
         session.statement.ticket.abandon()
         session.statement = None
-    return wrapped(*args, **kwargs)
 
 
 # ---------------------------------------------------------------------- what is refused
@@ -485,10 +616,10 @@ async def _arefused(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs
     return await wrapped(*args, **kwargs)
 
 
-# ---------------------------------------------------------------------- one connection
+# ---------------------------------------------------------------------- what is wrapped
 
 
-_CURSORS: Final[dict[str, dict[str, Any]]] = {
+CURSORS: Final[dict[str, dict[str, Plan]]] = {
     "MySQLCursor": {
         "execute": _execute,
         "executemany": _executemany,
@@ -497,9 +628,8 @@ _CURSORS: Final[dict[str, dict[str, Any]]] = {
     },
     "MySQLCursorPrepared": {"execute": _execute, "executemany": _executemany},
 }
-_CONNECTION: Final[dict[str, Any]] = {
+CONNECTION: Final[dict[str, Plan]] = {
     "cmd_query": _cmd_query,
-    "cmd_query_iter": _cmd_query_iter,
     "cmd_stmt_prepare": _cmd_stmt_prepare,
     "cmd_stmt_execute": _cmd_stmt_execute,
     "cmd_stmt_close": _cmd_stmt_close,
@@ -509,9 +639,13 @@ _CONNECTION: Final[dict[str, Any]] = {
     "consume_results": _consume,
     "close": _close,
 }
+_WAITED: Final[dict[str, Any]] = {
+    **{name: _waited(plan) for name, plan in CONNECTION.items()},
+    "cmd_query_iter": _cmd_query_iter,
+}
 
 
 @functools.cache
 def _subclass(kind: Any) -> Any:
     """The governed subclass of a connection's class. Its cursors are judged and masked by what they send and read."""
-    return governed_class(kind, _CONNECTION, _guardai_governed=True)
+    return governed_class(kind, _WAITED, _guardai_governed=True)

@@ -377,6 +377,8 @@ def gperform(
     effect: Callable[[Any], Generator[Any, Any, T]],
     affected: Callable[[], int | None],
     ended: Callable[[BaseException], dict[str, bool]] = lambda _: {},
+    *,
+    ask: Callable[[Ask], Generator[Any, Any, Answer]] | None = None,
 ) -> Generator[Any, Any, T]:
     """Yields what the effect yields, for a library whose waiting and awaited faces drive the same generators."""
     steps = _steps(statement, affected, ended, affected)
@@ -387,8 +389,7 @@ def gperform(
                 if step is None:
                     got: Any = yield from effect(statement.parameters)
                 else:
-                    assert isinstance(step, str), "nothing is asked here"
-                    got = yield from query(step)
+                    got = yield from (query(step) if isinstance(step, str) else ask(step))  # type: ignore[misc]
             except BaseException as exc:
                 step = steps.throw(exc)
             else:
