@@ -10,6 +10,7 @@ from guardai_dbapi.asyncpg import AsyncpgDriver
 from guardai_dbapi.duckdb import DuckdbDriver
 from guardai_dbapi.mariadb import MariadbDriver
 from guardai_dbapi.mysql_connector import MysqlConnectorDriver
+from guardai_dbapi.mysql_connector_aio import MysqlConnectorAioDriver
 from guardai_dbapi.oracledb import OracledbDriver
 from guardai_dbapi.psycopg2 import Psycopg2Driver
 from guardai_dbapi.psycopg3 import Psycopg3Driver
@@ -49,6 +50,7 @@ _DRIVERS: Final[tuple[Driver, ...]] = (
     Psycopg2Driver(),
     PymysqlDriver(),
     MysqlConnectorDriver(),
+    MysqlConnectorAioDriver(),
     MariadbDriver(),
     DuckdbDriver(),
     PymssqlDriver(),

@@ -108,13 +108,15 @@ class Session:
         asking: the library sends a text of ours.
         owner: for drivers whose connections tasks may share: which of them runs the statement, or asks.
         autocommit: for drivers that do not tell: a statement outside a transaction is one of its own.
+        heard: an answer has come that only this connection's server could give to what was asked.
         modes: its `sql_mode`.
+        socket: for drivers that may connect again: by what it is connected.
         stale: which database it is in, and how it reads text, has to be asked.
     """
 
     __slots__ = (
-        "_charset", "_database", "_host", "_port", "_traps", "_user", "asking", "autocommit", "deferred", "dialect", "inside",
-        "modes", "owner", "stale", "statement",
+        "_charset", "_database", "_host", "_port", "_traps", "_user", "asking", "autocommit", "deferred", "dialect", "heard",
+        "inside", "modes", "owner", "socket", "stale", "statement",
     )  # fmt: skip
 
     #: (host, port, database, user) → what the server told.
@@ -133,6 +135,8 @@ class Session:
         self.deferred: list[str] = []
         self.asking = False
         self.owner: object = None
+        self.socket: object = None
+        self.heard = False
         self.autocommit = False
         self.modes = ""
         self.stale = True

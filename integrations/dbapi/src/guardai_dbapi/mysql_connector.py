@@ -4,11 +4,11 @@ Every text goes through `MySQLConnection.cmd_query`, `cmd_query_iter` or `cmd_st
 `MySQLConnection.get_rows`, whatever cursor class a program uses. The cursors' own methods are wrapped besides, so that a
 statement is judged as it was written, with its parameters as data.
 
-What is done is written once for libraries that wait and that are awaited: a method's `Plan` says None (the application's own,
-left alone) or gives a generator that yields what the library's calls return, and is sent what they came to.
+`mysql.connector.aio` is the same library with `await` before whatever sends or reads. So what is done here is written once:
+a method's `Plan` says None (the application's own, left alone) or gives a generator that yields what the library's calls
+return. `waited` drives it here, `mysql_connector_aio` awaits each.
 
-What has no seam in Python is not let through unseen: an agent's statement is refused on connections of the C extension
-and of `mysql.connector.aio`.
+What has no seam in Python is not let through unseen: an agent's statement is refused on connections of the C extension.
 
 INVARIANT: a row of an agent's is masked before any cursor class sees it.
 
@@ -22,24 +22,23 @@ import asyncio
 import contextlib
 import functools
 import re
+import secrets
 from collections.abc import Callable, Generator, Iterator
 from threading import get_ident
 from typing import Any, Final
 
 from guardai.hooks import Answer, Ask, Hooks, Run, acting
 from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, passes
+from guardai_dbapi.mysql_connector_watch import distrust, drop, unanswered, watch
 from guardai_dbapi.statement import Statement, begin, gperform
 from guardai_dbapi.subclasses import governed_class
 
-__all__ = ["CONNECTION", "CURSORS", "UNANSWERED", "MysqlConnectorDriver", "Plan", "Steps", "governed", "iterated"]
+__all__ = ["CONNECTION", "CURSORS", "MysqlConnectorDriver", "Plan", "Steps", "governed", "iterated"]
 
 #: Yields what a call of the library returned, and is sent the same, awaited where it has to be.
 Steps = Generator[Any, Any, Any]
 #: `plan(wrapped, instance, args, kwargs)`: what is done instead of the call; None: nothing.
 Plan = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Steps | None]
-
-#: Under this name a socket counts what it was asked to send or read and has not, because that goes on or was given up.
-UNANSWERED: Final = "_guardai_unanswered"
 
 _PREPARED: Final = "_guardai_prepared"
 #: What the library itself sends for `commit`, `rollback`, `autocommit = …` and while it connects.
@@ -64,8 +63,6 @@ class MysqlConnectorDriver:
             hooks.wrap(f"mysql.connector.connection:MySQLConnection.{name}", wrapper)
         for name in ("cmd_query", "cmd_stmt_prepare"):
             hooks.wrap(f"mysql.connector.connection_cext:CMySQLConnection.{name}", _refused)
-            hooks.wrap(f"mysql.connector.aio.connection:MySQLConnection.{name}", _arefused)
-        hooks.wrap("mysql.connector.aio.connection:MySQLConnection.cmd_query_iter", _refused)
 
     def wrap(self, obj: Any) -> Any | None:
         """One open connection, of a governed subclass from now on, without patching the library."""
@@ -101,10 +98,14 @@ def _run(steps: Steps) -> Any:
 
 def _session(connection: Any) -> Session:
     session: Session | None = connection.__dict__.get(SESSION)
-    if session is None:
+    if session is None or session.socket is not connection._socket:
+        if session is not None and session.statement is not None:  # it has connected again
+            session.statement.ticket.abandon()
         host = "localhost" if connection._unix_socket else connection._host
         session = Session(host, connection._port, connection._database, connection._user, connection.server_info or "")
+        session.socket = connection._socket
         connection.__dict__[SESSION] = session
+        watch(connection)
     return session
 
 
@@ -128,16 +129,6 @@ def _passes(connection: Any) -> bool:
 def _elsewhere(session: Session) -> bool:
     """Whether another task is at work on the connection."""
     return (session.asking or session.inside is not None) and session.owner != _me()
-
-
-def _unanswered(connection: Any) -> bool:
-    return bool(getattr(connection._socket, UNANSWERED, 0))
-
-
-def _drop(connection: Any) -> None:
-    """Nobody waits for the answer of an agent's statement: it must not be taken for that of the next one."""
-    if _unanswered(connection):
-        connection._socket._writer.transport.abort()
 
 
 def _text(connection: Any, query: Any) -> str | None:
@@ -307,18 +298,19 @@ def governed(
         asks: it is one statement with one set of parameters.
     """
     session = _session(connection)
-    taken = _elsewhere(session) or _unanswered(connection)
-    session.owner = session.owner if taken else _me()
-    if not taken and not _pending(connection):
-        yield from _learn(connection, session)
+    taken = _elsewhere(session)
+    if not taken and connection._unread_result and connection.can_consume_results:
+        yield from _release(connection, session)
+    taken = taken or unanswered(connection)
+    if not taken:
+        session.owner = _me()
+        taken = not _pending(connection) and not (yield from _learn(connection, session))
     statement = begin(run, session.target, text, dialect or session.reads(text), parameters, session.schema())
     ticket = statement.ticket
     if taken:
         return (yield from _out_of_turn(statement, effect))
     if dialect and ticket.enforcing:
         ticket.impossible("a value would be put within quotes of the statement; leave the quotes to the driver")
-    if _pending(connection) and session.statement is not None and connection.can_consume_results:
-        yield from _release(connection, session)
     transaction = bool(connection.in_transaction)
     alone = session.autocommit or (ticket.reads_only and not transaction)
     if _pending(connection):
@@ -343,8 +335,8 @@ def governed(
             functools.partial(_own, connection, session), statement, performed, counted,
             functools.partial(_means, connection), ask=functools.partial(_asks, connection, session),
         )  # fmt: skip
-    except BaseException:
-        _drop(connection)
+    except BaseException as exc:
+        drop(connection, exc)
         if not _pending(connection):
             session.statement = None
         elif statement.rows is None:
@@ -362,10 +354,11 @@ def governed(
 
 
 def _out_of_turn(statement: Statement, effect: Callable[[Any], Any]) -> Steps:
-    """An answer to somebody else is still to come on this connection, or was given up and may still come."""
+    """The answer to another statement is still to come, or may come although it was given up: what is read would be that."""
     if statement.ticket.enforcing:
         statement.ticket.impossible(
-            "an answer to another statement is still to come on this connection, or was given up; open one for each task"
+            "an answer to another statement is still to come on this connection, or was given up; read all its results, "
+            "and open a connection for each task"
         )
     try:
         result = yield effect(statement.parameters)
@@ -378,8 +371,10 @@ def _out_of_turn(statement: Statement, effect: Callable[[Any], Any]) -> Steps:
 
 def _means(connection: Any, exc: BaseException) -> dict[str, bool]:
     """What an error says: that nobody knows what the server did, or that the engine was locked against this."""
+    from mysql.connector.errors import ReadTimeoutError, WriteTimeoutError
+
     code = getattr(exc, "errno", None)
-    lost = is_lost(code) or connection._socket is None or _unanswered(connection)
+    lost = is_lost(code) or isinstance(exc, (ReadTimeoutError, WriteTimeoutError)) or unanswered(connection)
     return {"lost": lost, "barred": code == 1792}
 
 
@@ -396,15 +391,15 @@ def _unseen(connection: Any, session: Session, call: Callable[[], Any]) -> Steps
     session.asking, session.owner = True, _me()
     try:
         return (yield call())
-    except BaseException:
-        _drop(connection)
+    except BaseException as exc:
+        drop(connection, exc)
         raise
     finally:
         session.asking = False
 
 
 def _ask(connection: Any, session: Session, text: str) -> Steps:
-    if _unanswered(connection):
+    if unanswered(connection):
         raise ConnectionError("nothing can be asked: an answer is still to come")
     told = yield from _unseen(connection, session, lambda: connection.cmd_query(text))
     if "columns" not in told:
@@ -430,14 +425,23 @@ def _own(connection: Any, session: Session, text: str) -> Steps:
 
 
 def _learn(connection: Any, session: Session) -> Steps:
-    """Asks the server what is not known. What it does not tell is taken for the worst."""
+    """Asks the server what is not known. What it does not tell is taken for the worst.
+
+    Returns:
+        Whether what comes on this connection is the answer to what was asked.
+    """
     from mysql.connector.errors import Error
 
-    with contextlib.suppress(Error):
+    try:
         if session.stale:
-            ((*told, autocommit),) = yield from _ask(connection, session, f"{ASK}, @@SESSION.autocommit")
-            session.told([told])
-            session.autocommit = bool(autocommit)
+            number = str(secrets.randbits(62))
+            rows = yield from _ask(connection, session, f"{ASK}, @@SESSION.autocommit, {number}")
+            if len(rows) != 1 or len(rows[0]) != 5 or str(rows[0][4]) != number:
+                distrust(connection)
+                return False
+            session.heard = True
+            session.told([rows[0][:3]])
+            session.autocommit = bool(rows[0][3])
             # The cursors ask for it while they put values into a statement; then it would be a result of the statement's.
             connection._sql_mode = session.modes
         if session.schema() is None:
@@ -446,6 +450,9 @@ def _learn(connection: Any, session: Session) -> Steps:
                 text = next(learning)
                 while True:
                     text = learning.send(list((yield from _ask(connection, session, text))))
+    except Error as exc:
+        return session.heard or _means(connection, exc)["lost"]  # which the library will say again
+    return True
 
 
 def _flush(connection: Any, session: Session) -> Steps:
@@ -527,7 +534,7 @@ def _begun(connection: Any, session: Session, statement: Statement, call: Callab
         if statement is not session.inside:
             session.statement = None
             statement.failed(exc, **_means(connection, exc))
-            _drop(connection)
+            drop(connection, exc)
         raise
     columns = told[1] if isinstance(told, tuple) else told.get("columns")
     if columns:
@@ -550,7 +557,7 @@ def _passed(connection: Any, session: Session, statement: Statement, call: Calla
         rows, eof = yield call()
     except BaseException as exc:
         statement.failed(exc, **_means(connection, exc))
-        _drop(connection)
+        drop(connection, exc)
         if statement is not session.inside and not _pending(connection):
             session.statement = None
             yield from _flush(connection, session)
@@ -581,7 +588,7 @@ def _warned(session: Session, call: Callable[[], Any]) -> Steps:
 def _close(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     session: Session | None = connection.__dict__.get(SESSION)
     # One that still runs has the library close the connection: its outcome is told by what it raises.
-    if session is not None and session.statement not in (None, session.inside) and not _unanswered(connection):
+    if session is not None and session.statement not in (None, session.inside) and not unanswered(connection):
         session.statement.ticket.abandon()
         session.statement = None
 
@@ -609,11 +616,6 @@ def _not_let_through(connection: Any, args: tuple[Any, ...], kwargs: dict[str, A
 def _refused(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     _not_let_through(connection, args, kwargs)
     return wrapped(*args, **kwargs)
-
-
-async def _arefused(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    _not_let_through(connection, args, kwargs)
-    return await wrapped(*args, **kwargs)
 
 
 # ---------------------------------------------------------------------- what is wrapped

@@ -1,0 +1,55 @@
+"""Whether an answer is still to come on a connection, for what is asynchronous and can be cancelled at any packet.
+
+The library reads whatever comes next as the answer to what it sent last. INVARIANT: a connection on which an agent has been at
+work counts each packet that was to be sent or read and was not, because that goes on or was given up; no agent's statement
+follows such a one. What was given up before an agent came is found by asking: see `Session.heard`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final
+
+from guardai_dbapi.subclasses import governed_class
+
+__all__ = ["distrust", "drop", "unanswered", "watch"]
+
+_COUNT: Final = "_guardai_unanswered"
+
+
+def unanswered(connection: Any) -> bool:
+    """Whether what is read next may be the answer to something else."""
+    return bool(getattr(connection._socket, _COUNT, 0))
+
+
+def distrust(connection: Any) -> None:
+    """What came was the answer to something else."""
+    setattr(connection._socket, _COUNT, 1)
+
+
+def drop(connection: Any, exc: BaseException) -> None:
+    """An agent's statement was cancelled: nobody waits for its answer, and what guardai has put around it ends with it."""
+    if not isinstance(exc, Exception) and unanswered(connection):
+        writer = getattr(connection._socket, "_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+
+def watch(connection: Any) -> None:
+    """From now on packets are counted. A connection that only waits, and that nothing cancels, is left as it is."""
+    kind: Any = type(connection._socket)
+    if any(base.__module__ == "mysql.connector.aio.network" for base in kind.__mro__):
+        connection._socket.__class__ = _watched(kind)
+
+
+@functools.cache
+def _watched(kind: Any) -> Any:
+    return governed_class(kind, {"read": _moved, "write": _moved})
+
+
+async def _moved(wrapped: Any, socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    told = vars(socket)
+    told[_COUNT] = told.get(_COUNT, 0) + 1
+    packet = await wrapped(*args, **kwargs)
+    told[_COUNT] -= 1
+    return packet
