@@ -262,6 +262,22 @@ class TestRows:
                 connection.cursor().execute("SELECT 1")
             assert "user" not in repr(cursor.fetchall())
 
+    def test_result_of_several_that_nobody_read_is_not_taken_for_that_of_the_next_statement(
+        self, start, connect, plainly
+    ):
+        plainly("UPDATE customers SET email = 'unrecognisable'")
+        start(MASKED, CATALOG)
+        with agent():
+            cursor = connect().cursor()
+            cursor.execute("SELECT id FROM orders; SELECT email FROM customers")
+            cursor.fetchall()
+            with pytest.raises(guardai.PolicyDenied, match="still to come"):
+                cursor.execute("SELECT name FROM customers")
+            assert cursor.nextset()
+            assert "unrecognisable" not in repr(cursor.fetchall())
+            cursor.execute("SELECT name FROM customers WHERE id = 1")
+            assert cursor.fetchall() == [("name1",)]
+
     def test_more_rows_than_policy_permits_are_withheld(self, start, connect):
         start('@row_cap("3") permit (principal, action, resource);')
         with agent():

@@ -322,6 +322,22 @@ class TestRows:
                 await run(connection, "SELECT 1")
             assert "user" not in repr(await cursor.fetchall())
 
+    async def test_result_of_several_that_nobody_read_is_not_taken_for_that_of_the_next_statement(
+        self, start, connect, plainly
+    ):
+        plainly("UPDATE customers SET email = 'unrecognisable'")
+        start(MASKED, CATALOG)
+        connection = await connect()
+        with agent():
+            cursor = await run(connection, "SELECT id FROM orders; SELECT email FROM customers")
+            await cursor.fetchall()
+            with pytest.raises(guardai.PolicyDenied, match="still to come"):
+                await cursor.execute("SELECT name FROM customers")
+            assert await cursor.nextset()
+            assert "unrecognisable" not in repr(await cursor.fetchall())
+            await cursor.execute("SELECT name FROM customers WHERE id = 1")
+            assert await cursor.fetchall() == [("name1",)]
+
     async def test_more_rows_than_policy_permits_are_withheld(self, start, connect):
         start('@row_cap("3") permit (principal, action, resource);')
         connection = await connect()

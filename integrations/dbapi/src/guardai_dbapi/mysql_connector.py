@@ -301,7 +301,8 @@ def governed(
     taken = _elsewhere(session)
     if not taken and connection._unread_result and connection.can_consume_results:
         yield from _release(connection, session)
-    taken = taken or unanswered(connection)
+    # The library refuses to send before a result is read, not before the next of several is.
+    taken = taken or unanswered(connection) or (connection._have_next_result and not connection._unread_result)
     if not taken:
         session.owner = _me()
         taken = not _pending(connection) and not (yield from _learn(connection, session))
