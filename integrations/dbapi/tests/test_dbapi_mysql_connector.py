@@ -403,7 +403,7 @@ class TestSameAsWithout:
         from guardai.hooks import report
 
         targets = [t for each in report() for t in each["targets"] if t["target"].startswith("mysql.connector.c")]
-        assert len(targets) == 18
+        assert len(targets) == 21
         assert {t["status"] for t in targets} <= {"patched", "pending"}  # of the C extension where that is not loaded
         assert sum(t["status"] == "pending" for t in targets) <= 2
 
@@ -421,6 +421,57 @@ class TestSameAsWithout:
             other = plain.cursor()
             other.execute("SELECT email FROM customers WHERE id = 1")
             assert other.fetchall() == [("user1@example.com",)]
+
+
+class TestBelowSql:
+    def test_database_that_a_command_goes_to_is_judged_as_use_is(self, start, connect, calls):
+        start()
+        connection = connect()
+        with agent(), pytest.raises(guardai.PolicyDenied, match="USE"):
+            connection.cmd_init_db("mysql")
+        connection.cmd_init_db("mysql")
+        with agent():
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            assert cursor.fetchall() == [(1,)]
+        assert calls("db.read")[0][0]["resource"][0]["uri"].endswith("/mysql")
+
+    def test_autocommit_that_was_switched_off_is_heeded(self, start, connect, plainly):
+        start('@affected_cap("3") permit (principal, action, resource);')
+        connection = connect()
+        with agent():
+            sql = "UPDATE orders SET cents = 1 WHERE id = 1"
+            connection.cursor().execute(sql)
+            connection.autocommit = False
+            sql = "UPDATE orders SET cents = 2 WHERE id = 1"
+            connection.cursor().execute(sql)
+            connection.rollback()
+        assert plainly("SELECT cents FROM orders WHERE id = 1") == ((1,),)
+
+    def test_character_set_in_which_text_reads_otherwise_is_heeded(self, start, connect):
+        start()
+        connection = connect()
+        with agent():
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+            connection.set_charset_collation("gbk")
+            with pytest.raises(guardai.PolicyDenied) as told:
+                cursor.execute("SELECT id FROM orders WHERE id = '\\''")
+        assert told.value.action == "db.unknown"
+
+    def test_connection_of_a_pool_goes_back_and_connects_again_inside_a_session(self, start, shop):
+        start()
+        pool = connector.pooling.MySQLConnectionPool(pool_name="q", pool_size=1, **where(shop))
+        with agent():
+            for _ in range(2):
+                connection = pool.get_connection()
+                cursor = connection.cursor()
+                cursor.execute("SELECT id FROM orders WHERE id = %s", (3,))
+                assert cursor.fetchall() == [(3,)]
+                connection.reconnect()
+                connection.close()
+        pool._remove_connections()
 
 
 class TestTrouble:

@@ -455,7 +455,7 @@ class TestSameAsWithout:
         from guardai.hooks import report
 
         targets = [t for each in report() for t in each["targets"] if t["target"].startswith("mysql.connector.aio")]
-        assert len(targets) == 16
+        assert len(targets) == 19
         assert {t["status"] for t in targets} == {"patched"}
 
     async def test_connection_that_is_open_already_is_governed(self, start, connect):
@@ -498,6 +498,58 @@ class TestSameAsWithout:
         )
         done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True)
         assert done.stdout.strip() == "[]", done.stderr
+
+
+class TestBelowSql:
+    async def test_database_that_a_command_goes_to_is_judged_as_use_is(self, start, connect, calls):
+        start()
+        connection = await connect()
+        with agent(), pytest.raises(guardai.PolicyDenied, match="USE"):
+            await connection.cmd_init_db("mysql")
+        await connection.cmd_init_db("mysql")
+        with agent():
+            cursor = await run(connection, "SELECT 1")
+
+            assert await cursor.fetchall() == [(1,)]
+        assert calls("db.read")[0][0]["resource"][0]["uri"].endswith("/mysql")
+
+    async def test_autocommit_that_was_switched_off_is_heeded(self, start, connect, plainly):
+        start('@affected_cap("3") permit (principal, action, resource);')
+        connection = await connect()
+        with agent():
+            sql = "UPDATE orders SET cents = 1 WHERE id = 1"
+            await run(connection, sql)
+            await connection.set_autocommit(False)
+            sql = "UPDATE orders SET cents = 2 WHERE id = 1"
+            await run(connection, sql)
+            await connection.rollback()
+        assert plainly("SELECT cents FROM orders WHERE id = 1") == ((1,),)
+
+    async def test_character_set_in_which_text_reads_otherwise_is_heeded(self, start, connect):
+        start()
+        connection = await connect()
+        with agent():
+            cursor = await run(connection, "SELECT 1")
+
+            await cursor.fetchall()
+            await connection.set_charset_collation("gbk")
+            with pytest.raises(guardai.PolicyDenied) as told:
+                await cursor.execute("SELECT id FROM orders WHERE id = '\\''")
+        assert told.value.action == "db.unknown"
+
+    async def test_connection_of_a_pool_goes_back_and_connects_again_inside_a_session(self, start, shop):
+        start()
+        pool = aio.MySQLConnectionPool(pool_name="q", pool_size=1, **where(shop))
+        await pool.initialize_pool()
+        with agent():
+            for _ in range(2):
+                connection = await pool.get_connection()
+                cursor = await connection.cursor()
+                await cursor.execute("SELECT id FROM orders WHERE id = %s", (3,))
+                assert await cursor.fetchall() == [(3,)]
+                await connection.reconnect()
+                await connection.close()
+        await pool.close_pool()
 
 
 class TestTrouble:

@@ -214,16 +214,50 @@ def _procedure(procname: Any, args: Any = ()) -> tuple[Any, Any]:
 def _cmd_query(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
     query = args[0] if args else kwargs["query"]
     text = None if _passes(connection) else _text(connection, query)
-    if text is None or _ITS_OWN.fullmatch(text):
+    if text is None:
         return None
-    run = _whose(connection, text)
+    session: Session | None = connection.__dict__.get(SESSION)
+    run = None if _its_own(text, session) else _whose(connection, text)
     if run is None:
-        session: Session | None = connection.__dict__.get(SESSION)
         if session is not None:
             _over(connection, session)
             session.own(text, several=True)
         return None
     return governed(connection, run, text, None, lambda _: wrapped(*args, **kwargs), _told)
+
+
+def _its_own(text: str, session: Session | None) -> bool:
+    # After a reset it sets anew the mode that guardai or a cursor has asked for.
+    again = session is not None and session.heard and text == f"SET @@session.sql_mode = '{session.modes}'"
+    return again or _ITS_OWN.fullmatch(text) is not None
+
+
+def _cmd_init_db(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
+    """`USE` by a command of its own; also how the library goes to the database that a connection was opened with."""
+    name = args[0] if args else kwargs["database"]
+    text = f"USE `{str(name).replace('`', '``')}`"
+    run = None if name == connection._database else _whose(connection, text)
+    if run is None:
+        session: Session | None = connection.__dict__.get(SESSION)
+        if session is not None:
+            session.stale = True
+        return None
+    return governed(connection, run, text, None, lambda _: wrapped(*args, **kwargs))
+
+
+def _anew(wrapped: Any, connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps | None:
+    """Another user, or all that was set is gone."""
+    session: Session | None = connection.__dict__.get(SESSION)
+    return None if session is None else _forgotten(connection, session, functools.partial(wrapped, *args, **kwargs))
+
+
+def _forgotten(connection: Any, session: Session, call: Callable[[], Any]) -> Steps:
+    try:
+        return (yield call())
+    finally:
+        session.changed()
+        if not _pending(connection) and not _elsewhere(session):
+            connection.__dict__.pop(SESSION, None)
 
 
 def _told(result: Any) -> int | None:
@@ -633,6 +667,9 @@ CURSORS: Final[dict[str, dict[str, Plan]]] = {
 }
 CONNECTION: Final[dict[str, Plan]] = {
     "cmd_query": _cmd_query,
+    "cmd_init_db": _cmd_init_db,
+    "cmd_change_user": _anew,
+    "cmd_reset_connection": _anew,
     "cmd_stmt_prepare": _cmd_stmt_prepare,
     "cmd_stmt_execute": _cmd_stmt_execute,
     "cmd_stmt_close": _cmd_stmt_close,
