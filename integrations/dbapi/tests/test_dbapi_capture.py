@@ -28,11 +28,28 @@ ROWS = {
 }
 
 
+class Waited:
+    """An asynchronous connection or cursor, each of whose calls is awaited in the loop."""
+
+    def __init__(self, loop, awaited):
+        self.loop, self.awaited = loop, awaited
+
+    def __getattr__(self, name):
+        found = getattr(self.awaited, name)
+
+        def call(*args, **kwargs):
+            told = self.loop.run_until_complete(found(*args, **kwargs))
+            return Waited(self.loop, told) if name == "cursor" else told
+
+        return call if callable(found) else found
+
+
 class Driver:
     """One driver, made alike: `run(sql, parameters)` → rows changed, `commit`, `rollback`."""
 
     def __init__(self, name, address, mark="%s"):
         self.name, self.address, self.mark = name, address, mark
+        self.loop = asyncio.new_event_loop() if name == "mysql_connector_aio" else None
         self.connection = self.open()
 
     def open(self):
@@ -66,6 +83,14 @@ class Driver:
                 return mysql.connector.connect(
                     host=parts.hostname, port=parts.port, user=parts.username, database=parts.path[1:], use_pure=True
                 )
+            case "mysql_connector_aio":
+                import mysql.connector.aio
+
+                connecting = mysql.connector.aio.connect(
+                    host=parts.hostname, port=parts.port, user=parts.username, database=parts.path[1:],
+                    ssl_disabled=True, charset="utf8mb4", collation="utf8mb4_general_ci",
+                )  # fmt: skip
+                return Waited(self.loop, self.loop.run_until_complete(connecting))
             case "mariadb":
                 mariadb = pytest.importorskip("mariadb")
                 return mariadb.connect(
@@ -95,9 +120,11 @@ class Driver:
 
     def close(self):
         self.connection.close()
+        if self.loop is not None:
+            self.loop.close()
 
 
-DRIVERS = ["sqlite3", "psycopg", "psycopg2", "pymysql", "mysql_connector", "mariadb"]
+DRIVERS = ["sqlite3", "psycopg", "psycopg2", "pymysql", "mysql_connector", "mysql_connector_aio", "mariadb"]
 KIND = {"sqlite3": "sqlite", "psycopg": "postgres", "psycopg2": "postgres"}
 
 
