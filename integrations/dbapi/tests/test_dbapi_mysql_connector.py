@@ -403,7 +403,7 @@ class TestSameAsWithout:
         from guardai.hooks import report
 
         targets = [t for each in report() for t in each["targets"] if t["target"].startswith("mysql.connector.c")]
-        assert len(targets) == 21
+        assert len(targets) == 22
         assert {t["status"] for t in targets} <= {"patched", "pending"}  # of the C extension where that is not loaded
         assert sum(t["status"] == "pending" for t in targets) <= 2
 
@@ -487,6 +487,34 @@ class TestTrouble:
             timer.join()
         [outcome] = [outcome for _, outcome in calls() if "error" in (outcome.get("body") or {})]
         assert outcome["status"] == "unknown"
+
+    @pytest.mark.parametrize("while_it", ["executes", "fetches"])
+    def test_answer_to_a_statement_that_was_interrupted_is_never_anothers(
+        self, start, connect, calls, plainly, monkeypatch, while_it
+    ):
+        plainly("UPDATE customers SET email = 'unrecognisable'")
+        start(MASKED, CATALOG)
+        connection = connect()
+        with agent():
+            cursor = connection.cursor()
+            if while_it == "fetches":
+                cursor.execute("SELECT email FROM customers")
+            plain = connection._socket.recv
+
+            def interrupted(*_, **__):
+                monkeypatch.setattr(connection._socket, "recv", plain)
+                raise KeyboardInterrupt
+
+            if while_it == "executes":
+                cursor.execute("SELECT 1")
+                cursor.fetchall()
+            monkeypatch.setattr(connection._socket, "recv", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                _ = cursor.fetchall() if while_it == "fetches" else cursor.execute("SELECT email FROM customers")
+            for _ in range(3):
+                with pytest.raises(guardai.PolicyDenied, match="still to come"):
+                    cursor.execute("SELECT name FROM customers")
+        assert "unknown" in [outcome["status"] for _, outcome in calls("db.read")]
 
     def test_statement_that_the_library_gives_up_waiting_for_may_have_happened(self, start, connect, calls):
         start(PERMIT)

@@ -1,8 +1,9 @@
-"""Whether an answer is still to come on a connection, for what is asynchronous and can be cancelled at any packet.
+"""Whether an answer is still to come on a connection: a task can be cancelled at any packet, a program interrupted.
 
-The library reads whatever comes next as the answer to what it sent last. INVARIANT: a connection on which an agent has been at
-work counts each packet that was to be sent or read and was not, because that goes on or was given up; no agent's statement
-follows such a one. What was given up before an agent came is found by asking: see `Session.heard`.
+The library reads whatever comes next as the answer to what it sent last. INVARIANT: an asynchronous connection on which an
+agent has been at work counts each packet that was to be sent or read and was not, because that goes on or was given up; no
+agent's statement follows such a one, nor one that was interrupted while it waited. What was given up before an agent came is
+found by asking: see `Session.heard`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
+from guardai import SessionAborted
 from guardai_dbapi.subclasses import governed_class
 
 __all__ = ["distrust", "drop", "unanswered", "watch"]
@@ -29,14 +31,16 @@ def distrust(connection: Any) -> None:
 
 def drop(connection: Any, exc: BaseException) -> None:
     """An agent's statement was cancelled: nobody waits for its answer, and what guardai has put around it ends with it."""
-    if not isinstance(exc, Exception) and unanswered(connection):
-        writer = getattr(connection._socket, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+    if isinstance(exc, (Exception, SessionAborted)) or connection._socket is None:
+        return
+    if not hasattr(connection._socket, "_writer"):
+        distrust(connection)
+    elif unanswered(connection):
+        connection._socket._writer.transport.abort()
 
 
 def watch(connection: Any) -> None:
-    """From now on packets are counted. A connection that only waits, and that nothing cancels, is left as it is."""
+    """From now on packets are counted. A connection that only waits is left as it is."""
     kind: Any = type(connection._socket)
     if any(base.__module__ == "mysql.connector.aio.network" for base in kind.__mro__):
         connection._socket.__class__ = _watched(kind)
