@@ -564,8 +564,10 @@ class TestTrouble:
             await asyncio.to_thread(plainly, f"KILL {connection.connection_id}")
             with pytest.raises(connector.Error):
                 await task
-        [outcome] = [outcome for _, outcome in calls() if "error" in (outcome.get("body") or {})]
-        assert outcome["status"] == "unknown"
+            with pytest.raises(connector.Error):
+                await run(connection, "SELECT 1")
+        outcomes = [outcome for _, outcome in calls() if "error" in (outcome.get("body") or {})]
+        assert [outcome["status"] for outcome in outcomes] == ["unknown", "unknown"]
 
     async def test_statement_that_the_library_gives_up_waiting_for_may_have_happened(
         self, start, connect, calls, plainly
@@ -592,9 +594,8 @@ class TestTrouble:
                 await asyncio.wait_for(run(connection, sql, **KINDS[kind]), 0.3)
             await asyncio.sleep(1.5)
             for _ in range(3):
-                with pytest.raises((connector.Error, guardai.PolicyDenied)):
-                    found = await run(connection, "SELECT name, id FROM customers")
-                    assert await found.fetchall() == []
+                with pytest.raises(connector.Error):
+                    await run(connection, "SELECT name, id FROM customers")
             await connection.reconnect()
             cursor = await run(connection, "SELECT name FROM customers WHERE id = 1")
             assert await cursor.fetchall() == [("name1",)]

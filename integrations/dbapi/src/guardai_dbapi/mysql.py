@@ -134,7 +134,7 @@ class Session:
         self.statement: Statement | None = None
         self.deferred: list[str] = []
         self.asking = False
-        self.owner: object = None
+        self.owner = 0
         self.socket: object = None
         self.heard = False
         self.autocommit = False

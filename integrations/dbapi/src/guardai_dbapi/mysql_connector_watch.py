@@ -14,14 +14,24 @@ from typing import Any, Final
 from guardai import SessionAborted
 from guardai_dbapi.subclasses import governed_class
 
-__all__ = ["distrust", "drop", "unanswered", "watch"]
+__all__ = ["distrust", "drop", "misread", "unanswered", "watch"]
 
 _COUNT: Final = "_guardai_unanswered"
 
 
 def unanswered(connection: Any) -> bool:
-    """Whether what is read next may be the answer to something else."""
+    """Whether an answer is awaited, or was given up."""
     return bool(getattr(connection._socket, _COUNT, 0))
+
+
+def misread(connection: Any) -> bool:
+    """Whether what is read next may be that answer. Of a connection that is gone nothing is: the library says so itself."""
+    return unanswered(connection) and not _gone(connection._socket)
+
+
+def _gone(socket: Any) -> bool:
+    reader, writer = getattr(socket, "_reader", None), getattr(socket, "_writer", None)
+    return reader is not None and writer is not None and (writer.transport.is_closing() or reader.at_eof())
 
 
 def distrust(connection: Any) -> None:
@@ -35,7 +45,7 @@ def drop(connection: Any, exc: BaseException) -> None:
         return
     if not hasattr(connection._socket, "_writer"):
         distrust(connection)
-    elif unanswered(connection):
+    elif unanswered(connection) and connection._socket._writer is not None:
         connection._socket._writer.transport.abort()
 
 
