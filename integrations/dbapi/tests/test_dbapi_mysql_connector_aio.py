@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import warnings
@@ -465,6 +466,28 @@ class TestSameAsWithout:
             cursor = await run(connection, "SELECT email FROM customers WHERE id = 1")
             assert "user1" not in repr(await cursor.fetchall())
 
+    async def test_connection_by_a_socket_of_this_machine_is_governed(self, start, connect, plainly):
+        start(MASKED, CATALOG)
+        path = plainly("SELECT @@socket")[0][0]
+        if not os.path.exists(path):
+            pytest.skip("the server is not on this machine")
+        connection = await connect(unix_socket=path)
+        with agent():
+            cursor = await run(connection, "SELECT email FROM customers")
+            assert "user" not in repr(await cursor.fetchall())
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(run(connection, "SELECT sleep(2)"), 1)
+            with pytest.raises(connector.Error):
+                await run(connection, "SELECT 1")
+
+    async def test_compressed_connection_is_refused_to_an_agent_and_left_to_the_application(self, start, connect):
+        start(PERMIT)
+        connection = await connect(compress=True)
+        with agent(), pytest.raises(guardai.PolicyDenied, match="compress=False"):
+            await run(connection, "SELECT email FROM customers")
+        cursor = await run(connection, "SELECT email FROM customers")
+        assert len(await cursor.fetchall()) == 10
+
     async def test_connections_of_a_pool_are_governed(self, start, shop):
         start(MASKED, CATALOG)
         pool = aio.MySQLConnectionPool(pool_name="p", pool_size=1, **where(shop))
@@ -663,6 +686,30 @@ class TestTrouble:
             await cursor.execute("SELECT count(*) FROM orders")
             assert await cursor.fetchall() == [(50,)]
         assert [outcome["status"] for _, outcome in calls()].count("ok") == 3
+
+    @pytest.mark.parametrize("kind", ["buffered", "prepared"])
+    async def test_rows_that_may_be_those_of_the_application_are_withheld(self, start, connect, plainly, kind):
+        plainly("UPDATE customers SET email = 'unrecognisable'")
+        start(MASKED, CATALOG)
+        connection = await connect()
+        asked = asyncio.Event()
+
+        async def application():
+            await asked.wait()
+            with pytest.raises((RuntimeError, connector.Error)):
+                await connection.cmd_query("SELECT email FROM customers")
+                await connection.get_rows()
+
+        other = asyncio.create_task(application())
+        with agent():
+            await run(connection, "SELECT 1", buffered=True)
+            asyncio.get_running_loop().call_later(0.3, asked.set)
+            with pytest.raises((guardai.ResultWithheld, RuntimeError, connector.Error)):
+                cursor = await run(connection, "SELECT sleep(1), name FROM customers WHERE id = 1", **KINDS[kind])
+                assert "unrecognisable" not in repr(await cursor.fetchall())
+            with pytest.raises(guardai.PolicyDenied, match="still to come"):
+                await run(connection, "SELECT name FROM customers")
+        await other
 
     async def test_tasks_with_connections_of_their_own_each_keep_their_session(self, start, connect, calls):
         start(MASKED, CATALOG)

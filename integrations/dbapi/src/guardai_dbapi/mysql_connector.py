@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from guardai.hooks import Answer, Ask, Hooks, Run, acting
 from guardai_dbapi.mysql import ASK, SESSION, Session, dialect_of, is_apart, is_lost, passes
-from guardai_dbapi.mysql_connector_watch import distrust, drop, misread, unanswered, watch
+from guardai_dbapi.mysql_connector_watch import distrust, drop, loses, misread, unanswered, watch
 from guardai_dbapi.statement import Statement, begin, gperform
 from guardai_dbapi.subclasses import governed_class
 
@@ -331,7 +331,7 @@ def governed(
         asks: it is one statement with one set of parameters.
     """
     session = _session(connection)
-    taken = _elsewhere(session)
+    taken = _elsewhere(session) or loses(connection)
     if not taken and connection._unread_result and connection.can_consume_results:
         yield from _release(connection, session)
     # The library refuses to send before a result is read, not before the next of several is.
@@ -342,7 +342,7 @@ def governed(
     statement = begin(run, session.target, text, dialect or session.reads(text), parameters, session.schema())
     ticket = statement.ticket
     if taken:
-        return (yield from _out_of_turn(statement, effect))
+        return (yield from _unsure(connection, statement, effect))
     if dialect and ticket.enforcing:
         ticket.impossible("a value would be put within quotes of the statement; leave the quotes to the driver")
     transaction = bool(connection.in_transaction)
@@ -387,8 +387,12 @@ def governed(
     return result
 
 
-def _out_of_turn(statement: Statement, effect: Callable[[Any], Any]) -> Steps:
-    """The answer to another statement is still to come, or may come although it was given up: what is read would be that."""
+def _unsure(connection: Any, statement: Statement, effect: Callable[[Any], Any]) -> Steps:
+    """What is read may not be the answer: that to another is still to come, or may come although it was given up."""
+    if statement.ticket.enforcing and loses(connection):
+        statement.ticket.impossible(
+            "mysql.connector.aio loses parts of answers where it compresses; use compress=False"
+        )
     if statement.ticket.enforcing:
         statement.ticket.impossible(
             "an answer to another statement is still to come on this connection, or was given up; read all its results, "
@@ -484,6 +488,8 @@ def _learn(connection: Any, session: Session) -> Steps:
                 text = next(learning)
                 while True:
                     text = learning.send(list((yield from _ask(connection, session, text))))
+    except ConnectionError:  # somebody else has sent something meanwhile
+        return False
     except Error as exc:
         return session.heard or _means(connection, exc)["lost"]  # which the library will say again
     return True
@@ -597,6 +603,8 @@ def _passed(connection: Any, session: Session, statement: Statement, call: Calla
             yield from _flush(connection, session)
         raise
     assert statement.rows is not None, "they began"
+    if unanswered(connection):
+        statement.rows.withhold(RuntimeError("another task was at work on this connection: these may be its rows"))
     passed = statement.rows.many(rows)
     if eof is not None and statement is not session.inside and not _pending(connection):
         yield from _ended(connection, session, statement, None)

@@ -14,9 +14,10 @@ from typing import Any, Final
 from guardai import SessionAborted
 from guardai_dbapi.subclasses import governed_class
 
-__all__ = ["distrust", "drop", "misread", "unanswered", "watch"]
+__all__ = ["distrust", "drop", "loses", "misread", "unanswered", "watch"]
 
 _COUNT: Final = "_guardai_unanswered"
+_NETWORK: Final = "mysql.connector.aio.network"
 
 
 def unanswered(connection: Any) -> bool:
@@ -32,6 +33,12 @@ def misread(connection: Any) -> bool:
 def _gone(socket: Any) -> bool:
     reader, writer = getattr(socket, "_reader", None), getattr(socket, "_writer", None)
     return reader is not None and writer is not None and (writer.transport.is_closing() or reader.at_eof())
+
+
+def loses(connection: Any) -> bool:
+    """Whether parts of answers are lost: compressed, the asynchronous library keeps the first packet alone of a short one."""
+    kind = type(getattr(connection._socket, "_netbroker", None))
+    return kind.__module__ == _NETWORK and kind.__name__ == "NetworkBrokerCompressed"
 
 
 def distrust(connection: Any) -> None:
@@ -52,18 +59,21 @@ def drop(connection: Any, exc: BaseException) -> None:
 def watch(connection: Any) -> None:
     """From now on packets are counted. A connection that only waits is left as it is."""
     kind: Any = type(connection._socket)
-    if any(base.__module__ == "mysql.connector.aio.network" for base in kind.__mro__):
+    ours = any(base.__module__ == _NETWORK for base in kind.__mro__)
+    if ours and not hasattr(kind, "_guardai_governed"):
         connection._socket.__class__ = _watched(kind)
 
 
 @functools.cache
 def _watched(kind: Any) -> Any:
-    return governed_class(kind, {"read": _moved, "write": _moved})
+    return governed_class(kind, {"read": _moved, "write": _moved}, _guardai_governed=True)
 
 
 async def _moved(wrapped: Any, socket: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     told = vars(socket)
-    told[_COUNT] = told.get(_COUNT, 0) + 1
+    before = told.get(_COUNT, 0)
+    told[_COUNT] = before + 1
     packet = await wrapped(*args, **kwargs)
-    told[_COUNT] -= 1
+    if not before:  # two at once may have got each other's
+        told[_COUNT] -= 1
     return packet
