@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 
@@ -170,14 +171,21 @@ async def test_write_is_recorded_with_its_count(start, shop, calls):
 
 async def test_cancelled_task_does_not_hide_what_its_thread_did(start, shop, calls):
     start("permit (principal, action, resource);")
-    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT max(i) FROM n"
+    runs, cancelled = threading.Event(), threading.Event()
+
+    def hold():
+        runs.set()
+        return cancelled.wait(30)
+
     async with aiosqlite.connect(shop) as connection:
+        await connection.create_function("hold", 0, hold)
         with guardai.session(agent="a"):
-            task = asyncio.create_task(connection.execute_fetchall(slow))
-            await asyncio.sleep(0.05)
+            task = asyncio.create_task(connection.execute_fetchall("SELECT hold()"))
+            assert await asyncio.to_thread(runs.wait, 30)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            cancelled.set()
             await connection.execute_fetchall("SELECT 1")
     assert [pair[1]["status"] for pair in calls()] == ["ok", "ok"]
 
