@@ -322,6 +322,8 @@ STAR = [
     "SELECT a.v FROM (VALUES (1), (2)) AS x, (SELECT ssn AS v FROM users) AS a",
     'SELECT "ssn", [name], `email` FROM users',
     "SELECT x.note FROM (SELECT * FROM v_users) x",
+    "SELECT (SELECT ssn FROM json_each('[1]')) FROM users",
+    "SELECT (SELECT x.ssn || ssn FROM json_each('[1]'), json_each('[2]')) FROM users x",
 ]
 
 

@@ -129,18 +129,26 @@ class Scope:
         return None
 
     def column(self, name: str) -> Sources:
-        """The sources of an unqualified name: a column, a whole row, or an alias of the select list."""
+        """The sources of an unqualified name: a column, a whole row, or an alias of the select list.
+
+        A relation whose columns are not known may or may not have it: then it may be a query's further out, too.
+        """
+        found: list[Sources] = []
         scope: Scope | None = self
-        while scope is not None:
-            found = [sources for relation in scope.relations.values() if (sources := relation.find(name)) is not None]
+        certain = False
+        while scope is not None and not certain:
+            for relation in scope.relations.values():
+                sources = relation.find(name)
+                if sources is not None:
+                    found.append(sources)
+                    certain |= relation.columns is not None
             if name in scope.aliases:
                 found.append(scope.aliases[name])
             if name in scope.relations:
                 found.append(scope.relations[name].row())
-            if found:
-                return NOTHING.union(*found)
+                certain = True
             scope = scope.outer
-        return UNPROVEN
+        return NOTHING.union(*found) if found else UNPROVEN
 
     def names(self, name: str) -> bool:
         """Whether a name could be a column here or further out."""
