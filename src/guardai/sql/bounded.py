@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from guardai.sql.lexicon import MYSQL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
-__all__ = ["bounds", "conjuncts", "joined"]
+__all__ = ["bounds", "column_of", "conjuncts", "joined"]
 
 #: Unquoted and unqualified these are values of the session, not columns: `DELETE … WHERE user = 'me'` empties the table.
 _VALUES: Final = frozenset(
@@ -27,9 +27,11 @@ _VALUES: Final = frozenset(
 _USER_IS_VALUE: Final = frozenset(
     {"postgres", "redshift", "oracle", "tsql", "duckdb", "snowflake", "trino", "databricks"}
 )
-#: Columns that no table lists and that are the same in many or all rows, under whatever qualifier.
+#: Columns that no table lists and that are the same in many or all rows, under whatever qualifier. PostgreSQL calls
+#: functions of a whole row as if they were columns: `t.num_nulls`.
 _SAME_IN_MANY: Final = {
-    "postgres": frozenset({"tableoid", "xmin", "xmax", "cmin", "cmax"}),
+    "postgres": frozenset({"tableoid", "xmin", "xmax", "cmin", "cmax", "num_nulls", "num_nonnulls", "pg_typeof",
+                           "pg_column_size", "pg_column_compression", "pg_collation_for"}),
     "redshift": frozenset({"tableoid", "xmin", "xmax", "cmin", "cmax", "insertxid", "deletexid"}),
     "oracle": frozenset({"ora_rowscn", "level", "rownum"}),
     "clickhouse": frozenset({"_table", "_database", "_part", "_partition_id", "_partition_value", "_sample_factor",
@@ -81,21 +83,21 @@ def _matches_many(value: Any, dialect: str, *, null_safe: bool) -> bool:
             return True
     if dialect not in MYSQL:
         return False
-    # MySQL compares text with a number as numbers, and text that is none is zero.
+    # MySQL compares text with a number or a time as such, and text that is none is zero.
+    number = False
     for _ in range(8):
         kind = _kind(value)
-        if kind in {"Cast", "TryCast"}:
-            return True
-        if kind == "Boolean":
-            return not value.this
-        if kind == "Literal":
-            return not value.args.get("is_string") and not any(
-                digit in str(value.this).lower().partition("e")[0] for digit in "123456789"
-            )
-        if kind not in _WRAPPERS:
-            return False
-        value = value.this
-    return True
+        if kind in {"Paren", "Collate", "Introducer"}:
+            value = value.this
+        elif kind == "Neg":  # makes a number of anything
+            number, value = True, value.this
+        else:
+            break
+    if kind == "Literal" and not value.args.get("is_string"):
+        return not any(digit in str(value.this).lower().partition("e")[0] for digit in "123456789")
+    if kind == "Boolean":
+        return not value.this
+    return number or kind in _WRAPPERS
 
 
 def _text_of(node: Any) -> str | None:
@@ -104,7 +106,7 @@ def _text_of(node: Any) -> str | None:
     return str(node.this) if _kind(node) == "Literal" and node.args.get("is_string") else None
 
 
-def _column(node: Any, dialect: str) -> Any:
+def column_of(node: Any, dialect: str) -> Any:
     """The column, if the node is one for certain."""
     node = _bare(node)
     if _kind(node) != "Column" or _kind(node.this) != "Identifier":
@@ -155,11 +157,11 @@ def _in_list(node: Any, dialect: str) -> Any:
     """The column of `column IN (constants)` or `column = ANY (array)`."""
     kind = _kind(node)
     if kind == "In" and _kind(node.args.get("field")) in {"Placeholder", "Parameter"}:
-        return _column(node.this, dialect)  # the driver writes a list out: `id IN %s`
+        return column_of(node.this, dialect)  # the driver writes a list out: `id IN %s`
     if kind == "In" and node.expressions and not node.args.get("query") and not node.args.get("unnest"):
         left = _bare(node.this)
         columns = left.expressions if _kind(left) == "Tuple" else [left]
-        column = _column(columns[0], dialect)
+        column = column_of(columns[0], dialect)
         members = [_bare(member) for member in node.expressions]
         if _kind(left) == "Tuple":
             if all(
@@ -172,7 +174,7 @@ def _in_list(node: Any, dialect: str) -> Any:
         if column is not None and all(_pins(column, member, dialect) for member in members):
             return column
     if kind == "EQ":
-        column, right = _column(node.this, dialect), _bare(node.expression)
+        column, right = column_of(node.this, dialect), _bare(node.expression)
         if column is not None and _kind(right) == "Any":
             array = _bare(right.this)
             while _kind(array) == "Cast":
@@ -182,7 +184,15 @@ def _in_list(node: Any, dialect: str) -> Any:
     return None
 
 
-def bounds(condition: Any, names: set[str], dialect: str, *, alone: bool, joins: Sequence[Any] = ()) -> bool:
+def bounds(
+    condition: Any,
+    names: set[str],
+    dialect: str,
+    *,
+    alone: bool,
+    joins: Sequence[Any] = (),
+    tables: Container[str] = (),
+) -> bool:
     """Whether a condition bounds a table.
 
     Args:
@@ -192,9 +202,12 @@ def bounds(condition: Any, names: set[str], dialect: str, *, alone: bool, joins:
         alone: no other table takes part, so an unqualified column is the table's.
         joins: the conditions of joins. They tie tables to one another, and bound nothing by themselves: an outer join
             keeps the rows that do not meet its condition.
+        tables: what the tables are called through which it may be bound: a column of a subquery may be a constant.
     """
     if condition is None:
         return False
+    if dialect == "clickhouse" and any(_kind(node) == "Alias" for node in condition.walk()):
+        return False  # a name given within a condition stands for its value: `(1 AS id) = 1 AND id = 1`
     fixed: list[Any] = []
     links: list[tuple[Any, Any]] = []
     for node in conjuncts(condition):
@@ -202,25 +215,26 @@ def bounds(condition: Any, names: set[str], dialect: str, *, alone: bool, joins:
         if column is not None:
             fixed.append(column)
         for one, other in _equal_pairs(node):
-            left = _column(one, dialect)
+            left = column_of(one, dialect)
             if left is None:
                 continue
             if _pins(left, other, dialect, null_safe=_kind(node) == "NullSafeEQ"):
                 fixed.append(left)
-            elif _column(other, dialect) is not None:
-                links.append((left, _column(other, dialect)))
+            elif column_of(other, dialect) is not None:
+                links.append((left, column_of(other, dialect)))
     reached = {_table(column) for column in fixed}
     for node in (node for join in joins for node in conjuncts(join)):
         for one, other in _equal_pairs(node):
-            if _column(one, dialect) is not None and _column(other, dialect) is not None:
-                links.append((_column(one, dialect), _column(other, dialect)))
+            if column_of(one, dialect) is not None and column_of(other, dialect) is not None:
+                links.append((column_of(one, dialect), column_of(other, dialect)))
     if alone:
         last = {table.rpartition(".")[2] for table in reached}
         return bool(fixed) and all(table in names or not table for table in last)
     if reached & names:
         return True
     # Bound through a join: `t.id = s.id AND s.key = 5`.
-    return any(_table(left) in names and _table(right) in reached and _table(right) for left, right in links)
+    reached = {table for table in reached if table in tables}
+    return any(_table(left) in names and _table(right) in reached for left, right in links)
 
 
 def joined(condition: Any, names: set[str], dialect: str) -> bool:
@@ -231,7 +245,7 @@ def joined(condition: Any, names: set[str], dialect: str) -> bool:
         if _in_list(node, dialect) is not None:
             return True
         for one, other in _equal_pairs(node):
-            left, right = _column(one, dialect), _column(other, dialect)
+            left, right = column_of(one, dialect), column_of(other, dialect)
             if (
                 left is not None
                 and _table(left) in names

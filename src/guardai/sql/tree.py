@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlglot import exp
 
-from guardai.sql.bounded import bounds, joined
+from guardai.sql.bounded import bounds, column_of, joined
 from guardai.sql.calls import known_call
 from guardai.sql.ctes import visible_cte
 from guardai.sql.nodes import LEAVES, LOCKING_HINTS, NOT_CALLED, PLAIN
@@ -44,8 +44,11 @@ _SERIES: Final = tuple(
     if hasattr(exp, name)
 )
 _SERIES_NAMES: Final = frozenset(
-    {"generate_series", "generate_array", "numbers", "zeros", "range", "generator", "sequence"}
+    """array_fill generate_array generate_series generate_subscripts generator numbers range repeat sequence
+    zeros""".split()  # noqa: SIM905
 )
+#: These make one value of many rows that cannot be taken apart into rows again.
+_SUMS: Final = (exp.Avg, exp.Count, exp.Max, exp.Min, exp.Sum)
 _SEQUENCE_TABLE: Final = re.compile(r"seq_\d+_to_\d+")
 _PSEUDO_ROWS: Final = frozenset({"old", "new", "prior"})
 _SEQUENCE: Final = frozenset({"oracle", "snowflake", "databricks"})
@@ -186,8 +189,10 @@ class _Walk:
                 facts.writes.add(table_name(table))
         elif kind is exp.QueryTransform:
             facts.effects.add("exec")
-        elif kind is exp.Directory:
+        elif kind is exp.Directory or (kind is exp.Summarize and isinstance(node.this, exp.Literal)):
             facts.effects.add("file")
+        elif kind is exp.Summarize:
+            pass
         else:
             facts.unknown(f"unknown-node:{kind.__name__}")
 
@@ -220,6 +225,7 @@ class _Walk:
             where = node.args.get("where")
             others = self.others(node, targets)
             joins = [join.args["on"] for join in _joins(node) if join.args.get("on") is not None]
+            tables = self.tables_of(node)
             for target in targets:
                 names = _called(target)
                 names |= (
@@ -227,8 +233,9 @@ class _Walk:
                     if not others
                     else set()
                 )
-                if not bounds(
-                    where.this if where is not None else None, names - {""}, self.dialect, alone=not others, joins=joins
+                condition = where.this if where is not None else None
+                if not names & tables or not bounds(
+                    condition, names - {""}, self.dialect, alone=not others, joins=joins, tables=tables
                 ):
                     facts.unbounded = True
             if not targets:
@@ -255,11 +262,37 @@ class _Walk:
                 if chosen:
                     return chosen
             return within
-        if isinstance(this, exp.Table):
+        if isinstance(this, exp.Table) and not (isinstance(node, exp.Delete) and this.args.get("joins")):
             return [this]
         if this is None:
             return []
-        return list(this.find_all(exp.Table))  # a change through a subquery changes what stands in it
+        # A change through a subquery changes what stands in it; MySQL deletes from several: `FROM a, b USING …`.
+        return list(this.find_all(exp.Table))
+
+    def tables_of(self, change: Any) -> set[str]:
+        """What the tables are called that take part in a change, and what has no columns but those of tables.
+
+        Any other column of a subquery, of a CTE or of a function may have one value in all its rows.
+        """
+        found: set[str] = set()
+        made: set[str] = set()
+        for node in change.find_all(exp.Table, exp.Subquery, exp.UDTF):
+            if node.find_ancestor(exp.Query, *_DML_ROOTS) is change:
+                (found if self.has_columns_of_tables(node) else made).update(_called(node))
+        return found - made - {""}
+
+    def has_columns_of_tables(self, node: Any) -> bool:
+        """Whether a relation is a table, or a query that only chooses among the columns of tables."""
+        cte = self.cte(node) if isinstance(node, exp.Table) else None
+        if isinstance(node, exp.Table) and cte is None:
+            return isinstance(node.this, exp.Identifier)
+        query = (cte or node).this
+        if not isinstance(query, exp.Select) or query.find(exp.Subquery, exp.UDTF) is not None:
+            return False
+        items = [item.unalias() for item in query.expressions]
+        return all(item.is_star or column_of(item, self.dialect) is not None for item in items) and all(
+            isinstance(table.this, exp.Identifier) and not self.cte(table) for table in query.find_all(exp.Table)
+        )
 
     def others(self, node: Any, targets: list[Any]) -> bool:
         """Whether tables take part that are not changed."""
@@ -287,7 +320,9 @@ class _Walk:
             facts.effects.add("destroy")
         conflict = node.args.get("conflict")
         if (self.replacing or (conflict is not None and conflict.expressions)) and (
-            self.counts_up() or any(self.reads_freely(target, node) for target in targets)
+            self.counts_up()
+            or _numbers_rows(node.args.get("expression"))
+            or any(self.reads_freely(target, node) for target in targets)
         ):
             facts.unbounded = True  # rows that are there are written over, and not a given few: an UPDATE of all
         if node.args.get("is_function") and not facts.called - {"unknown"}:
@@ -347,7 +382,7 @@ class _Walk:
             elif isinstance(node, exp.Table):
                 if self.dialect == "mariadb" and _SEQUENCE_TABLE.match(node.name.lower()):
                     return True
-            elif isinstance(node, _SERIES) or (isinstance(node, exp.Anonymous) and node.name.lower() in _SERIES_NAMES):
+            elif isinstance(node, _SERIES) or _function_name(node) in _SERIES_NAMES:
                 return True
         return False
 
@@ -396,14 +431,23 @@ class _Walk:
 def _called(table: Any) -> set[str]:
     """What a statement calls a table by: its alias if it has one, for then its own name may stand for another."""
     alias = table.alias.lower()
-    return {alias} if alias else {table_name(table), table.name.lower()}
+    return {alias} if alias or not isinstance(table, exp.Table) else {table_name(table), table.name.lower()}
 
 
 def _one_value(select: Any) -> bool:
-    """Whether a query yields one row for certain: an aggregate without groups."""
+    """Whether a query yields one row for certain, and no list of the values of many: a sum without groups."""
     items = [item.this if isinstance(item, exp.Alias) else item for item in select.expressions]
     plain = not select.args.get("group") and not select.args.get("joins")
-    return plain and bool(items) and all(isinstance(item, exp.AggFunc) for item in items)
+    return plain and bool(items) and all(isinstance(item, _SUMS) for item in items)
+
+
+def _numbers_rows(query: Any) -> bool:
+    """Whether a query yields the numbers of its rows, which are the keys of any others."""
+    return isinstance(query, exp.Select) and any(item.find(exp.RowNumber) is not None for item in query.expressions)
+
+
+def _function_name(call: Any) -> str:
+    return str(call.name if isinstance(call, exp.Anonymous) else call.sql_name()).lower()
 
 
 def _joins(node: Any) -> Iterator[Any]:
