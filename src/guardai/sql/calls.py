@@ -40,6 +40,8 @@ _MEMBERS: Final = {
     "dbms_crypto": frozenset({"hash"}),
     "utl_raw": frozenset({"cast_to_varchar2", "cast_to_raw", "length", "substr"}),
 }
+#: These change the session if they are given something, and tell what it was if not.
+_SET_BY_ARGUMENT: Final = {"mysql": frozenset({"last_insert_id"}), "mariadb": frozenset({"last_insert_id"})}
 #: ClickHouse builds aggregates from others by these endings.
 _COMBINATORS: Final = (
     "ornull",
@@ -100,6 +102,10 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
             if name == "table" and index < last and tokens[index + 1][0] not in {lx.WORD, lx.QUOTED, lx.OP}:
                 facts.called.add("unknown")
                 facts.give("dynamic-table")
+            elif name == "operator" and index + 2 < last and tokens[index + 2][1] == ".":
+                if tokens[index + 1][1] not in _QUALIFIERS.get(dialect, ()):  # somebody's own, which calls a function
+                    facts.called.add("unknown")
+                    facts.give("unknown-function:operator")
             elif name in table.harmless:
                 facts.functions.add(name)
             facts.spelled.add(name)
@@ -107,6 +113,8 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
         if name in relations:
             continue
         facts.functions.add(name)
+        if name in _SET_BY_ARGUMENT.get(dialect, ()) and index < last and tokens[index + 1][1] != ")":
+            facts.called.add("session")
         if qualifier:
             _judge_qualified(name, tokens, index, dialect, facts, table)
         elif not known_call(name, dialect, table) and not (
