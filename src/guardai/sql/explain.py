@@ -26,6 +26,7 @@ _EXPLAIN_WORDS: Final = frozenset(
     traditional tree true type using validate verbose wal xml yaml""".split()  # noqa: SIM905
 )
 EXPLAIN: Final = frozenset({"explain", "describe", "desc"})
+_NO_TABLES: Final = frozenset({"", "table", "view", "extended", "formatted"})
 
 
 def judge_explain(tokens: list[Token], dialect: str, inner: Callable[[list[Token]], Facts]) -> Facts:
@@ -107,8 +108,9 @@ def judge_metadata(tokens: list[Token], dialect: str) -> Facts:
             facts.effects |= named(token[1].strip("'"), dialect)
     judge_calls(tokens, dialect, facts)
     facts.effects |= facts.called
-    if tokens[0][1] in {"describe", "desc", "summarize"} and len(tokens) > 1:
-        names = name_at(tokens, 1)
-        if names and names not in {"table", "view", "extended", "formatted"}:
-            facts.reads.add(names)
+    names = name_at(tokens, 2 if len(tokens) > 2 and tokens[1][1] == "table" else 1)
+    if dialect == "duckdb":
+        facts.effects |= named(names, dialect)  # which looks into a file to tell of it
+    if tokens[0][1] in {"describe", "desc", "summarize"} and names not in _NO_TABLES:
+        facts.reads.add(names)
     return facts

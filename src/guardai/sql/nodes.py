@@ -28,7 +28,7 @@ PLAIN: Final = frozenset(
     OnConflict Opclass OpenJSONColumnDef Operator Order Ordered OverflowTruncateBehavior Overlaps Parameter
     Paren Partition PathColumnConstraint Pivot PivotAlias PivotAny Placeholder PositionalColumn PreWhere Prior
     PropertyEQ PseudoType Pseudocolumn Qualify QueryOption RawString RecursiveWithSearch RespectNulls Returning
-    Rollup Schema Select SessionParameter SimilarTo Slice Sort Star Sub Subquery Summarize Table TableAlias
+    Rollup Schema Select SessionParameter SimilarTo Slice Sort Star Sub Subquery Table TableAlias
     TableColumn TableFromRows TableSample TranslateCharacters Tuple UnicodeString Union UnpivotColumns Values
     Var Variadic Version When Whens Where Window WindowSpec With WithFill WithOperator WithinGroup
     XMLKeyValueOption XMLNamespace ConditionalInsert""".split()  # noqa: SIM905

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from guardai.sql.pragmas import tells
+
 if TYPE_CHECKING:
     from guardai.sql.facts import Facts
 
@@ -28,7 +30,6 @@ _SECRETS: Final = {
 }  # fmt: skip
 _SAME: Final = {"mariadb": "mysql", "redshift": "postgres"}
 _SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "mysql", "sys", "performance_schema", "system"})
-_SQLITE_SCHEMA: Final = frozenset({"sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"})
 
 
 def table_name(table: Any) -> str:
@@ -67,6 +68,10 @@ def judge_read(table: Any, dialect: str, facts: Facts) -> None:
     facts.reads.add(name)
     facts.called |= named(name, dialect)
     last = name.rpartition(".")[2]
+    if dialect == "duckdb" and "." in table.this.name:  # one name with a dot in it: extensions know more endings
+        facts.called.add("file")
+    if dialect == "sqlite" and last.startswith("pragma_") and not tells(last[7:]):
+        facts.called.add("admin")
     secret = _SECRETS.get(_SAME.get(dialect, dialect), ())
     if last in secret or ".".join(name.split(".")[-2:]) in secret:
         facts.called.add("admin")
@@ -80,7 +85,7 @@ def judge_write(name: str, dialect: str, facts: Facts) -> None:
     facts.writes.add(name)
     facts.effects |= named(name, dialect)
     schema, _, last = name.rpartition(".")
-    system = schema.rpartition(".")[2] in _SYSTEM_SCHEMAS or (dialect == "sqlite" and last in _SQLITE_SCHEMA)
+    system = schema.rpartition(".")[2] in _SYSTEM_SCHEMAS or (dialect == "sqlite" and last.startswith("sqlite_"))
     if system or (last.startswith("pg_") and dialect in {"postgres", "redshift"}):
         facts.effects.add("admin")
         facts.give("system-table")
