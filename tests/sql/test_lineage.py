@@ -19,6 +19,7 @@ SCHEMA = {
     "orgs": ["id", "name"],
 }
 VIEW = {"v_users": "SELECT id, ssn AS note FROM users"}
+FOUND = {"v_found": "SELECT id FROM users WHERE ssn = 'x'"}
 USERS = {f"users.{column}" for column in SCHEMA["users"]}
 EVERYTHING = {f"{table}.{column}" for table, columns in SCHEMA.items() for column in columns}
 
@@ -124,10 +125,18 @@ def test_most_traps_are_exact():
         ("SELECT 1, NULL, 'x'", [set(), set(), set()]),
         ("SELECT ROW(ssn, name) FROM users", [{"users.ssn", "users.name"}]),
         ("SELECT ctid FROM users", [USERS]),
+        ("WITH q AS (SELECT 1 FROM users WHERE ssn = 'x') SELECT (SELECT count(*) FROM q)", [{"users.ssn"}]),
+        (
+            "WITH q AS (SELECT 1 AS a FROM users WHERE ssn = 'x'), r AS (SELECT a FROM q) SELECT EXISTS (SELECT * FROM r)",
+            [{"users.ssn"}],
+        ),
+        ("WITH q AS (SELECT id FROM users WHERE ssn = 'x') SELECT id FROM q", [{"users.id"}]),
+        ("SELECT (SELECT count(*) FROM v_found)", [{"users.id", "users.ssn"}]),
+        ("SELECT id FROM v_found", [{"users.id"}]),
     ],
 )
 def test_sources_in_postgres(sql, sources):
-    assert column_lineage(sql, "postgres", SCHEMA | VIEW) == [frozenset(each) for each in sources]
+    assert column_lineage(sql, "postgres", SCHEMA | VIEW | FOUND) == [frozenset(each) for each in sources]
 
 
 def test_later_item_sees_an_earlier_alias_where_the_dialect_lets_it():
@@ -241,6 +250,49 @@ def test_variable_of_the_session_may_hold_anything():
     assert column_lineage("SELECT @x", "mysql", SCHEMA) == [frozenset(EVERYTHING)]
     assert column_lineage("SELECT $x", "snowflake", SCHEMA) == [frozenset(EVERYTHING)]
     assert column_lineage("SELECT getvariable('x')", "duckdb", SCHEMA) == [frozenset(EVERYTHING)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "sources"),
+    [
+        ("SELECT upper(name), ssn AS name FROM users", [{"users.name", "users.ssn"}, {"users.ssn"}]),
+        ("SELECT name FROM users WHERE (ssn AS name) != ''", [{"users.name", "users.ssn"}]),
+        ("WITH ssn AS name SELECT name FROM users", [{"users.name", "users.ssn"}]),
+        (
+            "SELECT name, email AS name, ssn AS email FROM users",
+            [{"users.name", "users.email", "users.ssn"}, {"users.email", "users.ssn"}, {"users.ssn"}],
+        ),
+        ("SELECT upper(name) AS name, ssn AS s FROM users", [{"users.name"}, {"users.ssn"}]),
+    ],
+)
+def test_name_that_clickhouse_is_given_holds_in_the_whole_query(sql, sources):
+    assert column_lineage(sql, "clickhouse", SCHEMA) == [frozenset(each) for each in sources]
+
+
+def test_rows_that_are_put_into_one_cell_are_all_in_it():
+    for form in ("JSON PATH", "XML PATH('')"):
+        sql = f"SELECT d.x FROM (SELECT id, ssn FROM users FOR {form}) AS d(x)"
+        assert column_lineage(sql, "tsql", SCHEMA) == [frozenset({"users.id", "users.ssn"})]
+
+
+@pytest.mark.parametrize(
+    ("sql", "dialect"),
+    [
+        ("SELECT histogram FROM information_schema.column_statistics", "mysql"),
+        ("SELECT word FROM information_schema.innodb_ft_index_table", "mysql"),
+        ("SELECT info FROM information_schema.processlist", "mariadb"),
+        ("SELECT stats FROM pragma_storage_info('users')", "duckdb"),
+        ("SELECT most_common_vals FROM pg_stats", "postgres"),
+    ],
+)
+def test_what_an_engine_keeps_of_values_may_be_any_column(sql, dialect):
+    assert column_lineage(sql, dialect, SCHEMA)[0] >= EVERYTHING
+
+
+def test_what_an_engine_tells_of_tables_is_no_data():
+    for name in ("columns", "table_constraints"):
+        found = column_lineage(f"SELECT table_name FROM information_schema.{name}", "postgres", SCHEMA)
+        assert found == [frozenset({f"information_schema.{name}.*"})]
 
 
 def test_shared_columns_of_mysql_stand_in_the_order_of_the_first_table():

@@ -134,10 +134,15 @@ def table(resolver: Resolver, node: Any, scope: Scope) -> Relation:
         return Relation(None, resolver.expression(node.this, scope)) if node.this is not None else Relation(None)
     name = table_name(node)
     if node.args.get("db") is None and name in scope.ctes:
-        return scope.ctes[name]
+        made = scope.ctes[name]
+        if resolver.deep is not None:
+            resolver.deep |= made.touched
+        return made
     if node.args.get("db") is not None and node.args.get("catalog") is None:
         row = scope.relations.get(node.text("db").lower())
         if row is not None:
             return Relation(None, row.row())  # `FROM t, t.items`
     found = resolver.lookup(name)
+    if found is not None and resolver.deep is not None:
+        resolver.deep |= found.touched
     return found if found is not None else Relation(None, EVERYTHING | {f"{name}.*"})

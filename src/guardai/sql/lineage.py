@@ -43,6 +43,15 @@ __all__ = ["BEYOND", "ENTRIES", "Lineage", "SqlNotUnderstood", "column_lineage",
 BEYOND: Final = frozenset({"unknown", "exec", "file", "network", "session"})
 ENTRIES: Final = 1_024
 _VIEW_DEPTH: Final = 12
+#: These tell of tables and not of what is in them. Others of that schema do: histograms, words of a full-text index,
+#: statements that are running.
+_TELLS_OF_TABLES: Final = frozenset(
+    f"information_schema.{name}"
+    for name in """applicable_roles character_sets check_constraints collations column_privileges columns constraint_column_usage
+    constraint_table_usage domains element_types enabled_roles engines key_column_usage parameters partitions
+    referential_constraints role_table_grants routines schemata sequences statistics table_constraints table_privileges tables triggers
+    user_privileges view_column_usage view_table_usage views""".split()  # noqa: SIM905
+)
 
 
 class SqlNotUnderstood(ValueError):
@@ -186,7 +195,7 @@ class Lineage:
         """A table's relation, or a view's, from its definition."""
         found = self.schema.find(name)
         if found is None:
-            if name.startswith("information_schema."):  # tells of tables, not of what is in them
+            if name in _TELLS_OF_TABLES:
                 return Relation(None, frozenset({f"{name}.*"}))
             return None
         own, relation = found
@@ -202,7 +211,7 @@ class Lineage:
         from guardai.sql.relations import Scope
 
         taint = EVERYTHING | {f"{name}.*"}
-        unknown = Relation([(column, taint) for column in view.columns] or None, taint)
+        unknown = Relation([(column, taint) for column in view.columns] or None, taint, taint)
         opening: list[str] = self._within.__dict__.setdefault("views", [])
         if not view.definition or name in opening or len(opening) > _VIEW_DEPTH:
             return unknown
@@ -214,14 +223,19 @@ class Lineage:
                 if isinstance(tree.this, exp.Schema) and not names:
                     names = [column.name.lower() for column in tree.this.expressions]
                 tree = tree.expression
-            relation = self.resolver().query(tree, Scope())
+            resolver = self.resolver()
+            resolver.deep = set()
+            relation = resolver.query(tree, Scope())
             if relation.columns is None or (view.columns and len(view.columns) != len(relation.columns)):
                 return unknown
             relation = relation.renamed(names)
             besides = self.besides(self.inspect(view.definition), tokens)
             # Within a view, "every table read" is not the outer statement's: spelt out here.
-            told = self.told([sources | besides for _, sources in relation.known()], tree)
-            return Relation([(n, s) for (n, _), s in zip(relation.known(), told, strict=True)])
+            *told, touched = self.told(
+                [*(sources | besides for _, sources in relation.known()), frozenset(resolver.deep)], tree
+            )
+            columns = [(n, s) for (n, _), s in zip(relation.known(), told, strict=True)]
+            return Relation(columns, touched=touched)
         except (Unknowable, NotParsed, Refused, RecursionError):
             return unknown
         finally:

@@ -50,13 +50,17 @@ class Relation:
     Attributes:
         columns: (lower-case name, sources), or None where the columns are not known.
         taint: the sources of a column that is not listed.
+        touched: what decides which rows there are, of a relation that a statement or a view makes.
     """
 
-    __slots__ = ("columns", "taint")
+    __slots__ = ("columns", "taint", "touched")
 
-    def __init__(self, columns: list[tuple[str, Sources]] | None, taint: Sources = UNPROVEN) -> None:
+    def __init__(
+        self, columns: list[tuple[str, Sources]] | None, taint: Sources = UNPROVEN, touched: Sources = NOTHING
+    ) -> None:
         self.columns = columns
         self.taint = taint
+        self.touched = touched
 
     def find(self, name: str) -> Sources | None:
         """The sources of a column; None if there is none of that name for certain."""

@@ -48,6 +48,8 @@ _SPREADING: Final = (exp.Aliases, exp.Inline, exp.Stack, exp.JSONTable, exp.Pose
 _SPREADING_NAMES: Final = frozenset({"untuple", "json_tuple", "posexplode_outer", "inline_outer", "stack"})
 #: Here unfolding a struct or a map gives a column for each field.
 _SPREADS_STRUCTS: Final = frozenset({"duckdb", "databricks"})
+#: They tell the least and the greatest values of the columns of a table that a text names.
+_TELLING: Final = frozenset({"pragma_storage_info"})
 #: More in one FROM is not looked into: every name would be looked up in each.
 _MAX_RELATIONS: Final = 200
 
@@ -115,15 +117,24 @@ class Resolver:
         if clause is not None:
             scope.ctes = dict(around.ctes)
             for cte in clause.expressions:
-                scope.ctes[cte.alias.lower()] = self.cte(cte, scope, recursive=bool(clause.args.get("recursive")))
+                # SEARCH and CYCLE add columns.
+                scope.ctes[cte.alias.lower()] = (
+                    Relation(None)
+                    if clause.args.get("search") or clause.args.get("cycle")
+                    else self.cte(cte, scope, recursive=bool(clause.args.get("recursive")))
+                )
         return scope
 
     def cte(self, cte: Any, scope: Scope, *, recursive: bool) -> Relation:
         """What a CTE yields."""
         self.within += 1
+        # It may be named first within a select list later on.
+        before, self.deep = self.deep, set()
         try:
-            return self.shared(cte, scope, recursive=recursive)
+            found = self.shared(cte, scope, recursive=recursive)
+            return Relation(found.columns, found.taint, frozenset(self.deep))
         finally:
+            self.deep = before
             self.within -= 1
 
     def shared(self, cte: Any, scope: Scope, *, recursive: bool) -> Relation:
@@ -199,6 +210,8 @@ class Resolver:
             add_source(self, lateral, scope)
         for window in node.args.get("windows") or ():
             scope.windows |= self.expression(window, scope)
+        if self.dialect == "clickhouse":
+            self.named_anywhere(node, scope)
         columns: list[tuple[str, Sources]] = []
         try:
             for item in node.expressions:
@@ -212,7 +225,22 @@ class Resolver:
         if self.deep is not None:
             for _, sources in columns:
                 self.deep |= sources
+        if node.args.get("for_") is not None:  # FOR JSON and FOR XML put all rows into one cell
+            return Relation([("", NOTHING.union(*(sources for _, sources in columns)))])
         return Relation(columns)
+
+    def named_anywhere(self, node: Any, scope: Scope) -> None:
+        """ClickHouse: a name that is given anywhere in a query holds everywhere in it, and wins over a column."""
+        given = [alias for alias in node.find_all(exp.Alias) if alias.parent_select is node]
+        clause = node.args.get("with_")
+        given += [c for c in (clause.expressions if clause is not None else ()) if not isinstance(c.this, exp.Query)]
+        for _ in given:  # one may be made of another, in any order
+            before = dict(scope.aliases)
+            for alias in given:
+                name = alias.alias.lower()
+                scope.aliases[name] = before.get(name, NOTHING) | self.expression(alias.this, scope)
+            if scope.aliases == before:
+                break
 
     def clauses(self, node: Any, scope: Scope) -> None:
         """Within a subquery of a select list, filters and order count as sources, too."""
@@ -331,7 +359,9 @@ class Resolver:
             elif kind is exp.DataType or kind is exp.TableAlias:
                 continue
             else:
-                if kind is exp.Anonymous and part.name.lower() not in self.harmless and part.name.lower() != "row":
+                if kind is exp.Anonymous and part.name.lower() in _TELLING:
+                    found |= EVERYTHING
+                elif kind is exp.Anonymous and part.name.lower() not in self.harmless and part.name.lower() != "row":
                     found |= self.call(part.name.lower()) if type(part.parent) is not exp.Dot else EVERYTHING
                 if kind is exp.Window:
                     found |= scope.windows
