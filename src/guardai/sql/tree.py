@@ -301,6 +301,8 @@ class _Walk:
         from_ = node.args.get("from_")
         if from_ is None:
             return False
+        if self.dialect != "tsql":  # where FROM names the changed table again
+            return True
         tables = [t for t in from_.find_all(exp.Table) if not t.find_ancestor(exp.Subquery)]
         only = len(tables) == 1 and not from_.find(exp.Subquery, exp.Lateral, exp.Unnest)
         return not (only and targets and table_name(targets[0]) in {tables[0].alias.lower(), table_name(tables[0])})
