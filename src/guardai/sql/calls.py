@@ -40,6 +40,8 @@ _MEMBERS: Final = {
     "dbms_crypto": frozenset({"hash"}),
     "utl_raw": frozenset({"cast_to_varchar2", "cast_to_raw", "length", "substr"}),
 }
+#: How an engine writes a name that is not quoted; a quoted one of another case is another function.
+_FOLDS: Final = {"postgres": str.lower, "redshift": str.lower, "oracle": str.upper, "snowflake": str.upper}
 #: These change the session if they are given something, and tell what it was if not.
 _SET_BY_ARGUMENT: Final = {"mysql": frozenset({"last_insert_id"}), "mariadb": frozenset({"last_insert_id"})}
 #: ClickHouse builds aggregates from others by these endings.
@@ -117,10 +119,17 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
             facts.called.add("session")
         if qualifier:
             _judge_qualified(name, tokens, index, dialect, facts, table)
+        elif kind == lx.QUOTED and _of_another_case(tokens[index - 1][2], dialect):
+            _stranger([name], facts)
         elif not known_call(name, dialect, table) and not (
             name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}
         ):
             _stranger([name], facts)
+
+
+def _of_another_case(quoted: str, dialect: str) -> bool:
+    fold = _FOLDS.get(dialect)
+    return fold is not None and fold(quoted) != quoted
 
 
 def _package(tokens: list[Token], index: int, table: Functions) -> frozenset[str] | None:
