@@ -119,11 +119,10 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
             facts.called.add("session")
         if qualifier:
             _judge_qualified(name, tokens, index, dialect, facts, table)
-        elif kind == lx.QUOTED and _of_another_case(tokens[index - 1][2], dialect):
-            _stranger([name], facts)
-        elif not known_call(name, dialect, table) and not (
-            name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}
-        ):
+        elif (
+            not known_call(name, dialect, table)
+            or (kind == lx.QUOTED and _of_another_case(tokens[index - 1][2], dialect))
+        ) and not (name == "system" and index >= 2 and tokens[index - 2][1] in {"tablesample", "sample"}):
             _stranger([name], facts)
 
 
