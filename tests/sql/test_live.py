@@ -75,6 +75,8 @@ LIVE = LiveSchema(
     views={
         "people": "SELECT id, name FROM users",
         "nested": "SELECT name FROM people WHERE id IN (SELECT id FROM orgs)",
+        "marked": "SELECT u.id, u.name, 1 AS k, upper(u.ssn) AS s FROM users u",
+        "marked_again": "SELECT m.id, m.k AS j FROM marked m",
         "hidden_view": "",
         "odd": "SELECT ~~~ weird syntax FROM users",
         "calling": "SELECT evil(name) FROM users",
@@ -245,6 +247,21 @@ def test_macro_of_duckdb_is_an_expression():
 
 def test_columns_below_a_view_are_told():
     assert {"users.id", "users.name"} <= seen("SELECT * FROM people").columns_read
+
+
+@pytest.mark.parametrize(
+    ("sql", "unbounded"),
+    [
+        ("DELETE FROM marked WHERE k = 1", True),
+        ("UPDATE public.marked m SET name = 'x' WHERE m.k = 1", True),
+        ("DELETE FROM marked_again WHERE j = 1", True),
+        ("DELETE FROM marked WHERE id = 1", False),
+        ("UPDATE marked SET name = 'x' WHERE id = 1", False),
+        ("DELETE FROM people WHERE id = 1", False),
+    ],
+)
+def test_column_that_a_view_makes_bounds_no_change_through_it(sql, unbounded):
+    assert seen(sql).unbounded is unbounded
 
 
 def test_without_a_schema_nothing_is_reached():

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from guardai.sql import lexicon as lx
+from guardai.sql.bounded import column_of
 from guardai.sql.calls import judge_calls
 from guardai.sql.facts import Facts
-from guardai.sql.judge import judge
+from guardai.sql.judge import NotParsed, judge, parsed
 from guardai.sql.phrases import NAMES
 from guardai.sql.prescan import PARAMETER, Refused, prescan
 from guardai.sql.rewrite import word
@@ -20,7 +21,7 @@ from guardai.sql.rewrite import word
 if TYPE_CHECKING:
     from guardai.sql.prescan import Token
 
-__all__ = ["called_routine", "judge_body", "judge_view"]
+__all__ = ["called_routine", "judge_body", "judge_view", "made_columns"]
 
 _ROWS: Final = frozenset({"new", "old"})
 _STRIPPED: Final = frozenset({"begin", "atomic", "else", "loop", "exception"})
@@ -71,6 +72,21 @@ def judge_view(definition: str, dialect: str) -> Facts:
         facts.reasons = ["unreadable-view"]
         facts.reasons += facts.strangers.values()
     return facts
+
+
+def made_columns(definition: str, dialect: str) -> frozenset[str]:
+    """The columns of a view that its query makes, and does not take from a table as they are."""
+    try:
+        tokens = prescan(definition, dialect).tokens
+        start = next((i for i, token in enumerate(tokens) if token[1] in {"select", "with"}), 0)
+        tree = parsed(definition, [token for token in tokens[start:] if token[1] != ";"], dialect, odd=True)
+    except (Refused, NotParsed, IndexError):
+        return frozenset()  # a write through it is unknown anyway
+    return frozenset(
+        item.alias_or_name.lower()
+        for item in getattr(tree, "selects", ())
+        if not item.is_star and column_of(item.unalias(), dialect) is None
+    )
 
 
 def called_routine(body: str, dialect: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from guardai.sql import lexicon as lx
-from guardai.sql.bodies import called_routine, judge_body, judge_view
+from guardai.sql.bodies import called_routine, judge_body, judge_view, made_columns
 from guardai.sql.calls import known_call
 from guardai.sql.facts import Facts
 from guardai.sql.judge import verb
@@ -58,6 +58,7 @@ class Reach:
         self.tables, self.views = schema.tables, schema.views
         self.functions, self.triggers, self.cascades = schema.functions, schema.triggers, schema.cascades
         self._judged: dict[tuple[str, str], Judged] = {}
+        self._made: dict[str, frozenset[str]] = {}
 
     def settle(self, tokens: list[Token], facts: Facts) -> None:
         """Adds to the facts of one statement what it does besides, and says of each stranger what it does."""
@@ -66,6 +67,13 @@ class Reach:
     def view(self, name: str) -> Judged:
         """What reading a view does by itself."""
         return self._once("view", name, lambda: (judge_view(self.views[name], self.dialect), frozenset()))
+
+    def made(self, view: str) -> frozenset[str]:
+        """The columns of a view that may have one value in all its rows."""
+        found = self._made.get(view)
+        if found is None:
+            found = self._made[view] = made_columns(self.views[view], self.dialect)
+        return found
 
     def function(self, name: str) -> Judged:
         """What calling a function does by itself; `unknown` where that is not proven."""
@@ -246,6 +254,9 @@ class _Closure:
             view, _ = reach.view(own)
             if "unreadable-view" in view.reasons:
                 self.total.unknown("unreadable-view")
+            used = {column.rpartition(".")[2] for column in self.total.columns}
+            if events & {"update", "delete"} and not used.isdisjoint(reach.made(own)):
+                self.total.unbounded = True  # by such a column, perhaps, which bounds nothing
             self.read(own)
             self.total.writes |= {reach.own(base) for base in view.reads}
             for base in view.reads:
