@@ -119,3 +119,19 @@ def test_effects_are_those_of_the_table(sql, dialect, effects):
 )
 def test_action_is_the_worst_of_the_effects(sql, action):
     assert inspect(sql, "sqlite").action == action
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM t WHERE id = 1", "UPDATE t SET a = 1 WHERE id = 1", "INSERT INTO t (a) SELECT 1"]
+)
+def test_what_is_changed_is_a_table_whatever_a_cte_is_called(change):
+    sql = f"WITH t AS (SELECT * FROM audit) {change}"
+    for dialect in ("postgres", "sqlite", "duckdb", "mysql"):
+        assert inspect(sql, dialect).writes == {"t"}, dialect
+    assert inspect(sql, "tsql").writes == {"audit"}  # which changes the table below
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "mysql", "mariadb", "duckdb", "sqlite"])
+def test_table_that_a_later_cte_is_called_like_counts_as_read(dialect):
+    sql = "WITH RECURSIVE a AS (SELECT name FROM orgs), orgs AS (SELECT name FROM users) SELECT name FROM a"
+    assert inspect(sql, dialect).reads == {"orgs", "users"}

@@ -375,6 +375,8 @@ STAR = [
     'SELECT "ssn", [name], `email` FROM users',
     "SELECT x.note FROM (SELECT * FROM v_users) x",
     "SELECT (SELECT ssn FROM json_each('[1]')) FROM users",
+    "WITH a AS (SELECT name FROM orgs), orgs AS (SELECT ssn AS name FROM users) SELECT name FROM a",
+    "WITH orgs(id, name) AS (SELECT ssn, name FROM users UNION ALL SELECT name, id FROM orgs LIMIT 5) SELECT name FROM orgs",
     "SELECT (SELECT x.ssn || ssn FROM json_each('[1]'), json_each('[2]')) FROM users x",
 ]
 

@@ -5,11 +5,34 @@ Imports sqlglot, so it is imported at the first use and not before.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlglot import exp
 
-__all__ = ["visible_cte"]
+__all__ = ["SEES_ITSELF", "is_changed", "mentions", "reads_itself", "visible_cte"]
+
+#: Here a CTE may read itself without the word RECURSIVE.
+SEES_ITSELF: Final = frozenset({"sqlite", "tsql", "oracle", "snowflake"})
+
+
+def is_changed(table: Any, dialect: str) -> bool:
+    """Whether a table is what a statement changes: never a CTE, but in SQL Server, which changes the table below."""
+    holder = table.parent.parent if isinstance(table.parent, exp.Schema) else table.parent
+    return (
+        dialect != "tsql"
+        and table.arg_key == "this"
+        and isinstance(holder, (exp.Insert, exp.Update, exp.Delete, exp.Merge))
+    )
+
+
+def mentions(cte: Any, names: set[str]) -> bool:
+    """Whether a CTE reads something that is called by one of these names, without a schema."""
+    return any(not table.args.get("db") and table.name.lower() in names for table in cte.this.find_all(exp.Table))
+
+
+def reads_itself(cte: Any) -> bool:
+    """Whether a CTE adds to itself what it reads of itself, where that needs no word of its own."""
+    return isinstance(cte.this, exp.SetOperation) and mentions(cte, {cte.alias.lower()})
 
 
 def visible_cte(table: Any, clauses: dict[int, dict[str, Any]]) -> Any:
@@ -36,9 +59,10 @@ def visible_cte(table: Any, clauses: dict[int, dict[str, Any]]) -> Any:
                     known.setdefault(cte.alias.lower(), (order, cte))
                     known[f" {id(cte)}"] = order
             found = known.get(name)
-            # A CTE sees those before it, and itself only if recursive.
+            # A CTE sees those before it, and itself only if recursive. Some engines let it see those after it, too: then
+            # the table of that name counts as well as what the later one reads.
             if found is not None and (
-                node is not clause or clause.args.get("recursive") or found[0] < known[f" {id(within)}"]
+                node is not clause or found[0] < known[f" {id(within)}"] + (1 if clause.args.get("recursive") else 0)
             ):
                 return found[1]
         node = parent

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlglot import exp
 
+from guardai.sql.ctes import is_changed
 from guardai.sql.lexicon import MYSQL
 from guardai.sql.relations import EVERYTHING, NOTHING, Relation, Scope, Sources, column_names, name_of
 from guardai.sql.tables import table_name
@@ -133,7 +134,7 @@ def table(resolver: Resolver, node: Any, scope: Scope) -> Relation:
         # A function in the place of a table: what it yields depends on what it is given, if it only computes.
         return Relation(None, resolver.expression(node.this, scope)) if node.this is not None else Relation(None)
     name = table_name(node)
-    if node.args.get("db") is None and name in scope.ctes:
+    if node.args.get("db") is None and name in scope.ctes and not is_changed(node, resolver.dialect):
         made = scope.ctes[name]
         if resolver.deep is not None:
             resolver.deep |= made.touched

@@ -256,11 +256,15 @@ class Lineage:
         """Every column of every table that a tree names, wherever it stands."""
         from sqlglot import exp
 
-        from guardai.sql.ctes import visible_cte
+        from guardai.sql.ctes import is_changed, visible_cte
         from guardai.sql.tables import table_name
 
         clauses: dict[int, dict[str, Any]] = {}
-        named = {table_name(table) for table in tree.find_all(exp.Table) if not visible_cte(table, clauses)} - {""}
+        named = {
+            table_name(table)
+            for table in tree.find_all(exp.Table)
+            if is_changed(table, self.dialect) or not visible_cte(table, clauses)
+        } - {""}
         found: Sources = NOTHING.union(*(self.row(name) for name in named))
         if "??" in found:
             found |= self.schema.everything

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlglot import exp
 
 from guardai.sql.changes import changed
-from guardai.sql.ctes import visible_cte
+from guardai.sql.ctes import SEES_ITSELF, mentions, reads_itself, visible_cte
 from guardai.sql.from_clause import add_join, add_source
 from guardai.sql.relations import (
     EVERYTHING,
@@ -116,13 +116,19 @@ class Resolver:
         clause = node.args.get("with_")
         if clause is not None:
             scope.ctes = dict(around.ctes)
+            later = {cte.alias.lower() for cte in clause.expressions}
+            recursive = bool(clause.args.get("recursive"))
             for cte in clause.expressions:
-                # SEARCH and CYCLE add columns.
-                scope.ctes[cte.alias.lower()] = (
-                    Relation(None)
-                    if clause.args.get("search") or clause.args.get("cycle")
-                    else self.cte(cte, scope, recursive=bool(clause.args.get("recursive")))
-                )
+                later.discard(cte.alias.lower())
+                if clause.args.get("search") or clause.args.get("cycle"):  # which add columns
+                    scope.ctes[cte.alias.lower()] = Relation(None, touched=UNPROVEN)
+                elif ((recursive or self.dialect == "sqlite") and mentions(cte, later)) or (
+                    not recursive and self.dialect in SEES_ITSELF and reads_itself(cte)
+                ):  # it sees those after it, or itself
+                    unproven = Relation(None).renamed(column_names(cte))
+                    scope.ctes[cte.alias.lower()] = Relation(unproven.columns, touched=UNPROVEN)
+                else:
+                    scope.ctes[cte.alias.lower()] = self.cte(cte, scope, recursive=recursive)
         return scope
 
     def cte(self, cte: Any, scope: Scope, *, recursive: bool) -> Relation:

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from guardai.sql.bounded import bounds, column_of, joined
 from guardai.sql.calls import known_call
-from guardai.sql.ctes import visible_cte
+from guardai.sql.ctes import SEES_ITSELF, is_changed, reads_itself, visible_cte
 from guardai.sql.nodes import LEAVES, LOCKING_HINTS, NOT_CALLED, PLAIN
 from guardai.sql.tables import judge_read, judge_write, table_name
 from guardai.sql.words import functions
@@ -379,7 +379,9 @@ class _Walk:
         """Whether rows are made from nothing, as many as anybody likes: by a series, or by a recursive query."""
         for node in self.tree.find_all(exp.With, exp.Func, exp.Table):
             if isinstance(node, exp.With):
-                if node.args.get("recursive"):
+                if node.args.get("recursive") or (
+                    self.dialect in SEES_ITSELF and any(map(reads_itself, node.expressions))
+                ):
                     return True
             elif isinstance(node, exp.Table):
                 if self.dialect == "mariadb" and _SEQUENCE_TABLE.match(node.name.lower()):
@@ -390,7 +392,9 @@ class _Walk:
 
     def cte(self, table: Any) -> Any:
         """The CTE that a table's name stands for, or None."""
-        return visible_cte(table, self.clauses) if self.has_ctes else None
+        if not self.has_ctes or is_changed(table, self.dialect):
+            return None
+        return visible_cte(table, self.clauses)
 
     def name_columns(self) -> None:
         """`columns_read`: each column under the real name of its table, as far as that can be told without a schema."""
