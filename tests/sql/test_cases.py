@@ -135,3 +135,35 @@ def test_what_is_changed_is_a_table_whatever_a_cte_is_called(change):
 def test_table_that_a_later_cte_is_called_like_counts_as_read(dialect):
     sql = "WITH RECURSIVE a AS (SELECT name FROM orgs), orgs AS (SELECT name FROM users) SELECT name FROM a"
     assert inspect(sql, dialect).reads == {"orgs", "users"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "dialect", "writes"),
+    [
+        ("INSERT INTO t SELECT t.a FROM audit t", "postgres", {"t"}),
+        ("REPLACE INTO t SELECT t.a FROM audit AS t", "sqlite", {"t"}),
+        ("DELETE FROM t WHERE id = 1 AND EXISTS (SELECT 1 FROM audit t)", "postgres", {"t"}),
+        ("MERGE INTO t USING (SELECT t.* FROM audit t) s ON t.id = s.id WHEN MATCHED THEN DELETE", "postgres", {"t"}),
+        ("DELETE t FROM t JOIN (SELECT x FROM audit t) s ON s.x = t.id WHERE t.id = 1", "mysql", {"t"}),
+        ("UPDATE t SET a = 1 FROM t WHERE id IN (SELECT id FROM audit t) AND id = 1", "tsql", {"t"}),
+        ("DELETE t FROM users t WHERE t.id = 1", "mysql", {"users"}),
+        ("UPDATE t SET a = 1 FROM users t WHERE t.id = 1", "tsql", {"users"}),
+    ],
+)
+def test_table_that_is_changed_is_not_taken_for_one_whose_alias_is_the_same(sql, dialect, writes):
+    assert inspect(sql, dialect).writes == writes
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("SELECT u.ssn FROM users u WHERE EXISTS (SELECT 1 FROM orders u)", {"users.ssn", "orders.ssn"}),
+        ("SELECT users.ssn FROM users WHERE EXISTS (SELECT 1 FROM orders users)", {"users.ssn", "orders.ssn"}),
+        ("DELETE FROM users WHERE ssn = 'x' AND EXISTS (SELECT 1 FROM orders)", {"ssn"}),
+        ("INSERT INTO users SELECT 1 FROM orders RETURNING ssn", {"ssn"}),
+        ("INSERT INTO users SELECT total FROM orders", {"orders.total"}),
+        ("UPDATE users SET name = ssn WHERE id = 1", {"users.ssn", "users.id"}),
+    ],
+)
+def test_column_counts_for_each_table_that_it_may_be_of(sql, columns):
+    assert inspect(sql, "postgres").columns_read == columns

@@ -16,6 +16,7 @@ from sqlglot import exp
 from guardai.sql.bounded import bounds, column_of, joined
 from guardai.sql.calls import known_call
 from guardai.sql.ctes import SEES_ITSELF, is_changed, reads_itself, visible_cte
+from guardai.sql.lexicon import MYSQL
 from guardai.sql.nodes import LEAVES, LOCKING_HINTS, NOT_CALLED, PLAIN
 from guardai.sql.tables import judge_read, judge_write, table_name
 from guardai.sql.words import functions
@@ -94,8 +95,12 @@ class _Walk:
         self.named: set[str] = set()
         self.has_ctes = False
         self.clauses: dict[int, dict[str, Any]] = {}
-        #: alias → name of the table that it stands for, both lower-case
-        self.aliases: dict[str, str] = {}
+        #: alias → names of the tables that it stands for, here or there, all lower-case
+        self.aliases: dict[str, set[str]] = {}
+        #: ids of targets that are named by an alias
+        self.by_alias: set[int] = set()
+        #: columns of what is changed may be named
+        self.names_target = False
 
     def run(self, tree: Any) -> None:
         facts, dialect = self.facts, self.dialect
@@ -143,7 +148,7 @@ class _Walk:
         for table in self.tables:
             alias = table.args.get("alias")
             if alias is not None and alias.this is not None and table_name(table):
-                self.aliases.setdefault(alias.name.lower(), table_name(table))
+                self.aliases.setdefault(alias.name.lower(), set()).add(table_name(table))
         for node in dml:
             self.change(node)
         for table in self.tables:
@@ -205,15 +210,11 @@ class _Walk:
         if isinstance(node.parent, exp.When):
             return  # part of a MERGE
         facts.effects.add("write")
+        self.names_target |= not isinstance(node, exp.Insert) or any(map(node.args.get, ("returning", "conflict")))
         targets = self.targets(node)
         for target in targets:
             self.not_read.add(id(target))
-            name = (
-                self.aliases.get(table_name(target), table_name(target))
-                if not target.args.get("db")
-                else table_name(target)
-            )
-            self.written(target, name)
+            self.written(target, self.changed_name(node, target))
         if isinstance(node, exp.Insert):
             self.insert(node, targets)
         elif isinstance(node, exp.Merge):
@@ -229,7 +230,7 @@ class _Walk:
             for target in targets:
                 names = _called(target)
                 names |= (
-                    {alias for alias, real in self.aliases.items() if real == table_name(target)}
+                    {alias for alias, real in self.aliases.items() if table_name(target) in real}
                     if not others
                     else set()
                 )
@@ -268,6 +269,16 @@ class _Walk:
             return []
         # A change through a subquery changes what stands in it; MySQL deletes from several: `FROM a, b USING …`.
         return list(this.find_all(exp.Table))
+
+    def changed_name(self, change: Any, target: Any) -> str:
+        """The table that is changed: MySQL and SQL Server name it by its alias in the FROM of the same statement."""
+        name = table_name(target)
+        if self.dialect in {*MYSQL, "tsql"} and isinstance(change, (exp.Update, exp.Delete)) and not target.alias:
+            for table in self.tables:
+                if table.alias.lower() == name and table.find_ancestor(exp.Query, *_DML_ROOTS) is change:
+                    self.by_alias.add(id(target))
+                    return table_name(table)
+        return name
 
     def tables_of(self, change: Any) -> set[str]:
         """What the tables are called that take part in a change, and what has no columns but those of tables.
@@ -358,6 +369,14 @@ class _Walk:
             if not tied:
                 self.facts.unbounded = True
 
+    def stands_for(self, name: str) -> set[str]:
+        """The tables that a qualifier may mean: the same alias may stand for others within a subquery."""
+        found = self.aliases.get(name)
+        if found is None:
+            return {name}
+        own = any(not t.alias and t.name.lower() == name and id(t) not in self.by_alias for t in self.tables)
+        return found | {name} if own else found
+
     def reads_freely(self, target: Any, change: Any) -> bool:
         """Whether a statement also reads the table that it changes, without bounds, to change it by what it reads."""
         returning = change.args.get("returning")
@@ -400,31 +419,27 @@ class _Walk:
         """`columns_read`: each column under the real name of its table, as far as that can be told without a schema."""
         facts = self.facts
         real = {table_name(t) for t in self.tables if id(t) not in self.not_read and not self.cte(t)} - {""}
-        only = (
-            next(iter(real))
-            if len(real) == 1
-            else next(iter(facts.writes))
-            if not real and len(facts.writes) == 1
-            else ""
-        )
+        # A condition, a SET and RETURNING may name columns of what is changed.
+        near = real | facts.writes if self.names_target or not real else real
+        only = next(iter(near)) if len(near) == 1 else ""
         known = self.named | {t.name.lower() for t in self.tables} | _PSEUDO_ROWS
         for column in self.columns:
             if _set_target(column):
                 continue
             name, table = column.name.lower(), column.text("table").lower()
             if isinstance(column.this, exp.Star):
-                facts.columns.add(f"{self.aliases.get(table, table)}.*")
+                facts.columns |= {f"{stands}.*" for stands in self.stands_for(table)}
                 continue
             if self.dialect in _SEQUENCE and name in {"nextval", "currval"}:
                 facts.effects |= {"write"} if name == "nextval" else set()
                 continue
             if table:
-                facts.columns.add(f"{self.aliases.get(table, table)}.{name}")
+                facts.columns |= {f"{stands}.{name}" for stands in self.stands_for(table)}
                 if self.dialect == "oracle" and table not in known:
                     facts.called.add("unknown")  # a function of a package needs no brackets
                     facts.give(f"unknown-function:{name}")
             elif name in self.aliases or name in real:
-                facts.columns.add(f"{self.aliases.get(name, name)}.*")  # a whole row
+                facts.columns |= {f"{stands}.*" for stands in self.stands_for(name)}  # a whole row
             else:
                 facts.columns.add(f"{only}.{name}" if only else name)
         for star in self.stars:
