@@ -167,3 +167,9 @@ def test_table_that_is_changed_is_not_taken_for_one_whose_alias_is_the_same(sql,
 )
 def test_column_counts_for_each_table_that_it_may_be_of(sql, columns):
     assert inspect(sql, "postgres").columns_read == columns
+
+
+def test_table_is_read_whose_name_a_cte_has_in_another_case():
+    assert inspect('WITH "Users" AS (SELECT 1) SELECT * FROM users', "postgres").reads == {"users"}
+    assert inspect('WITH "users" AS (SELECT 1) SELECT * FROM users', "snowflake").reads == {"users"}
+    assert inspect('WITH "users" AS (SELECT 1) SELECT * FROM users', "postgres").reads == frozenset()

@@ -269,6 +269,18 @@ def test_name_that_clickhouse_is_given_holds_in_the_whole_query(sql, sources):
     assert column_lineage(sql, "clickhouse", SCHEMA) == [frozenset(each) for each in sources]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'WITH "Users"(id, ssn) AS (SELECT 1, 2) SELECT ssn FROM users',
+        'SELECT u.id FROM users u CROSS JOIN orgs "U"',
+        'WITH q AS (SELECT ssn FROM users), "Q" AS (SELECT 1 AS ssn) SELECT ssn FROM q',
+    ],
+)
+def test_names_of_relations_that_differ_in_case_alone_are_not_told_apart(sql):
+    assert column_lineage(sql, "postgres", SCHEMA) == [frozenset(EVERYTHING)]
+
+
 def test_rows_that_are_put_into_one_cell_are_all_in_it():
     for form in ("JSON PATH", "XML PATH('')"):
         sql = f"SELECT d.x FROM (SELECT id, ssn FROM users FOR {form}) AS d(x)"

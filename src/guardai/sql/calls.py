@@ -40,8 +40,6 @@ _MEMBERS: Final = {
     "dbms_crypto": frozenset({"hash"}),
     "utl_raw": frozenset({"cast_to_varchar2", "cast_to_raw", "length", "substr"}),
 }
-#: How an engine writes a name that is not quoted; a quoted one of another case is another function.
-_FOLDS: Final = {"postgres": str.lower, "redshift": str.lower, "oracle": str.upper, "snowflake": str.upper}
 #: These change the session if they are given something, and tell what it was if not.
 _SET_BY_ARGUMENT: Final = {"mysql": frozenset({"last_insert_id"}), "mariadb": frozenset({"last_insert_id"})}
 #: ClickHouse builds aggregates from others by these endings.
@@ -127,7 +125,7 @@ def judge_calls(tokens: list[Token], dialect: str, facts: Facts, relations: Cont
 
 
 def _of_another_case(quoted: str, dialect: str) -> bool:
-    fold = _FOLDS.get(dialect)
+    fold = lx.FOLDS.get(dialect)
     return fold is not None and fold(quoted) != quoted
 
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-__all__ = ["SEES_ITSELF", "is_changed", "mentions", "reads_itself", "visible_cte"]
+from guardai.sql.lexicon import FOLDS
+
+__all__ = ["SEES_ITSELF", "clashes", "is_changed", "mentions", "reads_itself", "visible_cte"]
 
 #: Here a CTE may read itself without the word RECURSIVE.
 SEES_ITSELF: Final = frozenset({"sqlite", "tsql", "oracle", "snowflake"})
@@ -23,6 +25,17 @@ def is_changed(table: Any, dialect: str) -> bool:
         and table.arg_key == "this"
         and isinstance(holder, (exp.Insert, exp.Update, exp.Delete, exp.Merge))
     )
+
+
+def clashes(tree: Any, dialect: str) -> set[str]:
+    """The lower-case names by which different relations are called that differ in case alone."""
+    fold = FOLDS.get(dialect)
+    forms: dict[str, set[str]] = {}
+    for node in tree.find_all(exp.TableAlias, exp.Table) if fold is not None else ():
+        name = node.args.get("this")
+        if fold is not None and isinstance(name, exp.Identifier):
+            forms.setdefault(name.name.lower(), set()).add(name.name if name.args.get("quoted") else fold(name.name))
+    return {name for name, found in forms.items() if len(found) > 1}
 
 
 def mentions(cte: Any, names: set[str]) -> bool:

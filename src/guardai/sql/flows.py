@@ -113,7 +113,7 @@ class _Carried:
                 self.changes(self.tree)
             else:
                 raise NotParsed("unknown-statement")
-            if self.facts.effects & BEYOND:
+            if self.facts.effects & BEYOND or self.lineage.clash(sql, self.tree):
                 self.found = {name: sources | EVERYTHING for name, sources in self.found.items()}
         if self.lineage.reach is not None:
             self.besides(self.lineage.reach, sql)

@@ -11,6 +11,7 @@ __all__ = [
     "DIALECTS",
     "DOLLAR",
     "EXECUTABLE",
+    "FOLDS",
     "MYSQL",
     "NUMBER",
     "OP",
@@ -62,6 +63,8 @@ REFUSED: Final = 15
 #: A group that never matches, for what a dialect does not have.
 _NEVER: Final = r"(?!)"
 MYSQL: Final = frozenset({"mysql", "mariadb"})
+#: How an engine takes a name that is not quoted; a quoted one of another case is another name.
+FOLDS: Final = {"postgres": str.lower, "redshift": str.lower, "oracle": str.upper, "snowflake": str.upper}
 #: A comment within a comment ends with its own `*/`. Where no manual says so or otherwise, such a comment is refused.
 _NESTING: Final = frozenset({"postgres", "duckdb", "tsql", "redshift", "databricks"})
 _FLAT: Final = frozenset({"sqlite", "mysql", "mariadb", "oracle", "bigquery", "snowflake", "trino"})

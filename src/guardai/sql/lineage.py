@@ -111,6 +111,8 @@ class Lineage:
             if facts.statements != 1:
                 return "not-one-statement"
             outputs = self.resolver().outputs(tree)
+            if self.clash(sql, tree):
+                outputs = [EVERYTHING] * len(outputs)
             besides = self.besides(facts, tokens)
             return self.told([sources | besides for sources in outputs], tree)
         except Unknowable:
@@ -121,6 +123,12 @@ class Lineage:
             return "too-deep"
         except Exception:  # fail closed: whoever asks masks everything
             return "internal-error"
+
+    def clash(self, sql: str, tree: Any) -> bool:
+        """Whether relations are called by names that differ in case alone, which are one name to the resolver."""
+        from guardai.sql.ctes import clashes
+
+        return '"' in sql and bool(clashes(tree, self.dialect))
 
     def inspect(self, sql: str) -> Inspection:
         """What a statement does, against the live schema if there is one."""
@@ -227,6 +235,8 @@ class Lineage:
             resolver.deep = set()
             relation = resolver.query(tree, Scope())
             if relation.columns is None or (view.columns and len(view.columns) != len(relation.columns)):
+                return unknown
+            if self.clash(view.definition, tree):
                 return unknown
             relation = relation.renamed(names)
             besides = self.besides(self.inspect(view.definition), tokens)

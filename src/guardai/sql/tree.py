@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from guardai.sql.bounded import bounds, column_of, joined
 from guardai.sql.calls import known_call
-from guardai.sql.ctes import SEES_ITSELF, is_changed, reads_itself, visible_cte
+from guardai.sql.ctes import SEES_ITSELF, clashes, is_changed, reads_itself, visible_cte
 from guardai.sql.lexicon import MYSQL
 from guardai.sql.nodes import LEAVES, LOCKING_HINTS, NOT_CALLED, PLAIN
 from guardai.sql.tables import judge_read, judge_write, table_name
@@ -101,6 +101,8 @@ class _Walk:
         self.by_alias: set[int] = set()
         #: columns of what is changed may be named
         self.names_target = False
+        #: names that may be a CTE's or, in another case, a table's
+        self.clashes: set[str] | None = None
 
     def run(self, tree: Any) -> None:
         facts, dialect = self.facts, self.dialect
@@ -413,7 +415,9 @@ class _Walk:
         """The CTE that a table's name stands for, or None."""
         if not self.has_ctes or is_changed(table, self.dialect):
             return None
-        return visible_cte(table, self.clauses)
+        if self.clashes is None:
+            self.clashes = clashes(self.tree, self.dialect)
+        return None if table.name.lower() in self.clashes else visible_cte(table, self.clauses)
 
     def name_columns(self) -> None:
         """`columns_read`: each column under the real name of its table, as far as that can be told without a schema."""
