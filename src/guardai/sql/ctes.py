@@ -16,6 +16,9 @@ __all__ = ["SEES_ITSELF", "clashes", "is_changed", "mentions", "reads_itself", "
 #: Here a CTE may read itself without the word RECURSIVE.
 SEES_ITSELF: Final = frozenset({"sqlite", "tsql", "oracle", "snowflake"})
 
+#: These keep names apart that differ in case, quoted or not; MySQL where its files do.
+_AS_WRITTEN: Final = frozenset({"mysql", "mariadb", "clickhouse"})
+
 
 def is_changed(table: Any, dialect: str) -> bool:
     """Whether a table is what a statement changes: never a CTE, but in SQL Server, which changes the table below."""
@@ -29,7 +32,7 @@ def is_changed(table: Any, dialect: str) -> bool:
 
 def clashes(tree: Any, dialect: str) -> set[str]:
     """The lower-case names by which different relations are called that differ in case alone."""
-    fold = FOLDS.get(dialect)
+    fold = FOLDS.get(dialect) or (str if dialect in _AS_WRITTEN else None)
     forms: dict[str, set[str]] = {}
     for node in tree.find_all(exp.TableAlias, exp.Table) if fold is not None else ():
         name = node.args.get("this")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardai.model import LiveSchema
 from guardai.sql.judge import NotParsed, parsed
-from guardai.sql.lexicon import DIALECTS
+from guardai.sql.lexicon import DIALECTS, FOLDS
 from guardai.sql.memory import LENGTH, PerSchema
 from guardai.sql.names import own_name
 from guardai.sql.phrases import NAMES
@@ -128,7 +128,7 @@ class Lineage:
         """Whether relations are called by names that differ in case alone, which are one name to the resolver."""
         from guardai.sql.ctes import clashes
 
-        return '"' in sql and bool(clashes(tree, self.dialect))
+        return (self.dialect not in FOLDS or '"' in sql) and bool(clashes(tree, self.dialect))
 
     def inspect(self, sql: str) -> Inspection:
         """What a statement does, against the live schema if there is one."""

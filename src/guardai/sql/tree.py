@@ -101,7 +101,7 @@ class _Walk:
         self.by_alias: set[int] = set()
         #: columns of what is changed may be named
         self.names_target = False
-        #: names that may be a CTE's or, in another case, a table's
+        #: what `clashing` tells
         self.clashes: set[str] | None = None
 
     def run(self, tree: Any) -> None:
@@ -228,7 +228,7 @@ class _Walk:
             where = node.args.get("where")
             others = self.others(node, targets)
             joins = [join.args["on"] for join in _joins(node) if join.args.get("on") is not None]
-            tables = self.tables_of(node)
+            tables = self.tables_of(node) - self.clashing()
             for target in targets:
                 names = _called(target)
                 names |= (
@@ -415,9 +415,13 @@ class _Walk:
         """The CTE that a table's name stands for, or None."""
         if not self.has_ctes or is_changed(table, self.dialect):
             return None
+        return None if table.name.lower() in self.clashing() else visible_cte(table, self.clauses)
+
+    def clashing(self) -> set[str]:
+        """The names that stand for different relations in different cases."""
         if self.clashes is None:
             self.clashes = clashes(self.tree, self.dialect)
-        return None if table.name.lower() in self.clashes else visible_cte(table, self.clauses)
+        return self.clashes
 
     def name_columns(self) -> None:
         """`columns_read`: each column under the real name of its table, as far as that can be told without a schema."""
