@@ -173,3 +173,16 @@ def test_table_is_read_whose_name_a_cte_has_in_another_case():
     assert inspect('WITH "Users" AS (SELECT 1) SELECT * FROM users', "postgres").reads == {"users"}
     assert inspect('WITH "users" AS (SELECT 1) SELECT * FROM users', "snowflake").reads == {"users"}
     assert inspect('WITH "users" AS (SELECT 1) SELECT * FROM users', "postgres").reads == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("sql", "dialect", "reads"),
+    [
+        ("SELECT 1 IN users", "sqlite", {"users"}),
+        ("DELETE FROM orgs WHERE id = 1 AND id IN main.users", "sqlite", {"main.users"}),
+        ("SELECT a IN users FROM orgs", "clickhouse", {"orgs", "users"}),
+        ("WITH x AS (SELECT id FROM users) SELECT id IN x FROM orgs", "sqlite", {"orgs", "users"}),
+    ],
+)
+def test_table_that_is_searched_without_a_query_is_read(sql, dialect, reads):
+    assert inspect(sql, dialect).reads == reads

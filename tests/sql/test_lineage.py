@@ -281,6 +281,15 @@ def test_names_of_relations_that_differ_in_case_alone_are_not_told_apart(sql):
     assert column_lineage(sql, "postgres", SCHEMA) == [frozenset(EVERYTHING)]
 
 
+def test_table_that_is_searched_without_a_query_is_a_source():
+    schema = SCHEMA | {"secrets": ["secret"]}
+    assert column_lineage("SELECT id IN secrets FROM orgs", "sqlite", schema) == [
+        frozenset({"orgs.id", "secrets.secret"})
+    ]
+    sql = "WITH x AS (SELECT secret FROM secrets) SELECT id IN x FROM orgs"
+    assert column_lineage(sql, "sqlite", schema)[0] >= {"orgs.id", "secrets.secret"}
+
+
 def test_rows_that_are_put_into_one_cell_are_all_in_it():
     for form in ("JSON PATH", "XML PATH('')"):
         sql = f"SELECT d.x FROM (SELECT id, ssn FROM users FOR {form}) AS d(x)"

@@ -19,7 +19,7 @@ PLAIN: Final = frozenset(
     ColumnConstraint ColumnDef ColumnPrefix Comprehension Connect Cube DPipe DataType DataTypeParam
     DefaultColumnConstraint Distance DistanceNd Distinct Distribute Div Dot EQ Escape Except ExtendsLeft
     ExtendsRight Fetch Filter Final ForClause ForIn From FromTimeZone FormatJson GT GTE Glob Group GroupingSets
-    Having HavingMax Heredoc HexString HistoricalData ILike Identifier IgnoreNulls In IndexTableHint IntDiv
+    Having HavingMax Heredoc HexString HistoricalData ILike Identifier IgnoreNulls IndexTableHint IntDiv
     Intersect Interval IntervalSpan Introducer Is JSON JSONColumnDef JSONExtractQuote JSONKeyValue JSONPath
     JSONPathFilter JSONPathKey JSONPathPart JSONPathRecursive JSONPathRoot JSONPathScript JSONPathSelector
     JSONPathSlice JSONPathSubscript JSONPathUnion JSONPathWildcard JSONSchema JSONValue Join Kwarg LT LTE Lambda

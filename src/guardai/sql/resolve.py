@@ -26,6 +26,7 @@ from guardai.sql.relations import (
     column_names,
     name_of,
 )
+from guardai.sql.tables import searched
 from guardai.sql.words import functions
 
 if TYPE_CHECKING:
@@ -360,6 +361,10 @@ class Resolver:
                     found |= scope.column(part.name.lower())
             elif kind is exp.PositionalColumn or (kind is exp.Parameter and self.dialect == "snowflake"):
                 found |= NOTHING.union(*(relation.row() for relation in scope.relations.values())) or UNPROVEN
+            elif kind is exp.In and (name := searched(part, self.dialect)):
+                table = scope.ctes.get(name) or self.lookup(name)
+                found |= table.row() | table.touched if table is not None else EVERYTHING
+                pending.append(part.this)
             elif kind is exp.Alias:
                 pending.append(part.this)
             elif kind is exp.DataType or kind is exp.TableAlias:

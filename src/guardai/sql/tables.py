@@ -10,7 +10,7 @@ from guardai.sql.pragmas import tells
 if TYPE_CHECKING:
     from guardai.sql.facts import Facts
 
-__all__ = ["judge_read", "judge_write", "named", "table_name"]
+__all__ = ["judge_read", "judge_write", "named", "searched", "table_name"]
 
 _URL: Final = re.compile(r"[a-z0-9+]{2,}://", re.IGNORECASE)
 _PATH: Final = re.compile(r"[/\\:*?\[~]")
@@ -44,6 +44,14 @@ def table_name(table: Any) -> str:
         this = this.this
     parts = [table.text("catalog"), table.text("db"), this.name, *last]
     return ".".join(part for part in parts if part).lower()
+
+
+def searched(node: Any, dialect: str) -> str:
+    """The table of `x IN table`, which SQLite and ClickHouse take for a query of it; "" for any other IN."""
+    table = node.args.get("field")
+    if dialect not in {"sqlite", "clickhouse"} or type(table).__name__ != "Column":
+        return ""
+    return ".".join(part for part in (table.text("table"), table.name) if part).lower()
 
 
 def named(name: str, dialect: str) -> set[str]:

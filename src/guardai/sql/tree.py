@@ -18,7 +18,7 @@ from guardai.sql.calls import known_call
 from guardai.sql.ctes import SEES_ITSELF, clashes, is_changed, reads_itself, visible_cte
 from guardai.sql.lexicon import MYSQL
 from guardai.sql.nodes import LEAVES, LOCKING_HINTS, NOT_CALLED, PLAIN
-from guardai.sql.tables import judge_read, judge_write, table_name
+from guardai.sql.tables import judge_read, judge_write, searched, table_name
 from guardai.sql.words import functions
 
 if TYPE_CHECKING:
@@ -169,6 +169,13 @@ class _Walk:
                     self.facts.effects.add("session")
                     self.facts.give("user-variable")
 
+    def search(self, name: str) -> None:
+        clause = self.tree.args.get("with_")
+        if name and not any(cte.alias.lower() == name for cte in (clause.expressions if clause is not None else ())):
+            self.facts.effects.add("read")
+            self.facts.reads.add(name)
+            self.facts.columns.add(f"{name}.*")
+
     def special(self, node: Any, kind: type) -> None:
         facts = self.facts
         if issubclass(kind, exp.Anonymous):
@@ -198,6 +205,8 @@ class _Walk:
             facts.effects.add("exec")
         elif kind is exp.Directory or (kind is exp.Summarize and isinstance(node.this, exp.Literal)):
             facts.effects.add("file")
+        elif kind is exp.In:
+            self.search(searched(node, self.dialect))
         elif kind is exp.Summarize:
             pass
         else:
