@@ -288,3 +288,20 @@ def test_a_table_of_fours_holds_no_card_and_a_table_of_pairs_no_phone():
 def test_a_bracket_behind_digits_makes_no_groups_of_them():
     assert mask("call(read, 1048576)") == "call(read, 1048576)"
     assert mask("call 555-1234)") == "call [PHONE])"
+
+
+@pytest.mark.parametrize(
+    "other", ["415-555-2671 x123", "(415) 555-2671", "01 23 45 67 89", "020 7946 0958", "912-78-1234"]
+)
+@pytest.mark.parametrize("between", [" ", "\u00a0", ") "])
+def test_a_number_of_a_country_ends_where_another_begins_behind_a_space(other, between):
+    for number in ("+44 20 7946 0958", "+1 (415) 555-2671", "+14155552671"):
+        masked = mask(f"{number}{between}{other} ")
+        assert masked.startswith("[PHONE]") and masked.endswith("] ") and not re.search("[0-9]", masked)
+
+
+@pytest.mark.parametrize(
+    "text", ["+1 234 567 890 123 456", "+12 345 678 901 234 567", "balance +9 999 999 999 999 999"]
+)
+def test_groups_of_a_large_amount_are_no_two_numbers(text):
+    assert mask(text) == text

@@ -170,6 +170,22 @@ def _phone_end(data: bytes, start: int, end: int, low: int, high: int, limit: in
     return tail.end() if tail and tail.end() > end else (-1 if _BAD_AFTER.match(data, end, limit) else end)
 
 
+def _issued_first(data: bytes, start: int, end: int, limit: int) -> int:
+    """Where a number ends that some country issues, and behind a space begins another one; 0 if there is none."""
+    found = 0
+    for cut in _ANOTHER.finditer(data, start, min(limit, end + _TAIL_REACH)):
+        if cut.start() >= end:
+            break
+        value = data[start : cut.start()]
+        if _issued(value) and _THOUSANDS(value) is None:
+            found = cut.start()
+    return found
+
+
+#: A space before a number of its own.
+_ANOTHER: Final = re.compile(rb"\)?(?: |\xc2\xa0)(?=\(?[0-9](?:" + SEPARATOR + rb"{0,2}[0-9]){6})")
+
+
 def _opening(data: bytes, start: int, wall: int) -> tuple[int, bool]:
     """Where a number begins whose first digit is at `start`, and whether a plus stands there: `+44`, `(+44`, `+ 44`, `(0`."""
     if start <= wall:
@@ -237,6 +253,8 @@ def phone(
             value = data[start : min(close, shape.end())]
             if not plus or (_issued(value) and _THOUSANDS(value) is None):
                 return (first if plus else start, close, "pii.phone", 0.9)
+            if shorter := _issued_first(data, start, shape.end(), limit):
+                return (first, shorter, "pii.phone", 0.9)
             # `+1716200000` at the beginning of a line, `+1 234 567.89`: it needs a word, as other digits do.
             if near is None:
                 near = words.before(data, wall, first)
