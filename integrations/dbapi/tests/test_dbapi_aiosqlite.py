@@ -26,15 +26,6 @@ def shop(tmp_path):
     return path
 
 
-@pytest.fixture
-def start(home, policy):
-    def started(text=None, catalog="", **settings):
-        given = {} if text is None else {"policy": policy(text, catalog)}
-        guardai.init(home=home, integrations=["dbapi"], **given, **settings)
-
-    return started
-
-
 def names(path):
     return [name for (name,) in sqlite3.connect(path).execute("SELECT name FROM customers ORDER BY id")]
 

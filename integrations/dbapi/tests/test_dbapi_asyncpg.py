@@ -51,15 +51,6 @@ async def agents(shop, postgres):
 
 
 @pytest.fixture
-def start(home, policy):
-    def started(text=None, catalog="", **settings):
-        given = {} if text is None else {"policy": policy(text, catalog)}
-        guardai.init(home=home, integrations=["dbapi"], **given, **settings)
-
-    return started
-
-
-@pytest.fixture
 def seen(agents):
     """The statements that the library sent to the server for the agent."""
     seen = []

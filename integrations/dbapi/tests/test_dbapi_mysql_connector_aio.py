@@ -91,15 +91,6 @@ def held(mariadb):
 
 
 @pytest.fixture
-def start(home, policy):
-    def init(text=None, catalog="", **settings):
-        more = {} if text is None else {"policy": policy(text, catalog)}
-        guardai.init(home=home, integrations=["dbapi"], **more, **settings)
-
-    return init
-
-
-@pytest.fixture
 async def connect(shop):
     opened = []
 

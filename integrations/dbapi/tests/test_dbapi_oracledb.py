@@ -46,15 +46,6 @@ def server(monkeypatch):
 
 
 @pytest.fixture
-def start(home, policy):
-    def init(text=None, catalog="", **settings):
-        more = {} if text is None else {"policy": policy(text, catalog)}
-        guardai.init(home=home, integrations=["dbapi"], **more, **settings)
-
-    return init
-
-
-@pytest.fixture
 def connect(server):
     return lambda: oracledb.connect(user="u", password="p", dsn="db.example:1521/sales")
 

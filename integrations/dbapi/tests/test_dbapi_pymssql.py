@@ -42,15 +42,6 @@ def server():
 
 
 @pytest.fixture
-def start(home, policy):
-    def init(text=None, catalog="", **settings):
-        more = {} if text is None else {"policy": policy(text, catalog)}
-        guardai.init(home=home, integrations=["dbapi"], **more, **settings)
-
-    return init
-
-
-@pytest.fixture
 def connect(server):
     def make(**options):
         given = {"server": "127.0.0.1", "port": server.port, "user": "u", "password": "p", "database": "shop"}

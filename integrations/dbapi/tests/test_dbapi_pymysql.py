@@ -50,15 +50,6 @@ def shop(mariadb):
 
 
 @pytest.fixture
-def start(home, policy):
-    def init(text=None, catalog="", **settings):
-        more = {} if text is None else {"policy": policy(text, catalog)}
-        guardai.init(home=home, integrations=["dbapi"], **more, **settings)
-
-    return init
-
-
-@pytest.fixture
 def connect(shop):
     opened = []
 
