@@ -13,10 +13,9 @@ from guardai.text.masks.render import hashed, partial, redact
 
 pytestmark = pytest.mark.usefixtures("engine")
 
-#: What is put between examples: what text has between its words, and what it seldom has. A quote or a bracket that opens is
-#: not among them: a password runs up to the next space, so that of two secrets that touch the mask of one ends the other.
+#: What is put between examples: what text has between its words, and what it seldom has.
 BETWEEN = st.sampled_from(
-    [" ", "  ", "\n", "\t", ", ", ". ", "; ", ") ", "> ", " = ", " - ", " | ", "\u00a0", " é ", " 电话 "]
+    [" ", "  ", "\n", "\t", ", ", ". ", "; ", ") ", "> ", " = ", " - ", " | ", "\u00a0", " é ", " 电话 ", '"', "("]
 )
 
 
@@ -37,6 +36,20 @@ def test_masking_a_masked_text_changes_nothing(examples, data):
     text = "".join(before + value + between for (_, value, before), between in parts)
     masked = mask(text)
     assert mask(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "mask_of", ["[EMAIL]", "[SECRET:OKTA_TOKEN]", "[SECRET:OKTA_TOKEN:abcdefghijklmnop]", "<IP_3>"]
+)
+def test_a_mask_that_stands_where_a_password_would_is_none(mask_of):
+    assert scan(f'password = "{mask_of}" db:{mask_of}; --password {mask_of} Server=db;Password={mask_of};') == []
+
+
+@pytest.mark.parametrize(
+    "key", ["CLOUDSMITH_API_KEY=" + "34d07714a1" * 3 + "f75ec838c(", "-----BEGIN RSA PRIVATE KEY-----"]
+)
+def test_a_password_that_the_next_secret_touches_is_found(key):
+    assert "Qz#7o9iCfkd4" not in mask(f"run --db-password Qz#7o9iCfkd4({key} x")
 
 
 @given(st.text())

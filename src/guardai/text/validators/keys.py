@@ -49,7 +49,7 @@ _BLANK: Final = re.compile(
     rb"(?:password|passwd|pass|pwd|secret|token|key|credentials?|value|here|id)(?![a-z])|"
     rb"change[_\-]?(?:me|it|this)|replace[_\-]?(?:me|this|with)|place[_\-]?holder|insert[_\-]|redacted|censored|"
     rb"example|dummy|"
-    rb"x{4,}|\*{3}|\.{3}|_{4,}|-{4,}|#{4,}|([^A-Za-z0-9])\1{5}|"
+    rb"x{4,}|\*{3}|\.{3}|_{4,}|-{4,}+(?!BEGIN\b)|#{4,}|([^A-Za-z0-9])\1{5}|"
     rb"\$\{|\{\{|\}\}|<%|%>|\$\(|%\(|\{[a-z_.0-9()\[\]]{0,40}\}|\A<[^>]{1,60}>?\Z|\A\[[a-z_ \-]{1,40}\]?\Z|\A%[a-z_]{1,40}%?\Z|"
     rb"\A\$[a-z_][a-z0-9_]*(?![a-z0-9_!#^])|"
     rb"\A@[a-z_@]|\A[a-z]+://|\A--?[a-z][a-z0-9\-]{0,20}\Z|"
@@ -174,8 +174,10 @@ _UUID: Final = re.compile(rb"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12
 _SPECIAL: Final = b"!@#$%^&*?+=~|\"'"
 #: Those of them that no type and no reference has: `string|null`, `default=1`.
 _CHOSEN: Final = b"!@#$%^&*+~"
-#: `ab(cd)12`: behind a bracket that closes, code has no letter.
-_GLUED: Final = re.compile(rb"[A-Za-z0-9]\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]")
+#: `ab(cd)12`: behind a bracket that closes, code has no letter; and none between a word and a digit has such a sign.
+_GLUED: Final = re.compile(rb"[A-Za-z0-9]\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]|[A-Za-z][#!~][0-9]")
+#: What masking has written.
+_MASKED: Final = re.compile(rb"\[[A-Z][A-Z0-9_]*(?::[A-Za-z0-9_]+)*\]|<[A-Z][A-Z0-9_]*_[0-9]+>|\*{3}")
 
 
 def _digits(value: bytes) -> int:
@@ -196,7 +198,7 @@ def _password(value: bytes) -> bool | None:
         return True
     if len(value) < 4 or _is_blank(value) or _code(value) or _PATH.match(value):
         return False
-    if _HOST.match(value) or _NUMBERED.match(value) or _ALGORITHM.fullmatch(value):
+    if _HOST.match(value) or _NUMBERED.match(value) or _ALGORITHM.fullmatch(value) or _MASKED.fullmatch(value):
         return False
     if _DATE.match(value):
         return None if len(value) >= 6 and value.isdigit() else False
@@ -274,11 +276,10 @@ def _phrase(value: bytes) -> bool | None:
     return None if (mixed or special) and _password(joined) is not False else False
 
 
-#: What a program puts another value in the place of, from end to end; and what masking has put there.
+#: What a program puts another value in the place of, from end to end.
 _REFERENCE: Final = re.compile(
     rb"(?:<[^>]*>|\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|%[A-Za-z_]*%)\Z|\$[{(]|\{\{|<%|%[({]|[A-Za-z_$][\w.$]*[(\[].*[)\]];?\Z"
 )
-_MASKED: Final = re.compile(rb"\[[A-Z][A-Z0-9_]*(?::[A-Za-z0-9_]+)*\]|<[A-Z][A-Z0-9_]*_[0-9]+>|\*{3}")
 #: A regular expression.
 _EXPRESSION: Final = re.compile(rb"\\[wdsbWDSB]|\[\^|\(\?|\][+*{?]|\.[*+]|\{[0-9]+,")
 _OPENING: Final = b"<{[($@/%&*"
