@@ -134,8 +134,15 @@ def _equal_pairs(node: Any) -> Iterator[tuple[Any, Any]]:
             yield right, left
 
 
-def _could_be_text(column: Any, value: Any, dialect: str) -> bool:
-    """In sqlite a quoted name that is no column is a string, and SQL Server can be told so: `"a" = 'a'`."""
+def _could_be_same(column: Any, value: Any, dialect: str) -> bool:
+    """Whether quotes may mean another thing than they do here: column and value are then one, in every row.
+
+    In sqlite a quoted name that is no column is a string, and SQL Server can be told so: `"a" = 'a'`. MySQL can be told the
+    reverse (ANSI_QUOTES): `a = "a"`.
+    """
+    if dialect in MYSQL:
+        text = _text_of(value)
+        return text is not None and text.lower() == column.this.name.lower()
     if dialect not in {"sqlite", "tsql"} or column.args.get("table") or not column.this.args.get("quoted"):
         return False
     text = _text_of(value)
@@ -148,7 +155,7 @@ def _pins(column: Any, value: Any, dialect: str, *, null_safe: bool = False) -> 
     """Whether a column that equals a value is thereby held to the rows of that value."""
     return (
         _constant(value)
-        and not _could_be_text(column, value, dialect)
+        and not _could_be_same(column, value, dialect)
         and not _matches_many(value, dialect, null_safe=null_safe)
     )
 

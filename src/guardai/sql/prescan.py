@@ -79,6 +79,7 @@ _TYPES: Final = frozenset(
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 #: A version is five digits, or six; MySQL and MariaDB read six differently, so six are refused.
 _VERSION: Final = re.compile(r"[0-9]*")
+_WORD: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 #: Some engines end a line comment at these, others do not.
 _LINE_ENDS: Final = re.compile("\r(?!$|\n)|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _Q_CLOSE: Final = {"[": "]", "{": "}", "(": ")", "<": ">"}
@@ -219,7 +220,9 @@ def prescan(sql: str, dialect: str, skip: frozenset[int] = frozenset()) -> Scan:
                 True,
                 foreign or "\\" in text or text[0] != "'" or (text[:3] == "'''" and dialect == "bigquery"),
             )
-            add((lx.STRING, text, f"'/s{len(tokens)}'", start, position))
+            # A word stays: where MySQL is told to take it for a name, it is one (see `bounded`).
+            word = text[0] == '"' and _WORD.fullmatch(text, 1, len(text) - 1)
+            add((lx.STRING, text, f"'{word.group()}'" if word else f"'/s{len(tokens)}'", start, position))
         elif kind in (lx.DOLLAR, lx.Q_QUOTE):
             position = _delimited_end(sql, kind, text, position)
             odd = foreign = True

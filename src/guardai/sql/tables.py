@@ -19,14 +19,15 @@ _FILE_ENDINGS: Final = frozenset(
     "arrow avro csv db duckdb feather gz ipc json jsonl ndjson orc parquet sqlite tsv txt xls xlsx xml yaml yml zst".split()  # noqa: SIM905
 )
 _FORMATS: Final = frozenset("avro binaryfile csv delta iceberg json orc parquet text xml".split())  # noqa: SIM905
-#: Tables of passwords, keys and rules of access.
+#: Tables of passwords, keys and rules of access; and logs of what others wrote, values included.
 _SECRETS: Final = {
     "postgres": frozenset({"pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "pg_hba_file_rules",
                            "pg_file_settings", "pg_subscription", "pg_ident_file_mappings"}),
-    "mysql": frozenset({"mysql.user", "mysql.global_priv", "mysql.authentication_string", "mysql.servers"}),
+    "mysql": frozenset({"mysql.user", "mysql.global_priv", "mysql.authentication_string", "mysql.servers",
+                        "mysql.general_log", "mysql.slow_log"}),
     "tsql": frozenset({"sql_logins", "syslogins", "sysxlogins", "credentials", "sys.linked_logins"}),
     "oracle": frozenset({"user$", "link$", "sys.user$", "sys.link$"}),
-    "duckdb": frozenset({"duckdb_secrets"}),
+    "duckdb": frozenset({"duckdb_secrets", "duckdb_logs"}),
 }  # fmt: skip
 _SAME: Final = {"mariadb": "mysql", "redshift": "postgres"}
 _SYSTEM_SCHEMAS: Final = frozenset({"pg_catalog", "information_schema", "mysql", "sys", "performance_schema", "system"})
