@@ -106,7 +106,7 @@ def test_names_keep_their_schema():
         ("TRUNCATE a", "empties a"),
         ("SELECT pg_read_file('secret-path')", "reads no table, touches files"),
         ("SELECT evil('secret')", "reads no table, not understood (unknown-function:evil)"),
-        ("SELECT 1; DROP TABLE a", "2 statements (select, drop), writes a, destroys data"),
+        ("SELECT 1; DROP TABLE a", "runs 2 statements (select, drop), writes a, destroys data"),
         ("VACUUM", "runs VACUUM, administers the server"),
         ("", "no statement"),
         ("SELECT 'secret", "not understood (unterminated)"),

@@ -146,7 +146,7 @@ def describe(inspection: Inspection, labelled: Mapping[str, Collection[str]] = _
             parts.append(f"reads {_names(inspection.reads - inspection.writes)}")
     else:
         if len(verbs) > 1:
-            parts.append(f"{len(verbs)} statements ({', '.join(verbs[:5])}{', …' if len(verbs) > 5 else ''})")
+            parts.append(f"runs {len(verbs)} statements ({', '.join(verbs[:5])}{', …' if len(verbs) > 5 else ''})")
         elif verb and (told is None or told != "reads"):
             parts.append(f"runs {verb.upper()}")
         if inspection.reads:
