@@ -139,7 +139,7 @@ def mariadb(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[:1])
 def upstream(session: nox.Session) -> None:
     """SQLAlchemy's own tests, without guardai and with it: `nox -s upstream`; others: `nox -s upstream -- NAME …`."""
-    session.install(*CHECKOUT, *TESTING)
+    session.install(*CHECKOUT, *TESTING, "pip")  # which fetches the tests, and which an environment of uv lacks
     session.run("python", "-m", "upstream", *(session.posargs or ("sqlalchemy",)))
 
 
