@@ -35,7 +35,8 @@ from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
 from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
-from guardai.gate.plan import NOT_UNDERSTOOD, Context, Plan, Plans
+from guardai.gate.in_force import InForce
+from guardai.gate.plan import NOT_UNDERSTOOD, Context, Plan
 from guardai.gate.questions import Columns, Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id
@@ -69,9 +70,9 @@ class Phase(Enum):
 
 
 class Gate:
-    """Knows every room of floor 2 and joins them. One for each process, made by `init`; replaced, never changed."""
+    """Knows every room of floor 2 and joins them. One for each process, made by `init`; only its bundle is ever changed."""
 
-    __slots__ = ("acting", "bundle", "catalog", "emit", "engine", "images", "key", "mode", "plans", "settings")
+    __slots__ = ("acting", "emit", "images", "in_force", "key", "mode", "settings")
 
     def __init__(
         self,
@@ -85,29 +86,45 @@ class Gate:
     ) -> None:
         self.settings = settings
         self.mode = settings.mode
-        self.engine = engine
-        self.bundle = engine.bundle.digest
-        self.catalog = engine.bundle.catalog
-        self.plans = Plans(engine.bundle.catalog, settings)
+        self.in_force = InForce(engine, settings)
         self.emit = emit
         self.key = key
         self.acting = acting
         self.images = images
 
-    def scene(self, run: Run, plan: Plan) -> Scene:
+    @property
+    def engine(self) -> Engine:
+        """The engine of the bundle in force."""
+        return self.in_force.engine
+
+    def swap(self, engine: Engine) -> None:
+        """Puts another bundle in force, from the next call on. Any thread may call it, while others make calls.
+
+        A call that has begun ends with the bundle that it began with, however long it takes: a stream, a cursor, a
+        pause. Nothing waits: this is one assignment, and sessions make their scenes anew when they next call. What the
+        bundle's detectors look for is not the gate's; `Runtime.swap` sees to that too.
+
+        Args:
+            engine: of a bundle that was loaded, so that it is known to be whole.
+        """
+        self.in_force = InForce(engine, self.settings)
+
+    def scene(self, run: Run, plan: Plan, engine: Engine) -> Scene:
         """What the calls of this kind share in this session."""
         # Read before the scene is made: a label that joins meanwhile replaces `run.scenes`, and this one is not kept.
         scenes = run.scenes
         scene = scenes.get(id(plan))
-        if scene is None or scene.plan is not plan or scene.engine is not self.engine:
-            if len(scenes) > _SCENES:
+        if scene is None or scene.plan is not plan or scene.engine is not engine:
+            if len(scenes) > _SCENES or _outdated(scenes, engine):
+                # Those of a bundle that is no longer in force would keep it in memory.
                 scenes.clear()
-            scene = scenes[id(plan)] = Scene(self.engine, plan, run, self.settings.region)
+            scene = scenes[id(plan)] = Scene(engine, plan, run, self.settings.region)
         return scene
 
-    def act(self, run: Run, plan: Plan, context: Context) -> Decision:
+    @staticmethod
+    def act(engine: Engine, run: Run, plan: Plan, context: Context) -> Decision:
         """May it be done? Where there are several verbs, the strictest answer counts."""
-        answers = [self.engine.act(run.session.principal, verb, plan.resources, context) for verb in plan.asked]
+        answers = [engine.act(run.session.principal, verb, plan.resources, context) for verb in plan.asked]
         if len(answers) == 1:
             return answers[0]
         worst = max(answers, key=_strictness)
@@ -158,12 +175,13 @@ class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
 
     __slots__ = (
-        "_commit", "_done", "_gate", "_labels", "_masks", "_parent", "_policies", "_scene", "_started", "_told",
+        "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies", "_scene", "_started", "_told",
         "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "plan", "rows", "run",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
         self._gate = gate
+        self._force = gate.in_force
         self._parent = parent
         self._labels: dict[str, int] = {}
         self._masks: dict[str, str] = {}
@@ -224,7 +242,7 @@ class Ticket:
     def note(self) -> None:
         """The application's own call: recorded if it can be, and never in its way."""
         try:
-            self.plan = self._gate.plans.of(self.call)
+            self.plan = self._force.plans.of(self.call)
             self._intend()
         except Exception as exc:
             _log.warning("an application's own call could not be recorded: %s", _told(exc))
@@ -246,8 +264,8 @@ class Ticket:
 
     def _inspect_and_decide(self) -> None:
         gate, call, run = self._gate, self.call, self.run
-        plan = self.plan = gate.plans.of(call)
-        scene = self._scene = gate.scene(run, plan)
+        plan = self.plan = self._force.plans.of(call)
+        scene = self._scene = gate.scene(run, plan, self._force.engine)
         own: Context = {}
         if call.payload is not None:
             masking = self._masking(scene.owed)
@@ -261,7 +279,7 @@ class Ticket:
         decision = None if own else scene.decision
         if decision is None:
             context = {**scene.context, **own} if own else scene.context
-            decision = gate.act(run, plan, context)
+            decision = gate.act(self._force.engine, run, plan, context)
             if not own and not decision.errors:
                 scene.decision = decision
         if decision.effect != "deny" and (call.opaque or call.returns):
@@ -286,7 +304,7 @@ class Ticket:
             self._policies += scene.owed.policies(masking.masked)
             if new and self.enforcing:
                 context = {**scene.context, "labels": tuple(sorted(self._labels))}
-                decision = self._gate.act(self.run, self.plan, context)
+                decision = self._gate.act(self._force.engine, self.run, self.plan, context)
                 if decision.effect != "allow":
                     raise GuardError(
                         "what is sent now may not go there, by "
@@ -326,7 +344,7 @@ class Ticket:
             if self.call.opaque:
                 context["opaque"] = self.call.opaque
             # Cedar stays the only judge: it is asked again with what was agreed.
-            self.decision = self._gate.act(self.run, self.plan, context)
+            self.decision = self._gate.act(self._force.engine, self.run, self.plan, context)
             self.phase = Phase.OPEN
             self._intend()
             if self.decision.effect != "allow":
@@ -424,9 +442,8 @@ class Ticket:
         if self._scene is not None:
             return self._scene.back
         # Observe mode, and the call could not be understood: nothing may be revealed, as far as the record goes.
-        gate = self._gate
         nowhere = Destination("unknown")
-        return Owed(gate.engine, self.run.session.principal, nowhere, self.run.context)
+        return Owed(self._force.engine, self.run.session.principal, nowhere, self.run.context)
 
     def received(self, answer: Any, *, tool_calls: bool) -> None:
         """Keeps what a model answered, so that its own words are recognised when they arrive at a database."""
@@ -441,7 +458,7 @@ class Ticket:
                 to what the statement tells, and takes nothing away.
         """
         self.run.open.add(self)
-        rows = self.rows = Rows(self, self._gate.catalog, self.plan.inspection, tuple(columns), tuple(origins))
+        rows = self.rows = Rows(self, self._force.catalog, self.plan.inspection, tuple(columns), tuple(origins))
         return rows
 
     def reading(self) -> None:
@@ -548,7 +565,7 @@ class Ticket:
             return False
         if scene.reads_only is None:
             writing = self.plan._replace(asked=("db.write",))
-            scene.reads_only = self._gate.act(self.run, writing, scene.context).effect == "deny"
+            scene.reads_only = self._gate.act(self._force.engine, self.run, writing, scene.context).effect == "deny"
         return scene.reads_only
 
     @property
@@ -685,7 +702,7 @@ class Ticket:
         event: Event = made.__copy__()  # type: ignore[attr-defined]  # which every struct has
         event.call = self.id
         event.content = self._commit
-        event.decision = told(self.decision, self._gate.bundle, self._gate.mode, self._masks, self._policies)
+        event.decision = told(self.decision, self._force.digest, self._gate.mode, self._masks, self._policies)
         event.findings = self._labels
         event.parent = self._parent
         return event
@@ -756,6 +773,11 @@ class Ticket:
 def _told(exc: Exception) -> str:
     """What may be said of an exception of ours: its type and, if it is ours, its words. Values may hide in others."""
     return str(exc) if isinstance(exc, GuardError) else type(exc).__name__
+
+
+def _outdated(scenes: dict[int, Scene], engine: Engine) -> bool:
+    """Whether they are another bundle's. All of a session's are of one, so any of them tells."""
+    return any(scene.engine is not engine for scene in [*scenes.values()][:1])
 
 
 def _strictness(decision: Decision) -> int:

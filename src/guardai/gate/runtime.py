@@ -81,8 +81,35 @@ class Runtime:
                         "put it into catalog.toml, [labels]"
                     )
 
-    def detect(self) -> None:
-        """Tells the text room what to look for.
+    def swap(self, bundle: Bundle) -> None:
+        """Puts another bundle in force, as `Gate.swap` does, with what its detectors look for.
+
+        Detectors are the process's: where the bundle's differ from the former's, they are compiled first, while scans
+        go on with the former ones; a call that runs meanwhile is masked by its own bundle's policies, and from then on
+        looked through by the new detectors. What they find that the former bundle has no label for is redacted.
+
+        Args:
+            bundle: loaded, hence whole.
+
+        Raises:
+            BundleError: its detectors cannot be used. The former bundle stays in force, and nothing is changed.
+        """
+        from guardai.policy import Engine
+
+        engine = Engine(bundle)
+        with _swapping:
+            former = self.gate.engine.bundle.detectors, self.detectors, self.recognisers
+            if bundle.detectors != former[0]:
+                try:
+                    self._read_detectors(bundle)
+                    self.detect(ahead=True)
+                except BundleError:
+                    _, self.detectors, self.recognisers = former
+                    raise
+            self.gate.swap(engine)
+
+    def detect(self, *, ahead: bool = False) -> None:
+        """Tells the text room what to look for; `ahead`: compiled now, and nobody waits for it.
 
         Raises:
             BundleError: a pack that the bundle names is not there.
@@ -97,6 +124,7 @@ class Runtime:
                 packs=own.packs,
                 own=own.pack,
                 recognisers=self.recognisers,
+                ahead=ahead,
             )
         except PackError as error:
             raise BundleError(f"{self.settings.policy}: {error}") from error
@@ -116,6 +144,8 @@ class Runtime:
 
 
 _lock = threading.Lock()
+#: One swap at a time; no call waits for it.
+_swapping = threading.Lock()
 _runtime: Runtime | None = None
 
 

@@ -205,6 +205,7 @@ def configure(
     packs: Iterable[str] | None = None,
     own: Pack | None = None,
     recognisers: Iterable[str | Recogniser] = (),
+    ahead: bool = False,
 ) -> None:
     """Says what is looked for, and where compiled databases are kept. What is not given is as if nobody had ever said.
 
@@ -218,12 +219,13 @@ def configure(
         own: a pack besides those that are installed. Nothing in it may blow up, or decide too late for a stream
             (`detectors/admit.py`).
         recognisers: what finds names: entry points of the group `guardai.recognisers`, or objects.
+        ahead: compile now, and let scans go on with what there is until that is done: none waits.
 
     Raises:
         PackError: a country or a pack is not there, or a pack cannot be used. Everything is left as it was.
         RecogniserError: a recogniser is not there, or cannot be loaded. The same.
     """
-    global _folder, _choice, _countries
+    global _current, _folder, _choice, _countries
     wanted = tuple(recognisers)
     made = [one for given in wanted for one in (load_recognisers([given]) if isinstance(given, str) else (given,))]
     names = Recognisers(made) if made else None
@@ -235,10 +237,13 @@ def configure(
     chosen = tuple(pack.name for pack in available.countries(countries or ()))
     with _lock:
         available.choose(countries)
-        if choice != _choice or chosen != _countries:
+        changed, compiled = choice != _choice or chosen != _countries, _current
+        if changed and not ahead:
             reset()
         _folder = Path(cache_dir) if cache_dir is not None else None
         _choice, _countries = choice, chosen
+        if changed and ahead and compiled is not None:
+            _current = build(os.environ.get(_VARIABLE, ""))
 
 
 def _picked(packs: Sequence[Pack], names: frozenset[str]) -> list[Pack]:
