@@ -13,7 +13,7 @@ import cedarpy
 from benchmarks.measure import Measure, Row
 from guardai.model import Destination, Principal, Resource
 from guardai.policy import Bundle, Engine
-from guardai.policy.engine import ask as _ask
+from guardai.policy.ask import ask as _ask
 
 TITLE = "Policy"
 

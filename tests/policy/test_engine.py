@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from guardai.model import Decision, Destination, Obligations, Principal, Resource
+from guardai.policy import ask as ask_module
 from guardai.policy import engine as engine_module
 from guardai.policy.recent import Recent
 
@@ -294,11 +295,23 @@ def test_a_failure_of_cedar_itself_denies(engine, monkeypatch):
         raise RuntimeError("value 4711")
 
     answers = engine(PERMIT)
-    monkeypatch.setattr(engine_module.cedarpy, "is_authorized", broken)
+    monkeypatch.setattr(ask_module.cedarpy, "is_authorized", broken)
+    monkeypatch.setattr(ask_module, "_batch", broken)
     decision = answers.act(BOT, "tool.call", TOOL, {})
     assert decision.effect == "deny"
     assert decision.errors == ("the question could not be put to Cedar",)
     assert answers.reveal(BOT, "pii.email", MODEL, {}).mask == "redact"
+
+
+@pytest.mark.parametrize("inner", [None, lambda *_: ["{}"], lambda *_: 1 / 0])
+def test_a_cedarpy_that_is_built_otherwise_is_asked_by_its_public_face(engine, monkeypatch, inner):
+    answers = engine(
+        f'{PERMIT} @id("f") forbid (principal, action == Action::"db.read", resource) when {{ context.x }};'
+    )
+    monkeypatch.setattr(ask_module, "_batch", inner)
+    assert answers.act(BOT, "tool.call", TOOL, {}) == Decision("allow", ("p",))
+    assert answers.act(BOT, "db.read", TOOL, {"x": True}).policies == ("f",)
+    assert answers.act(BOT, "db.read", TOOL, {}).errors == ("f: attribute x is missing",)
 
 
 def test_annotations_are_those_of_the_policy(engine):

@@ -14,11 +14,8 @@ types to be equal (`True == 1`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
-
-import cedarpy
 
 from guardai.model import (
     REVEAL,
@@ -32,6 +29,7 @@ from guardai.model import (
     strictest,
     strongest,
 )
+from guardai.policy.ask import Answer, Question, ask
 from guardai.policy.bundle import Bundle
 from guardai.policy.lens import Lens
 from guardai.policy.question import (
@@ -49,7 +47,7 @@ from guardai.policy.question import (
 from guardai.policy.recent import Recent
 from guardai.policy.source import Policy
 from guardai.policy.tree import Uid, merge
-from guardai.policy.vocabulary import number, verbs
+from guardai.policy.vocabulary import ON_PERMITS, SCALARS, number, verbs
 
 __all__ = ["Answer", "Engine"]
 
@@ -63,30 +61,8 @@ _ANSWERS: Final = 32_768
 _CONTEXTS: Final = 1_024
 _SCENES: Final = 512
 
-_ERROR: Final = re.compile(r"error while evaluating policy `([^`]*)`: (.*)", re.DOTALL)
-_MISSING: Final = re.compile(r"does not have the attribute `([^`]+)`")
-_TYPE: Final = re.compile(r"type error: (expected [a-z ]+, got [a-z]+)")
-
-
-class Answer(NamedTuple):
-    """What Cedar said to one question."""
-
-    allowed: bool
-    reasons: tuple[str, ...]
-    errors: tuple[str, ...]
-
-
-_NONE: Final = cedarpy.Decision.NoDecision
-_NO_ANSWER: Final = Answer(allowed=False, reasons=(), errors=("the question could not be put to Cedar",))
-
-
-class _Question(NamedTuple):
-    """One question to Cedar, all but its context."""
-
-    policies: Any
-    entities: Any
-    request: dict[str, Any]
-    about: str
+_NOTHING_OWED: Final = Obligations()
+_NUMBERS: Final = frozenset(name for name, attribute in SCALARS.items() if attribute.type in ("Bool", "Long"))
 
 
 class _Scene(NamedTuple):
@@ -102,7 +78,7 @@ class _Plan:
 
     __slots__ = ("answers", "lens", "names", "questions", "simple", "typed")
 
-    def __init__(self, questions: tuple[_Question, ...], lens: Lens, *, typed: bool = False) -> None:
+    def __init__(self, questions: tuple[Question, ...], lens: Lens, *, typed: bool = False) -> None:
         self.questions = questions
         self.lens = lens
         self.names = lens.names
@@ -110,7 +86,7 @@ class _Plan:
         self.simple = lens.simple
         # Strings and sets of strings equal nothing of another type; as soon as a number or a boolean is read, the key
         # has to tell 1 from True.
-        self.typed = typed
+        self.typed = typed or not _NUMBERS.isdisjoint(lens.names)
 
     def with_types(self) -> _Plan:
         return _Plan(self.questions, self.lens, typed=True)
@@ -129,10 +105,14 @@ class _Plan:
 class Engine:
     """Answers from one bundle. It can be shared by threads: only its caches change, each step one operation of a dict."""
 
-    __slots__ = ("_answers", "_plans", "_reveals", "_scenes", "bundle")
+    __slots__ = ("_answers", "_asking", "_plans", "_reveals", "_scenes", "bundle")
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        #: The permits that ask for anything: most bundles have few.
+        self._asking = frozenset(
+            name for name, one in bundle.policies.items() if not ON_PERMITS.isdisjoint(one.annotations)
+        )
         self._plans: Recent[tuple[Principal, str, tuple[Resource, ...]], _Plan] = Recent(_PLANS)
         self._reveals: Recent[tuple[Principal, str, Destination], _Plan] = Recent(_PLANS)
         self._scenes: Recent[tuple[Principal, str], _Scene] = Recent(_SCENES)
@@ -186,11 +166,12 @@ class Engine:
         return self._reveal(principal, label, to, context)
 
     def _act(self, principal: Principal, action: str, resources: tuple[Resource, ...], context: Context) -> Decision:
+        about = (principal, action, resources)
         try:
-            plan = self._plans.get((principal, action, resources))
+            plan = self._plans.get(about)
             if plan is None:
                 plan = self._plan_act(principal, action, resources)
-                self._plans.put((principal, action, resources), plan)
+                self._plans.put(about, plan)
             key = plan.key(context)
             remembered: Decision | None = plan.answers.get(key)
             if remembered is not None and not _null(plan.names, context):
@@ -199,18 +180,19 @@ class Engine:
         except Refused as refused:
             return _failed((str(refused),))
         if not decision.errors:
-            self._plans.put((principal, action, resources), self._remember(plan, key, context, decision))
+            self._remember(self._plans, about, plan, key, context, decision)
         return decision
 
     def _reveal(self, principal: Principal, label: str, to: Destination, context: Context) -> Reveal:
         if not self.bundle.knows(label):
             # In no group of anybody's policy as far as we can tell: not revealed, and nothing left of it.
             return Reveal("redact", (), "the label is not in the vocabulary")
+        about = (principal, label, to)
         try:
-            plan = self._reveals.get((principal, label, to))
+            plan = self._reveals.get(about)
             if plan is None:
                 plan = self._plan([(label_entity(label), "label")], principal, REVEAL)
-                self._reveals.put((principal, label, to), plan)
+                self._reveals.put(about, plan)
             key = plan.key(context)
             remembered: Reveal | None = plan.answers.get(key)
             if remembered is not None and not _null(plan.names, context):
@@ -221,7 +203,7 @@ class Engine:
             return Reveal("redact", (), str(refused))
         reveal = self._judge(label, answer)
         if not answer.errors:
-            self._reveals.put((principal, label, to), self._remember(plan, key, context, reveal))
+            self._remember(self._reveals, about, plan, key, context, reveal)
         return reveal
 
     def _plan_act(self, principal: Principal, action: str, resources: tuple[Resource, ...]) -> _Plan:
@@ -236,7 +218,7 @@ class Engine:
         find = self.bundle.index.find
         slices = [find(action, shared.principal, uids(entity)) for entity, _ in about]
         questions = tuple(
-            _Question(
+            Question(
                 found.set,
                 # A table that no policy asks anything about but its name need not be among the entities: 8 µs saved.
                 with_entity(shared.entities, entity) if found.looks else shared.entities,
@@ -257,11 +239,20 @@ class Engine:
             self._scenes.put((principal, action), found)
         return found
 
-    def _remember(self, plan: _Plan, key: Hashable, context: Context, answer: Decision | Reveal) -> _Plan:
-        """Keeps the answer; returns the plan that holds it."""
+    def _remember(
+        self,
+        plans: Recent[Any, _Plan],
+        about: Hashable,
+        plan: _Plan,
+        key: Hashable,
+        context: Context,
+        answer: Decision | Reveal,
+    ) -> None:
         if plan.simple and not plan.typed and any(isinstance(context.get(name), int) for name in plan.names):
+            # A name that the vocabulary does not know, or knows as text, has a number here.
             plan = plan.with_types()
             key = plan.key(context)
+            plans.put(about, plan)
         if len(plan.answers) >= _CONTEXTS:
             plan.answers = {}
         plan.answers[key] = answer
@@ -270,7 +261,6 @@ class Engine:
             self._answers = 0
             self._plans.age()
             self._reveals.age()
-        return plan
 
     def _decide(self, plan: _Plan, action: str, context: Context) -> Decision:
         values, records = plan.lens.values(context), plan.lens.records(context)
@@ -297,6 +287,8 @@ class Engine:
 
     def _owed(self, reasons: Iterable[str]) -> Obligations:
         """What the permits that decided ask for: the smallest of each number."""
+        if self._asking.isdisjoint(reasons):
+            return _NOTHING_OWED
         return strictest(_limits(self.bundle.policies[name].annotations) for name in reasons)
 
     @staticmethod
@@ -339,34 +331,6 @@ def _limits(said: Mapping[str, str]) -> Obligations:
         affected_cap=limit("affected_cap"),
         capture="capture" in said,
     )
-
-
-def ask(question: _Question, context: str) -> Answer:
-    """One question to Cedar. Whatever is not a plain answer is an error in it."""
-    try:
-        result = cedarpy.is_authorized({**question.request, "context": context}, question.policies, question.entities)
-    except Exception:  # whatever it is, it is no permission
-        return _NO_ANSWER
-    found = result.diagnostics
-    reasons = tuple(sorted(found.reasons))
-    if not found.errors:
-        return Answer(result.allowed, reasons, ()) if result.decision is not _NONE else _NO_ANSWER
-    return Answer(
-        allowed=False, reasons=reasons, errors=tuple(sorted({_without_values(error) for error in found.errors}))
-    )
-
-
-def _without_values(error: str) -> str:
-    """The policy and what is wrong. Cedar's own message can hold values: `invalid IP address: …`."""
-    parts = _ERROR.fullmatch(error)
-    if not parts:
-        return "the question could not be put to Cedar"
-    policy, detail = parts.groups()
-    if missing := _MISSING.search(detail):
-        return f"{policy}: attribute {missing[1]} is missing"
-    if mismatch := _TYPE.fullmatch(detail):
-        return f"{policy}: {mismatch[1]}"
-    return f"{policy}: could not be evaluated"
 
 
 def _union(several: Any) -> tuple[str, ...]:
