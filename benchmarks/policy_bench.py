@@ -1,4 +1,4 @@
-"""A question to the policy, memoised and fresh, at 100 and at 10,000 policies on one action and type."""
+"""A question to the policy, memoised and fresh, at 100 and at 10,000 policies on one action and type; loading them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import cedarpy
 
 from benchmarks.measure import Measure, Row
 from guardai.model import Destination, Principal, Resource
-from guardai.policy import Bundle, Engine
+from guardai.policy import Bundle, Engine, stored_index
 from guardai.policy.ask import ask as _ask
 
 TITLE = "Policy"
@@ -65,6 +65,27 @@ def policies(count: int) -> str:
 def rows(measure: Measure) -> Iterator[Row]:
     for count in (100,) if measure.smoke else (100, 10_000):
         yield from _at(measure, count)
+    yield from _loading(measure, 100 if measure.smoke else 10_000)
+
+
+def _loading(measure: Measure, count: int) -> Iterator[Row]:
+    at = f"{count:,} policies"
+    with tempfile.TemporaryDirectory() as folder:
+        root, index = Path(folder) / "policy", Path(folder) / "index"
+        (root / "policies").mkdir(parents=True)
+        (root / "policies" / "bench.cedar").write_text(policies(count))
+        index.write_bytes(stored_index(root))
+        data = index.read_bytes()
+        yield measure.alone(f"load {at} from a folder", lambda: Bundle.load(root), limit=2_000, rounds=3, unit="ms")
+        indexed = f"load {at} with the index of a signed bundle"
+        yield measure.alone(indexed, lambda: Bundle.load(root, index=data), limit=2_000, rounds=9, unit="ms")
+        code = (
+            f"from pathlib import Path\nfrom guardai.policy import Bundle, Engine\nroot = Path({str(root)!r})\n"
+            "engine = Engine(Bundle.load(root{}))"
+        )
+        yield measure.memory(f"memory of guardai.policy and {at}", code.format(""), limit=60)
+        given = f", index=Path({str(index)!r}).read_bytes()"
+        yield measure.memory("the same with the index", code.format(given), limit=60)
 
 
 def _at(measure: Measure, count: int) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """Policy: the bundle, its catalog, and the engine that answers from it."""
 
-from guardai.policy.bundle import STARTER, Bundle, check
+from guardai.policy.bundle import STARTER, Bundle, check, stored_index
 from guardai.policy.catalog import Catalog, DatabaseEntry, ModelEntry, ToolEntry
 from guardai.policy.engine import Engine
 from guardai.policy.explain import explain, words
@@ -21,5 +21,6 @@ __all__ = [
     "check",
     "explain",
     "schema_text",
+    "stored_index",
     "words",
 ]

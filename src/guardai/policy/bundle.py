@@ -20,10 +20,11 @@ from guardai.policy.schema import schema
 from guardai.policy.selftest import silent
 from guardai.policy.slices import Index
 from guardai.policy.source import Fault, Policy, parse, split
+from guardai.policy.stored import Stored, belongs_to, taken
 from guardai.policy.tree import Scope, scope
 from guardai.policy.vocabulary import known_label
 
-__all__ = ["STARTER", "Bundle", "check"]
+__all__ = ["STARTER", "Bundle", "check", "stored_index"]
 
 #: The bundle that ships in the package.
 STARTER: Final = Path(__file__).parent / "starter"
@@ -60,18 +61,20 @@ class Bundle:
         self.warnings: tuple[Problem, ...] = tuple(one for one in read.problems if one.severity == "warning")
 
     @classmethod
-    def load(cls, path: Path | None = None, labels: Iterable[str] = ()) -> Bundle:
+    def load(cls, path: Path | None = None, labels: Iterable[str] = (), *, index: bytes | None = None) -> Bundle:
         """Reads a bundle.
 
         Args:
             path: a directory with `policies/*.cedar` and, if there is anything to say, `catalog.toml`,
                 `detectors.toml` and `manifest.json` (`name`, `version`). None is the bundle that ships in the package.
             labels: what installed packs of detectors find, beyond what is built in.
+            index: what `stored_index` made of exactly these files, from where only the bundle's signer can have put it.
+                Then a policy is parsed when the first question reaches it. One that does not belong here is not looked at.
 
         Raises:
             BundleError: it cannot be used; names the file, and the line where there is one.
         """
-        read = _Read(path or STARTER, labels)
+        read = _Read(path or STARTER, labels, index)
         errors = [problem for problem in read.problems if problem.severity == "error"]
         if errors:
             more = f" (and {len(errors) - 1} more; `guardai policy check {read.path}` lists them)" if errors[1:] else ""
@@ -102,10 +105,26 @@ def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]
     return sorted(set(problems), key=lambda one: (one.severity, one.file, one.line, one.policy, one.message))
 
 
+def stored_index(path: Path, labels: Iterable[str] = ()) -> bytes:
+    """What a bundle's builder puts into it, under its signature, so that processes load it in a tenth of the time.
+
+    Args:
+        path: the bundle's directory.
+        labels: what packs of detectors find, those of the processes that will load it. With others they parse everything.
+
+    Raises:
+        BundleError: the bundle cannot be used.
+    """
+    Bundle.load(path, labels)
+    read = _Read(path, labels)
+    warnings = [one for one in read.problems if one.severity == "warning"]
+    return Stored(read.policies, read.scopes, warnings).encoded(read.texts, belongs_to(read.digest, read.labels))
+
+
 class _Read:
     """A directory as it was read: what is in it, and what is wrong with it."""
 
-    def __init__(self, path: Path, labels: Iterable[str]) -> None:
+    def __init__(self, path: Path, labels: Iterable[str], index: bytes | None = None) -> None:
         self.path = path
         self.labels = frozenset(labels)
         self.detectors: bytes | None = None
@@ -115,7 +134,8 @@ class _Read:
         self.name = "starter" if path == STARTER else path.resolve().name
         contents = self._files()
         self.digest = _digest(contents)
-        scopes: dict[str, Scope] = {}
+        self.scopes: dict[str, Scope] = {}
+        self.texts: dict[str, str] = {}
         for file, content in contents.items():
             try:
                 if file == "detectors.toml":
@@ -127,19 +147,25 @@ class _Read:
                 elif file == "manifest.json":
                     self._manifest(content)
                 else:
-                    self._cedar(file, content.decode())
+                    self.texts[file] = content.decode()
             except UnicodeDecodeError:
                 self._error(file, 0, "not UTF-8 text")
             except BundleError as error:
                 self._error(file, 0, str(error).removeprefix(f"{file}: "))
+        stored = taken(index, self.texts, belongs_to(self.digest, self.labels)) if index and not self.problems else None
+        if stored is not None:
+            self.policies, self.scopes, self.problems = stored.policies, stored.scopes, stored.warnings
+        else:
+            for file, text in self.texts.items():
+                self._cedar(file, text)
+            for policy in self.policies.values():
+                self.problems += faults(policy, self.labels)
+                self.scopes[policy.id] = scope(policy.tree)
         if not self.policies and not self.problems:
             self._error("policies", 0, "no policy in any file; without one everything would be denied")
-        for policy in self.policies.values():
-            self.problems += faults(policy, self.labels)
-            scopes[policy.id] = scope(policy.tree)
-        self.index = Index(self.policies.values(), scopes)
+        self.index = Index(self.policies.values(), self.scopes)
         if all(problem.severity != "error" for problem in self.problems):
-            self.problems += silent(self.policies, scopes, self.index)
+            self.problems += silent(self.policies, self.scopes, self.index)
 
     def _error(self, file: str, line: int, message: str, policy: str = "") -> None:
         self.problems.append(Problem("error", file, line, policy, message))

@@ -9,7 +9,7 @@ stack and has no limit of its own: 2,000 nested brackets end the process, 40 do 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import cedarpy
 import msgspec
@@ -30,8 +30,8 @@ _TOKEN: Final = re.compile(
 _NAME: Final = re.compile(r"[^\x00-\x1f`\x7f]{1,128}")
 
 
-class Policy(NamedTuple):
-    """One policy of a bundle.
+class Policy:
+    """One policy of a bundle. It does not change.
 
     Attributes:
         id: its `@id`, or `file:line` if it has none.
@@ -40,16 +40,42 @@ class Policy(NamedTuple):
         source: its text as written, comments before it left out.
         file: relative to the bundle, `policies/starter.cedar`.
         line: where it begins, from 1.
-        json: its syntax tree in Cedar's JSON format: what slices are put together from.
     """
 
-    id: str
-    effect: str
-    annotations: dict[str, str]
-    source: str
-    file: str
-    line: int
-    json: bytes
+    __slots__ = ("_json", "annotations", "effect", "file", "id", "line", "source")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - it is what everybody calls it
+        effect: str,
+        annotations: dict[str, str],
+        source: str,
+        file: str,
+        line: int,
+        json: bytes | None = None,
+    ) -> None:
+        """`json` is None where the text was found good by whoever built the bundle; then it is parsed when it is needed."""
+        self.id = id
+        self.effect = effect
+        self.annotations = annotations
+        self.source = source
+        self.file = file
+        self.line = line
+        self._json = json
+
+    @property
+    def json(self) -> bytes:
+        """Its syntax tree in Cedar's JSON format: what slices are put together from.
+
+        Raises:
+            ValueError: a text that nobody parsed before is no policy after all.
+        """
+        found = self._json
+        if found is None:
+            # INVARIANT: not even a text that is said to be good gets past `split` unseen.
+            [(_, text)] = split(self.source)
+            found = self._json = parse(text, self.file, self.line).json
+        return found
 
     @property
     def tree(self) -> dict[str, Any]:
