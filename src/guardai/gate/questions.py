@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from guardai.gate.plan import Context, Plan
     from guardai.gate.run import Run
-    from guardai.policy import Engine
+    from guardai.policy import Engine, Tally
+    from guardai.settings import Settings
 
 __all__ = ["Columns", "Owed", "Scene", "told"]
 
@@ -24,7 +25,7 @@ class Owed:
     INVARIANT: a question that fails is answered with `redact`, never with "reveal".
     """
 
-    __slots__ = ("_answers", "_context", "_engine", "_principal", "_to")
+    __slots__ = ("_answers", "_context", "_engine", "_observing", "_principal", "_tally", "_to")
 
     def __init__(
         self,
@@ -32,7 +33,16 @@ class Owed:
         principal: Principal,
         to: Destination,
         context: Context,
+        tally: Tally | None = None,
+        *,
+        observing: bool = False,
     ) -> None:
+        """With a `tally` what is asked is counted, as the label's: it must be the call's own then.
+
+        `observing`: what is masked reaches its destination all the same, and stays counted.
+        """
+        self._tally = tally
+        self._observing = observing
         self._engine = engine
         self._principal = principal
         self._to = to
@@ -43,8 +53,24 @@ class Owed:
         """The mask owed, None if the label may be revealed."""
         answer = self._answers.get(label)
         if answer is None:
-            answer = self._answers[label] = self._engine.reveal(self._principal, label, self._to, self._context)
+            answer = self._answers[label] = self._asked(label)
         return answer.mask
+
+    def _asked(self, label: str) -> Reveal:
+        tally, kind = self._tally, self._to.kind
+        if tally is None:
+            return self._engine.reveal(self._principal, label, self._to, self._context)
+        tally.reveal(label, kind)
+        answer = self._engine.reveal(self._principal, label, self._to, self._context, tally)
+        if answer.mask is not None and not self._observing:
+            tally.masked(label, kind)
+        return answer
+
+    def would(self, label: str) -> bool:
+        """Whether it might, asked without any data of it at hand: nothing is counted."""
+        if self._tally is None or label in self._answers:
+            return self.permitted(label)
+        return self._engine.reveal(self._principal, label, self._to, self._context, self._tally).mask is None
 
     def permitted(self, label: str) -> bool:
         """Whether data of this label may reach the destination as it is."""
@@ -96,14 +122,16 @@ class Scene:
         "statement",
     )
 
-    def __init__(self, engine: Engine, plan: Plan, run: Run, region: str) -> None:
+    def __init__(self, engine: Engine, plan: Plan, run: Run, settings: Settings, tally: Tally | None = None) -> None:
+        """With a `tally`, where labels are counted, it is one call's own."""
         session = run.session
+        observing = settings.mode == "observe"
         self.engine = engine
         self.plan = plan
         self.context: Context = {**run.context, **plan.facts}
-        self.owed = Owed(engine, session.principal, plan.to, self.context)
-        back = Destination(session.audience, "", region or "unknown", "internal")
-        self.back = Owed(engine, session.principal, back, self.context)
+        self.owed = Owed(engine, session.principal, plan.to, self.context, tally, observing=observing)
+        back = Destination(session.audience, "", settings.region or "unknown", "internal")
+        self.back = Owed(engine, session.principal, back, self.context, tally, observing=observing)
         self.decision: Decision | None = None
         self.reads_only: bool | None = None
         self.statement: dict[str, object] | None = None

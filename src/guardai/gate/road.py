@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from guardai.gate.acting import Acting
     from guardai.ledger import Images
-    from guardai.policy import Engine
+    from guardai.policy import Counters, Engine, Tally
     from guardai.settings import Settings
 
 __all__ = ["Gate", "Phase", "Ticket"]
@@ -72,7 +72,7 @@ class Phase(Enum):
 class Gate:
     """Knows every room of floor 2 and joins them. One for each process, made by `init`; only its bundle is ever changed."""
 
-    __slots__ = ("acting", "emit", "images", "in_force", "key", "mode", "settings")
+    __slots__ = ("acting", "counters", "emit", "images", "in_force", "key", "mode", "settings")
 
     def __init__(
         self,
@@ -83,7 +83,14 @@ class Gate:
         key: bytes,
         acting: Acting,
         images: Images | None = None,
+        counters: Counters | None = None,
     ) -> None:
+        if counters is None:
+            from guardai.policy import Counters
+
+            counters = Counters()
+        # They are the process's, not the bundle's: a swap is no way to begin anew.
+        self.counters = counters
         self.settings = settings
         self.mode = settings.mode
         self.in_force = InForce(engine, settings)
@@ -109,8 +116,19 @@ class Gate:
         """
         self.in_force = InForce(engine, self.settings)
 
-    def scene(self, run: Run, plan: Plan, engine: Engine) -> Scene:
+    def tally(self, run: Run, engine: Engine, *, taking: bool = True) -> Tally | None:
+        """The counters of a call; None where no policy reads any."""
+        counted = engine.bundle.counted
+        if counted is None:
+            return None
+        from guardai.policy import Tally
+
+        return Tally(self.counters, counted, run.session.principal, run.session.id, taking=taking)
+
+    def scene(self, run: Run, plan: Plan, engine: Engine, tally: Tally | None) -> Scene:
         """What the calls of this kind share in this session."""
+        if tally is not None and tally.labels:
+            return Scene(engine, plan, run, self.settings, tally)
         # Read before the scene is made: a label that joins meanwhile replaces `run.scenes`, and this one is not kept.
         scenes = run.scenes
         scene = scenes.get(id(plan))
@@ -118,13 +136,14 @@ class Gate:
             if len(scenes) > _SCENES or _outdated(scenes, engine):
                 # Those of a bundle that is no longer in force would keep it in memory.
                 scenes.clear()
-            scene = scenes[id(plan)] = Scene(engine, plan, run, self.settings.region)
+            scene = scenes[id(plan)] = Scene(engine, plan, run, self.settings)
         return scene
 
     @staticmethod
-    def act(engine: Engine, run: Run, plan: Plan, context: Context) -> Decision:
+    def act(engine: Engine, run: Run, plan: Plan, context: Context, tally: Tally | None = None) -> Decision:
         """May it be done? Where there are several verbs, the strictest answer counts."""
-        answers = [engine.act(run.session.principal, verb, plan.resources, context) for verb in plan.asked]
+        who = run.session.principal
+        answers = [engine.act(who, verb, plan.resources, context, tally) for verb in plan.asked]
         if len(answers) == 1:
             return answers[0]
         worst = max(answers, key=_strictness)
@@ -175,7 +194,7 @@ class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
 
     __slots__ = (
-        "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies", "_scene", "_started", "_told",
+        "_bytes", "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies", "_scene", "_started", "_tally", "_told",
         "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "plan", "rows", "run",
     )  # fmt: skip
 
@@ -187,7 +206,9 @@ class Ticket:
         self._masks: dict[str, str] = {}
         self._policies: tuple[str, ...] = ()
         self._commit: dict[str, object] | None = None
+        self._bytes = 0
         self._scene: Scene | None = None
+        self._tally: Tally | None = None
         #: That of nothing until the call has been understood, and for good if it could not be.
         self.plan: Plan = NOT_UNDERSTOOD
         self._done: dict[str, object] = {}
@@ -217,24 +238,26 @@ class Ticket:
                 "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
             )
             self.payload = None
-        if self.decision.effect == "allow":
-            self._intend()
-            return
         if self.decision.effect == "pause":
             self.phase = Phase.PAUSED
             self.approval = Approval(
                 self.decision.obligations.approvals, self.run.session.principal.user, *self._words()
             )
+        try:
             self._intend()
-            return
-        self._intend()
-        self._end("denied")
-        self.refuse(PolicyDenied, cause)
+        except BaseException:
+            self._counted(passed=False)
+            raise
+        if self.decision.effect == "deny":
+            self._end("denied")
+            self.refuse(PolicyDenied, cause)
+        if self.phase is Phase.OPEN:
+            self._counted(passed=True)
 
     def foreseen(self) -> bool:
-        """Whether policy would permit it. Records nothing."""
+        """Whether policy would permit it. Records and counts nothing."""
         try:
-            self._inspect_and_decide()
+            self._inspect_and_decide(taking=False)
         except Exception:
             return False
         return self.decision.effect == "allow"
@@ -257,15 +280,24 @@ class Ticket:
                 "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
             )
         self.payload = given
+        self._counted(passed=True)
         try:
             self._intend()
         except LedgerError as exc:
             _log.warning("observe mode: an intent could not be recorded: %s", exc)
 
-    def _inspect_and_decide(self) -> None:
+    def _counted(self, *, passed: bool) -> None:
+        """Settles what the call took of its counters: it is let through, or it gives that back."""
+        if self._tally is not None:
+            (self._tally.keep if passed else self._tally.give_back)()
+
+    def _inspect_and_decide(self, *, taking: bool = True) -> None:
         gate, call, run = self._gate, self.call, self.run
         plan = self.plan = self._force.plans.of(call)
-        scene = self._scene = gate.scene(run, plan, self._force.engine)
+        tally = self._tally = gate.tally(run, self._force.engine, taking=taking)
+        if tally is not None:
+            tally.act(plan.asked, plan.resources)
+        scene = self._scene = gate.scene(run, plan, self._force.engine, tally)
         own: Context = {}
         if call.payload is not None:
             masking = self._masking(scene.owed)
@@ -279,8 +311,8 @@ class Ticket:
         decision = None if own else scene.decision
         if decision is None:
             context = {**scene.context, **own} if own else scene.context
-            decision = gate.act(self._force.engine, run, plan, context)
-            if not own and not decision.errors:
+            decision = gate.act(self._force.engine, run, plan, context, tally)
+            if not own and not decision.errors and (tally is None or not tally.asked):
                 scene.decision = decision
         if decision.effect != "deny" and (call.opaque or call.returns):
             decision = self._unmaskable(scene) or decision
@@ -304,7 +336,7 @@ class Ticket:
             self._policies += scene.owed.policies(masking.masked)
             if new and self.enforcing:
                 context = {**scene.context, "labels": tuple(sorted(self._labels))}
-                decision = self._gate.act(self._force.engine, self.run, self.plan, context)
+                decision = self._gate.act(self._force.engine, self.run, self.plan, context, self._tally)
                 if decision.effect != "allow":
                     raise GuardError(
                         "what is sent now may not go there, by "
@@ -344,12 +376,13 @@ class Ticket:
             if self.call.opaque:
                 context["opaque"] = self.call.opaque
             # Cedar stays the only judge: it is asked again with what was agreed.
-            self.decision = self._gate.act(self._force.engine, self.run, self.plan, context)
+            self.decision = self._gate.act(self._force.engine, self.run, self.plan, context, self._tally)
             self.phase = Phase.OPEN
             self._intend()
             if self.decision.effect != "allow":
                 self._end("denied")
                 self.refuse(PolicyDenied)
+            self._counted(passed=True)
 
     def cancel(self) -> None:
         """A paused call goes away: nobody waits for it any more."""
@@ -461,6 +494,11 @@ class Ticket:
         rows = self.rows = Rows(self, self._force.catalog, self.plan.inspection, tuple(columns), tuple(origins))
         return rows
 
+    def passing(self, rows: int) -> None:
+        """So many rows are about to be handed out. INVARIANT: they are counted before they are."""
+        if self._tally is not None:
+            self._tally.rows(rows)
+
     def reading(self) -> None:
         """The first row is handed out: from here on its data is within the session's reach."""
         if self.inspecting:
@@ -564,8 +602,12 @@ class Ticket:
         if scene is None or not self.plan.reads or not self.enforcing:
             return False
         if scene.reads_only is None:
-            writing = self.plan._replace(asked=("db.write",))
-            scene.reads_only = self._gate.act(self._force.engine, self.run, writing, scene.context).effect == "deny"
+            engine, writing = self._force.engine, self.plan._replace(asked=("db.write",))
+            tally = self._gate.tally(self.run, engine, taking=False)
+            reads_only = self._gate.act(engine, self.run, writing, scene.context, tally).effect == "deny"
+            if tally is not None and tally.asked:
+                return reads_only  # until a limit's window ends, perhaps
+            scene.reads_only = reads_only
         return scene.reads_only
 
     @property
@@ -644,6 +686,7 @@ class Ticket:
     def _committed(self, side: str, payload: Any) -> dict[str, object]:
         encoded = payload if isinstance(payload, bytes) else _encoded(payload)
         digest = hashlib.blake2b(encoded, key=self._gate.key, digest_size=16).hexdigest()
+        self._bytes += len(encoded)
         if self._commit is None:
             self._commit = {}
         told: dict[str, object] = {"bytes": len(encoded), "commit": digest}
@@ -652,6 +695,7 @@ class Ticket:
 
     def commit_stream(self, digest: str, size: int) -> None:
         """The commitment to what a stream handed out."""
+        self._bytes += size
         self._commit = {**(self._commit or {}), "out": {"bytes": size, "commit": digest}}
 
     def _intend(self) -> None:
@@ -713,6 +757,8 @@ class Ticket:
         if self.rows is not None:
             self.rows.report()
         self.phase = Phase.ENDED
+        # INVARIANT: only what had no effect gives its numbers back.
+        self._counted(passed=status not in ("denied", "cancelled"))
         run, plan, done = self.run, self.plan, self._done
         run.open.discard(self)
         event = self._event("call.outcome")
@@ -725,6 +771,8 @@ class Ticket:
             event.model = {**plan.model, "responded": str(done.pop("responded"))}
         if self.rows is not None:
             done["rows"] = self.rows.count
+        if plan.model is not None and self._tally is not None:
+            self._tally.tokens(_tokens(done.get("usage"), self._bytes))
         if "usage" in done:
             event.usage = cast("dict[str, int]", done.pop("usage"))
         event.body = done or None
@@ -780,13 +828,24 @@ def _outdated(scenes: dict[int, Scene], engine: Engine) -> bool:
     return any(scene.engine is not engine for scene in [*scenes.values()][:1])
 
 
+def _tokens(usage: object, sent: int) -> int:
+    """What a model's answer used. What the provider did not count is estimated, three bytes a token, rather than nothing."""
+    if isinstance(usage, dict):
+        total = usage.get("total_tokens")
+        parts = [usage.get(key, 0) for key in ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")]
+        counted = total if isinstance(total, int) and total > 0 else sum(parts)
+        if counted > 0:
+            return counted
+    return -(-sent // 3)
+
+
 def _strictness(decision: Decision) -> int:
     return ("allow", "pause", "deny").index(decision.effect)
 
 
 def _foreign(owed: Owed) -> str:
     """Objects and bytes that cannot be looked into are of label `opaque.raw`: they pass where that may be revealed."""
-    return "pass" if owed.permitted("opaque.raw") else "refuse"
+    return "pass" if owed.would("opaque.raw") else "refuse"
 
 
 def _encoded(payload: Any) -> bytes:

@@ -182,6 +182,7 @@ class Rows:
             )
         if not self.count:
             ticket.reading()
+        ticket.passing(count)
         self.count += count
 
     @property

@@ -2,21 +2,25 @@
 
 from guardai.policy.bundle import STARTER, Bundle, check, stored_index
 from guardai.policy.catalog import Catalog, DatabaseEntry, ModelEntry, ToolEntry
+from guardai.policy.counters import Counters
 from guardai.policy.engine import Engine
 from guardai.policy.explain import explain, words
 from guardai.policy.problem import Problem
 from guardai.policy.schema import schema_text
 from guardai.policy.source import Policy
+from guardai.policy.tally import Tally
 
 __all__ = [
     "STARTER",
     "Bundle",
     "Catalog",
+    "Counters",
     "DatabaseEntry",
     "Engine",
     "ModelEntry",
     "Policy",
     "Problem",
+    "Tally",
     "ToolEntry",
     "check",
     "explain",

@@ -39,12 +39,16 @@ class Question(NamedTuple):
         entities: parsed.
         request: principal, action and resource.
         about: the type of what is acted on, for people.
+        ids: the policies of the set.
+        what: what is acted on, as counters know it.
     """
 
     policies: Any
     entities: Any
     request: dict[str, Any]
     about: str
+    ids: tuple[str, ...] = ()
+    what: tuple[str, ...] = ()
 
 
 class _Diagnostics(msgspec.Struct):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +16,15 @@ from guardai.errors import BundleError
 from guardai.model import Label
 from guardai.policy.catalog import Catalog
 from guardai.policy.faults import doubts, faults
+from guardai.policy.lens import counted
 from guardai.policy.problem import Problem
 from guardai.policy.schema import schema
 from guardai.policy.selftest import silent
 from guardai.policy.slices import Index
 from guardai.policy.source import Fault, Policy, parse, split
 from guardai.policy.stored import Stored, belongs_to, taken
-from guardai.policy.tree import Scope, scope
+from guardai.policy.tally import Counted
+from guardai.policy.tree import Scope, reads, scope
 from guardai.policy.vocabulary import known_label
 
 __all__ = ["STARTER", "Bundle", "check", "stored_index"]
@@ -30,6 +33,8 @@ __all__ = ["STARTER", "Bundle", "check", "stored_index"]
 STARTER: Final = Path(__file__).parent / "starter"
 #: No policy file is this large; a device or a mistake is.
 _MAX_BYTES: Final = 32 * 1024 * 1024
+#: What a text has in it that names a counter, were it by escapes in a string.
+_MAY_COUNT: Final = re.compile(r"\bcount\b|resource_count|\\")
 
 
 class Bundle:
@@ -45,9 +50,10 @@ class Bundle:
         detectors: what stands in its `detectors.toml`; None if there is none. Only its labels are read here.
         labels: those of the catalog, of the detectors, and those that it was told.
         warnings: what is worth a look.
+        counted: the counters that its policies read; None if they read none.
     """
 
-    __slots__ = ("catalog", "detectors", "digest", "index", "labels", "name", "path", "policies", "warnings")
+    __slots__ = ("catalog", "counted", "detectors", "digest", "index", "labels", "name", "path", "policies", "warnings")
 
     def __init__(self, read: _Read) -> None:
         self.name = read.name
@@ -58,6 +64,7 @@ class Bundle:
         self.index = read.index
         self.detectors = read.detectors
         self.labels = read.labels
+        self.counted = Counted.of(_counters(read.policies, read.scopes))
         self.warnings: tuple[Problem, ...] = tuple(one for one in read.problems if one.severity == "warning")
 
     @classmethod
@@ -221,6 +228,13 @@ class _Read:
                 self._error(file, line, f"@id is taken by the policy in {other.file}:{other.line}", policy.id)
             else:
                 self.policies[policy.id] = policy
+
+
+def _counters(policies: dict[str, Policy], scopes: dict[str, Scope]) -> Iterator[tuple[Iterable[str], Iterable[str]]]:
+    """The counters that each policy reads, with its actions. Only a policy that may name one is parsed for it."""
+    for policy in policies.values():
+        if _MAY_COUNT.search(policy.source) and (names := counted(reads(policy.tree))):
+            yield names, scopes[policy.id].actions
 
 
 def _found_by(text: str, file: str) -> frozenset[str]:

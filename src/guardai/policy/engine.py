@@ -7,6 +7,8 @@ SECURITY INVARIANT: Cedar skips a policy that fails to evaluate, so a failing fo
 policy in the slice is a denial (of a reveal: `redact`), and is never remembered: it can be the asking thread's (a small
 stack makes Cedar stop early), not the question's.
 
+SECURITY INVARIANT: an answer that depends on a counter is never remembered: the next call has another number.
+
 SECURITY INVARIANT: an answer is remembered under everything it was made from: principal, action, resources (or label and
 destination), and every attribute of the context that a policy of the slice reads, with its type where Python takes two
 types to be equal (`True == 1`).
@@ -15,7 +17,9 @@ types to be equal (`True == 1`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import structs
 
 from guardai.model import (
     REVEAL,
@@ -32,6 +36,8 @@ from guardai.model import (
 from guardai.policy.ask import Answer, Question, ask
 from guardai.policy.bundle import Bundle
 from guardai.policy.lens import Lens
+from guardai.policy.limits import Limits
+from guardai.policy.plans import Context, Plan, Scene, null
 from guardai.policy.question import (
     Entity,
     Refused,
@@ -46,12 +52,11 @@ from guardai.policy.question import (
 )
 from guardai.policy.recent import Recent
 from guardai.policy.source import Policy
-from guardai.policy.tree import Uid, merge
-from guardai.policy.vocabulary import ON_PERMITS, SCALARS, number, verbs
+from guardai.policy.tally import Tally
+from guardai.policy.tree import merge
+from guardai.policy.vocabulary import ON_PERMITS, number, verbs
 
 __all__ = ["Answer", "Engine"]
-
-Context = Mapping[str, Any]
 
 #: Questions without their context: an agent asks about some hundred tables, tools and labels; 8,192 are kept.
 _PLANS: Final = 4_096
@@ -62,44 +67,6 @@ _CONTEXTS: Final = 1_024
 _SCENES: Final = 512
 
 _NOTHING_OWED: Final = Obligations()
-_NUMBERS: Final = frozenset(name for name, attribute in SCALARS.items() if attribute.type in ("Bool", "Long"))
-
-
-class _Scene(NamedTuple):
-    """What the questions about one principal and action share."""
-
-    entities: Any
-    principal: tuple[Uid, ...]
-    request: dict[str, Any]
-
-
-class _Plan:
-    """What a question needs before its context is known, and its answers so far."""
-
-    __slots__ = ("answers", "lens", "names", "questions", "simple", "typed")
-
-    def __init__(self, questions: tuple[Question, ...], lens: Lens, *, typed: bool = False) -> None:
-        self.questions = questions
-        self.lens = lens
-        self.names = lens.names
-        self.answers: dict[Hashable, Any] = {}
-        self.simple = lens.simple
-        # Strings and sets of strings equal nothing of another type; as soon as a number or a boolean is read, the key
-        # has to tell 1 from True.
-        self.typed = typed or not _NUMBERS.isdisjoint(lens.names)
-
-    def with_types(self) -> _Plan:
-        return _Plan(self.questions, self.lens, typed=True)
-
-    def key(self, context: Context) -> Hashable:
-        values = tuple(map(context.get, self.names))
-        key: Hashable = (values, tuple(map(type, values))) if self.typed else values
-        try:
-            key = key if self.simple else self.lens.key(context)
-            hash(key)
-        except TypeError:
-            raise Refused(_unknown_kind(context)) from None
-        return key
 
 
 class Engine:
@@ -113,9 +80,9 @@ class Engine:
         self._asking = frozenset(
             name for name, one in bundle.policies.items() if not ON_PERMITS.isdisjoint(one.annotations)
         )
-        self._plans: Recent[tuple[Principal, str, tuple[Resource, ...]], _Plan] = Recent(_PLANS)
-        self._reveals: Recent[tuple[Principal, str, Destination], _Plan] = Recent(_PLANS)
-        self._scenes: Recent[tuple[Principal, str], _Scene] = Recent(_SCENES)
+        self._plans: Recent[tuple[Principal, str, tuple[Resource, ...]], Plan] = Recent(_PLANS)
+        self._reveals: Recent[tuple[Principal, str, Destination], Plan] = Recent(_PLANS)
+        self._scenes: Recent[tuple[Principal, str], Scene] = Recent(_SCENES)
         self._answers = 0
 
     def annotations(self, policy: str) -> dict[str, str]:
@@ -123,7 +90,14 @@ class Engine:
         found = self.bundle.policies.get(policy)
         return found.annotations if found else {}
 
-    def act(self, principal: Principal, action: str, resources: tuple[Resource, ...], context: Context) -> Decision:
+    def act(
+        self,
+        principal: Principal,
+        action: str,
+        resources: tuple[Resource, ...],
+        context: Context,
+        tally: Tally | None = None,
+    ) -> Decision:
         """May the principal do this to all of these? Each resource is asked about; the strictest answer counts.
 
         Args:
@@ -131,6 +105,7 @@ class Engine:
             action: the verb, `db.read`.
             resources: what is acted on; at least one.
             context: flat, with dotted names: strings, booleans, integers, sets of strings as tuples.
+            tally: the call's counters. Without it they are what the context says, else 0: nothing has been counted.
         """
         try:
             plan = self._plans.young.get((principal, action, resources))
@@ -138,13 +113,15 @@ class Engine:
                 values = tuple(map(context.get, plan.names))
                 key = (values, tuple(map(type, values))) if plan.typed else values
                 decision: Decision | None = plan.answers.get(key)
-                if decision is not None and (None not in values or not _null(plan.names, context)):
+                if decision is not None and (None not in values or not null(plan.names, context)):
                     return decision
         except TypeError:
             pass  # something cannot be hashed; the long way says what
-        return self._act(principal, action, resources, context)
+        return self._act(principal, action, resources, context, tally)
 
-    def reveal(self, principal: Principal, label: str, to: Destination, context: Context) -> Reveal:
+    def reveal(
+        self, principal: Principal, label: str, to: Destination, context: Context, tally: Tally | None = None
+    ) -> Reveal:
         """May data of this label go there, and if not, what does it become?
 
         Args:
@@ -152,6 +129,7 @@ class Engine:
             label: the kind of data.
             to: where it would go, `context.to` in policies.
             context: as for `act`.
+            tally: as for `act`.
         """
         try:
             plan = self._reveals.young.get((principal, label, to))
@@ -159,13 +137,20 @@ class Engine:
                 values = tuple(map(context.get, plan.names))
                 key = (values, tuple(map(type, values))) if plan.typed else values
                 answer: Reveal | None = plan.answers.get(key)
-                if answer is not None and (None not in values or not _null(plan.names, context)):
+                if answer is not None and (None not in values or not null(plan.names, context)):
                     return answer
         except TypeError:
             pass
-        return self._reveal(principal, label, to, context)
+        return self._reveal(principal, label, to, context, tally)
 
-    def _act(self, principal: Principal, action: str, resources: tuple[Resource, ...], context: Context) -> Decision:
+    def _act(
+        self,
+        principal: Principal,
+        action: str,
+        resources: tuple[Resource, ...],
+        context: Context,
+        tally: Tally | None,
+    ) -> Decision:
         about = (principal, action, resources)
         try:
             plan = self._plans.get(about)
@@ -174,16 +159,18 @@ class Engine:
                 self._plans.put(about, plan)
             key = plan.key(context)
             remembered: Decision | None = plan.answers.get(key)
-            if remembered is not None and not _null(plan.names, context):
+            if remembered is not None and not null(plan.names, context):
                 return remembered
-            decision = self._decide(plan, action, context)
+            decision = self._decide(plan, action, context, tally)
         except Refused as refused:
             return _failed((str(refused),))
-        if not decision.errors:
+        if not decision.errors and not plan.lens.counted:
             self._remember(self._plans, about, plan, key, context, decision)
         return decision
 
-    def _reveal(self, principal: Principal, label: str, to: Destination, context: Context) -> Reveal:
+    def _reveal(
+        self, principal: Principal, label: str, to: Destination, context: Context, tally: Tally | None
+    ) -> Reveal:
         if not self.bundle.knows(label):
             # In no group of anybody's policy as far as we can tell: not revealed, and nothing left of it.
             return Reveal("redact", (), "the label is not in the vocabulary")
@@ -195,25 +182,31 @@ class Engine:
                 self._reveals.put(about, plan)
             key = plan.key(context)
             remembered: Reveal | None = plan.answers.get(key)
-            if remembered is not None and not _null(plan.names, context):
+            if remembered is not None and not null(plan.names, context):
                 return remembered
-            document = context_document(plan.lens.values(context).items(), plan.lens.records(context), to)
+            values, limits = plan.lens.values(context), Limits(plan.lens.counted, REVEAL, context, tally)
+            what = ("Label", label, to.kind)
+            document = context_document(limits.added(values, what).items(), plan.lens.records(context), to)
             answer = ask(plan.questions[0], document)
         except Refused as refused:
             return Reveal("redact", (), str(refused))
         reveal = self._judge(label, answer)
-        if not answer.errors:
+        if plan.lens.counted:
+            if reveal.mask is not None and not answer.errors:
+                reached = limits.reached(self._of(answer, plan.questions[0]), what)
+                reveal = structs.replace(reveal, reason="; ".join((reveal.reason, *reached)))
+        elif not answer.errors:
             self._remember(self._reveals, about, plan, key, context, reveal)
         return reveal
 
-    def _plan_act(self, principal: Principal, action: str, resources: tuple[Resource, ...]) -> _Plan:
+    def _plan_act(self, principal: Principal, action: str, resources: tuple[Resource, ...]) -> Plan:
         if verbs(action) != (action,) or action == REVEAL:
             raise Refused(f"{action!r} is not an action")
         if not resources:
             raise Refused("no resource is named")
         return self._plan([(resource_entity(one), one.type) for one in resources], principal, action)
 
-    def _plan(self, about: list[tuple[Entity, str]], principal: Principal, action: str) -> _Plan:
+    def _plan(self, about: list[tuple[Entity, str]], principal: Principal, action: str) -> Plan:
         shared = self._scene(principal, action)
         find = self.bundle.index.find
         slices = [find(action, shared.principal, uids(entity)) for entity, _ in about]
@@ -224,26 +217,28 @@ class Engine:
                 with_entity(shared.entities, entity) if found.looks else shared.entities,
                 {**shared.request, "resource": entity["uid"]},
                 kind,
+                found.ids,
+                (entity["uid"]["type"], entity["uid"]["id"]),
             )
             for found, (entity, kind) in zip(slices, about, strict=True)
         )
         lens = slices[0].lens if len(slices) == 1 else Lens(merge(found.reads for found in slices))
-        return _Plan(questions, lens)
+        return Plan(questions, lens)
 
-    def _scene(self, principal: Principal, action: str) -> _Scene:
+    def _scene(self, principal: Principal, action: str) -> Scene:
         found = self._scenes.get((principal, action))
         if found is None:
             who = principal_entity(principal)
             request = {"principal": who["uid"], "action": action_uid(action)}
-            found = _Scene(scene(who, action), uids(who), request)
+            found = Scene(scene(who, action), uids(who), request)
             self._scenes.put((principal, action), found)
         return found
 
     def _remember(
         self,
-        plans: Recent[Any, _Plan],
+        plans: Recent[Any, Plan],
         about: Hashable,
-        plan: _Plan,
+        plan: Plan,
         key: Hashable,
         context: Context,
         answer: Decision | Reveal,
@@ -262,10 +257,16 @@ class Engine:
             self._plans.age()
             self._reveals.age()
 
-    def _decide(self, plan: _Plan, action: str, context: Context) -> Decision:
+    def _decide(self, plan: Plan, action: str, context: Context, tally: Tally | None) -> Decision:
         values, records = plan.lens.values(context), plan.lens.records(context)
-        document = context_document(values.items(), records, None)
-        answers = [ask(question, document) for question in plan.questions]
+        if plan.lens.counted:
+            limits = Limits(plan.lens.counted, action, context, tally)
+            asked = [limits.added(values, question.what) for question in plan.questions]
+            documents = [context_document(one.items(), records, None) for one in asked]
+        else:
+            limits, asked = None, [values] * len(plan.questions)
+            documents = [context_document(values.items(), records, None)] * len(plan.questions)
+        answers = [ask(question, document) for question, document in zip(plan.questions, documents, strict=True)]
         if len(answers) == 1 and answers[0].allowed:
             return Decision("allow", answers[0].reasons, obligations=self._owed(answers[0].reasons))
         errors = _union(answer.errors for answer in answers)
@@ -278,12 +279,20 @@ class Engine:
         forbids = [self.bundle.policies[name] for name in reasons]
         says = [policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids]
         for question, answer in zip(plan.questions, answers, strict=True):
-            if not answer.allowed and not answer.reasons:
+            if answer.allowed:
+                continue
+            if not answer.reasons:
                 says.append(f"no policy permits {action} on this {question.about}")
+            if limits is not None:
+                says += limits.reached(self._of(answer, question), question.what)
         abort = any(policy.annotations.get("on_denied") == "abort" for policy in forbids)
-        groups = self._lifting(plan, denials, forbids, values, records)
+        groups = self._lifting(plan, denials, forbids, asked, records)
         reason = "; ".join(dict.fromkeys(says))
         return Decision("pause" if groups else "deny", reasons, reason, Obligations(groups, abort))
+
+    def _of(self, answer: Answer, question: Question) -> list[Policy]:
+        """The policies that a denial is to be explained by: the forbids that decided, or the permits that did not."""
+        return [self.bundle.policies[name] for name in answer.reasons or question.ids]
 
     def _owed(self, reasons: Iterable[str]) -> Obligations:
         """What the permits that decided ask for: the smallest of each number."""
@@ -293,7 +302,11 @@ class Engine:
 
     @staticmethod
     def _lifting(
-        plan: _Plan, denials: list[Answer], forbids: list[Policy], values: dict[str, object], records: list[str]
+        plan: Plan,
+        denials: list[Answer],
+        forbids: list[Policy],
+        asked: list[dict[str, object]],
+        records: list[str],
     ) -> tuple[str, ...]:
         """The groups whose approval would lift the denial; none if an approval would not help.
 
@@ -302,12 +315,14 @@ class Engine:
         if not all(answer.reasons for answer in denials) or not all("approval" in one.annotations for one in forbids):
             return ()
         groups = tuple(sorted({policy.annotations["approval"] for policy in forbids}))
-        given = values.get("approvals", ())
-        assert isinstance(given, (tuple, frozenset))
-        approved = {**values, "approvals": tuple(sorted({*given, *groups}))}
-        document = context_document(approved.items(), records, None)
-        again = [ask(question, document) for question in plan.questions]
-        return groups if all(answer.allowed and not answer.errors for answer in again) else ()
+        for question, values in zip(plan.questions, asked, strict=True):
+            given = values.get("approvals", ())
+            assert isinstance(given, (tuple, frozenset))
+            approved = {**values, "approvals": tuple(sorted({*given, *groups}))}
+            answer = ask(question, context_document(approved.items(), records, None))
+            if not answer.allowed or answer.errors:
+                return ()
+        return groups
 
     def _judge(self, label: str, answer: Answer) -> Reveal:
         if answer.errors:
@@ -335,20 +350,6 @@ def _limits(said: Mapping[str, str]) -> Obligations:
 
 def _union(several: Any) -> tuple[str, ...]:
     return tuple(sorted({name for names in several for name in names}))
-
-
-def _null(names: tuple[str, ...], context: Context) -> bool:
-    """Whether one of the names is there and None, which is not the same as missing."""
-    return any(name in context and context[name] is None for name in names)
-
-
-def _unknown_kind(context: Context) -> str:
-    for name, value in context.items():
-        try:
-            hash(value)
-        except TypeError:
-            return f"the context's {name} is a {type(value).__name__}; allowed: strings, booleans, integers, tuples"
-    return "the context holds what policies have no type for"
 
 
 def _could_not(errors: tuple[str, ...]) -> str:

@@ -9,12 +9,24 @@ from collections.abc import Hashable, Mapping
 from typing import Final
 
 from guardai.policy.tree import Reads
-from guardai.policy.vocabulary import SCALARS
+from guardai.policy.vocabulary import COUNTERS, SCALARS
 
-__all__ = ["Lens"]
+__all__ = ["Lens", "counted"]
 
 #: Sets that a policy may always read: nobody has agreed and nothing is granted until the context says so.
 _DEFAULTS: Final[dict[str, tuple[str, ...]]] = {"approvals": (), "grants": ()}
+
+
+#: What is above counters: `count`, `count.calls`, …
+_ABOVE: Final = frozenset(name.rsplit(".", parts)[0] for name in COUNTERS for parts in (1, 2))
+
+
+def counted(read: Reads) -> tuple[str, ...]:
+    """The counters that are read: named, or below a record that is named. The context as a whole names none."""
+    named = {path for path in (*read.values, *read.present) if path in COUNTERS or path in _ABOVE}
+    if not named:
+        return ()
+    return tuple(sorted(name for name in COUNTERS if any(f"{name}.".startswith(f"{path}.") for path in named)))
 
 
 class Lens:
@@ -22,16 +34,19 @@ class Lens:
 
     Attributes:
         names: read with one `get` each.
+        counted: counters, which are not the context's to tell. INVARIANT: what depends on them is never remembered.
         simple: `names` are all there is to it.
     """
 
-    __slots__ = ("_all", "_open", "_records", "_skip", "names", "simple")
+    __slots__ = ("_all", "_open", "_records", "_skip", "counted", "names", "simple")
 
     def __init__(self, read: Reads, *, skip: str = "") -> None:
         """`skip` is a record that the question itself carries (`to`), so that it need not be in the context's key."""
         self._skip = f"{skip}." if skip else ""
-        values = {path for path in read.values if not self._skipped(path)}
-        present = {path for path in read.present if not self._skipped(path)}
+        self.counted = counted(read)
+        counts = {*self.counted, *_ABOVE} if self.counted else frozenset()
+        values = {path for path in read.values if not self._skipped(path)} - counts
+        present = {path for path in read.present if not self._skipped(path)} - counts
         self.names = tuple(sorted(values | present))
         # A name that is no declared value can turn out to be a record: then all below it is read.
         self._open = tuple((path, f"{path}.") for path in sorted(values - SCALARS.keys()))
@@ -40,7 +55,7 @@ class Lens:
             for path in sorted(present - SCALARS.keys())
         )
         self._all = read.all
-        self.simple = not (self._open or self._records or self._all)
+        self.simple = not (self._open or self._records or self._all or self.counted)
 
     def _skipped(self, path: str) -> bool:
         return bool(self._skip) and f"{path}.".startswith(self._skip)

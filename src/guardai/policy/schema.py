@@ -34,18 +34,25 @@ def schema_text() -> str:
 
 
 def _context(name: str, without: str) -> list[str]:
-    lines = [f"type {name} = {{"]
-    records: dict[str, list[str]] = {}
+    tree: dict[str, Any] = {}
     for attribute in CONTEXT:
-        record, dot, leaf = attribute.name.partition(".")
-        if not dot:
-            lines.append(f"  {attribute.name}: {attribute.type},")
-        elif record != without:
-            records.setdefault(record, []).append(f"{leaf}: {attribute.type}")
-    lines += [
-        f"  {record}{'?' if RECORDS[record] else ''}: {{ {', '.join(leaves)} }}," for record, leaves in records.items()
-    ]
+        *above, leaf = attribute.name.split(".")
+        record = tree
+        for part in above:
+            record = record.setdefault(part, {})
+        record[leaf] = attribute.type
+    tree.pop(without, None)
+    lines = [f"type {name} = {{"]
+    # Records stand at the end, where they have always stood.
+    for key, kind in sorted(tree.items(), key=lambda one: isinstance(one[1], dict)):
+        lines.append(f"  {key}{'?' if RECORDS.get(key) else ''}: {_type(kind)},")
     return [*lines, "};"]
+
+
+def _type(kind: Any) -> str:
+    if isinstance(kind, str):
+        return kind
+    return f"{{ {', '.join(f'{key}: {_type(inner)}' for key, inner in kind.items())} }}"
 
 
 @cache

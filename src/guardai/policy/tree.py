@@ -19,6 +19,7 @@ __all__ = [
     "Tree",
     "Uid",
     "approvals",
+    "ceilings",
     "comparisons",
     "entity_literals",
     "looks_at_resource",
@@ -161,6 +162,20 @@ def comparisons(policy: Tree) -> Iterator[tuple[str, str]]:
             for one, other in ((left, right), (right, left)):
                 if path := _path(one):
                     yield from ((path, text) for text in _strings(other))
+
+
+def ceilings(policy: Tree) -> Iterator[tuple[str, int]]:
+    """(path, greatest number) for every attribute of the context that is compared with a number by order."""
+    for node, _ in _nodes(policy):
+        for operator, more in ((">", 0), ("<=", 0), (">=", -1), ("<", -1)):
+            if operator not in node:
+                continue
+            left, right = node[operator]["left"], node[operator]["right"]
+            if type(bound := right.get("Value")) is int and (path := _path(left)):
+                yield path, bound + more
+            elif type(bound := left.get("Value")) is int and (path := _path(right)):
+                # `60 < context.n` is `context.n > 60`
+                yield path, bound + (-1 - more)
 
 
 def approvals(policy: Tree) -> frozenset[str]:

@@ -16,6 +16,7 @@ from guardai.model import ACTIONS, GROUPS, MASKS, REVEAL, ancestors, labels
 __all__ = [
     "ANNOTATIONS",
     "CONTEXT",
+    "COUNTERS",
     "ENTITIES",
     "LABELS",
     "NUMBERS",
@@ -26,6 +27,7 @@ __all__ = [
     "RECORDS",
     "RESOURCES",
     "SCALARS",
+    "WINDOWS",
     "Attribute",
     "Type",
     "known_label",
@@ -65,11 +67,46 @@ RECORDS: Final = MappingProxyType(
         "model": True,  # only `llm.*` calls
         "tool": True,  # only `tool.call` and `mcp.call`
         "to": False,  # only the question `reveal`, and there always
+        "count": False,
+        "resource_count": False,
     }
 )
 
-#: The whole of `context`. There is no time of day and no counter: what is not here cannot change an answer, which is why
-#: answers can be remembered.
+#: Window of a counter → its seconds. A session's is forgotten so long after its last call.
+WINDOWS: Final = MappingProxyType({"minute": 60, "hour": 3_600, "day": 86_400, "session": 86_400})
+_PER_PRINCIPAL: Final = MappingProxyType(
+    {
+        "calls": "Calls of this principal, this one among them",
+        "same_action": "Of these, calls of this action; in `reveal`, calls with labelled data",
+        "same_resource": "Of these, calls on this resource; in `reveal`, calls that revealed this label to this kind of place",
+        "rows": "Rows that databases have handed to this principal, before this call",
+        "tokens": "Tokens of models that this principal has used, before this call",
+    }
+)
+_PER_RESOURCE: Final = MappingProxyType(
+    {
+        "calls": "Calls of everybody on this resource, this one among them; in `reveal`, that revealed this label to this "
+        "kind of place",
+        "rows": "Rows that everybody has been handed from this table or database, before this call",
+        "tokens": "Tokens that everybody has used of this model, before this call",
+    }
+)
+_SPANS: Final = {"minute": "in this minute", "hour": "in this hour", "day": "in this day", "session": "in this session"}
+
+
+def _counters() -> tuple[Attribute, ...]:
+    """Nobody's context holds these: the gate counts what a bundle's policies read, and asks with it."""
+    return tuple(
+        Attribute(f"{record}.{measure}.{window}", "Long", f"{says}, {_SPANS[window]}.")
+        for record, measures in (("count", _PER_PRINCIPAL), ("resource_count", _PER_RESOURCE))
+        for measure, says in measures.items()
+        for window in WINDOWS
+        if (record, window) != ("resource_count", "session")
+    )
+
+
+#: The whole of `context`. There is no time of day, and no answer that depends on a counter is remembered: what is not here
+#: cannot change an answer.
 CONTEXT: Final[tuple[Attribute, ...]] = (
     Attribute("environment", "String", "Of the database, else of the process: `dev`, `prod`, …; empty if nobody said."),
     Attribute("region", "String", "Where this process runs; empty if nobody said."),
@@ -105,7 +142,11 @@ CONTEXT: Final[tuple[Attribute, ...]] = (
     Attribute("to.provider", "String", "Who runs the destination; empty if unknown (only `reveal`)."),
     Attribute("to.region", "String", "Where it is, or `unknown` (only `reveal`)."),
     Attribute("to.trust", "String", "What the catalog says of it (only `reveal`).", _TRUST),
+    *_counters(),
 )
+
+#: The attributes that are counted.
+COUNTERS: Final = frozenset(attribute.name for attribute in _counters())
 
 #: Dotted name → attribute.
 SCALARS: Final = MappingProxyType({attribute.name: attribute for attribute in CONTEXT})
