@@ -1,21 +1,21 @@
-"""A policy bundle: Cedar policies, a catalog and detectors in a directory, read, checked and proved before it can be used."""
+"""A policy bundle: Cedar policies, a catalog and detectors, in a folder or in one file; read, checked and proved before use."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cedarpy
-import msgspec
 
 from guardai.errors import BundleError
 from guardai.model import Label
 from guardai.policy.catalog import Catalog
 from guardai.policy.faults import doubts, faults
+from guardai.policy.folder import BEFORE, folder_files, folder_manifest
 from guardai.policy.lens import counted
 from guardai.policy.problem import Problem
 from guardai.policy.schema import schema
@@ -25,6 +25,8 @@ from guardai.policy.source import Fault, Policy, parse, split
 from guardai.policy.stored import Stored, belongs_to, taken
 from guardai.policy.tally import Counted
 from guardai.policy.tree import Scope, reads, scope
+from guardai.policy.trust.archive import MAX_BYTES, unpack
+from guardai.policy.trust.manifest import content_digest, moment, opened
 from guardai.policy.vocabulary import known_label
 
 __all__ = ["STARTER", "Bundle", "check", "stored_index"]
@@ -42,8 +44,11 @@ class Bundle:
 
     Attributes:
         name: the manifest's, else the directory's.
+        version: the manifest's, else "".
+        expires: from when on it decides nothing any more; None is never. A folder does not expire.
         path: where it was read from.
-        digest: sha256, hexadecimal, over the names and contents of its files.
+        digest: sha256, hexadecimal, over the names and contents of the files that decide: the same for a folder and for the
+            file that was built from it.
         policies: `@id` → policy, with source, annotations, file and line.
         catalog: what the organisation knows.
         index: the policies by what they can concern.
@@ -53,10 +58,15 @@ class Bundle:
         counted: the counters that its policies read; None if they read none.
     """
 
-    __slots__ = ("catalog", "counted", "detectors", "digest", "index", "labels", "name", "path", "policies", "warnings")
+    __slots__ = (
+        "catalog", "counted", "detectors", "digest", "expires", "index", "labels", "name", "path", "policies", "version",
+        "warnings",
+    )  # fmt: skip
 
     def __init__(self, read: _Read) -> None:
         self.name = read.name
+        self.version = read.version
+        self.expires = read.expires
         self.path = read.path
         self.digest = read.digest
         self.policies = read.policies
@@ -68,20 +78,33 @@ class Bundle:
         self.warnings: tuple[Problem, ...] = tuple(one for one in read.problems if one.severity == "warning")
 
     @classmethod
-    def load(cls, path: Path | None = None, labels: Iterable[str] = (), *, index: bytes | None = None) -> Bundle:
-        """Reads a bundle.
+    def load(
+        cls,
+        path: Path | None = None,
+        labels: Iterable[str] = (),
+        *,
+        index: bytes | None = None,
+        data: bytes | None = None,
+        now: datetime | None = None,
+    ) -> Bundle:
+        """Reads a bundle. Who made it is not asked here: see `guardai.policy.trust`.
 
         Args:
-            path: a directory with `policies/*.cedar` and, if there is anything to say, `catalog.toml`,
-                `detectors.toml` and `manifest.json` (`name`, `version`). None is the bundle that ships in the package.
+            path: a directory with `policies/*.cedar` and, if there is anything to say, `catalog.toml`, `detectors.toml` and
+                `manifest.json` (`name`, `version`, `requires`); or a file that `guardai bundle build` made. None is the
+                bundle that ships in the package.
             labels: what installed packs of detectors find, beyond what is built in.
             index: what `stored_index` made of exactly these files, from where only the bundle's signer can have put it.
                 Then a policy is parsed when the first question reaches it. One that does not belong here is not looked at.
+            data: the file's content, where it has been read already; then `path` only tells where it is from.
+            now: the time by which it may have expired; by default the clock's.
 
         Raises:
             BundleError: it cannot be used; names the file, and the line where there is one.
         """
-        read = _Read(path or STARTER, labels, index)
+        read = _Read(path or STARTER, labels, index, data)
+        if read.expires is not None and read.expires <= (now or datetime.now(UTC)):
+            raise BundleError(f"{read.path}: it expired at {read.expires:%Y-%m-%d %H:%M:%S} UTC; get a newer one")
         errors = [problem for problem in read.problems if problem.severity == "error"]
         if errors:
             more = f" (and {len(errors) - 1} more; `guardai policy check {read.path}` lists them)" if errors[1:] else ""
@@ -129,9 +152,11 @@ def stored_index(path: Path, labels: Iterable[str] = ()) -> bytes:
 
 
 class _Read:
-    """A directory as it was read: what is in it, and what is wrong with it."""
+    """A directory or file as it was read: what is in it, and what is wrong with it."""
 
-    def __init__(self, path: Path, labels: Iterable[str], index: bytes | None = None) -> None:
+    def __init__(
+        self, path: Path, labels: Iterable[str], index: bytes | None = None, data: bytes | None = None
+    ) -> None:
         self.path = path
         self.labels = frozenset(labels)
         self.detectors: bytes | None = None
@@ -139,8 +164,10 @@ class _Read:
         self.policies: dict[str, Policy] = {}
         self.catalog = Catalog()
         self.name = "starter" if path == STARTER else path.resolve().name
-        contents = self._files()
-        self.digest = _digest(contents)
+        self.version = ""
+        self.expires: datetime | None = None
+        contents = self._packed(data) if data is not None or path.is_file() else self._files()
+        self.digest = content_digest(contents)
         self.scopes: dict[str, Scope] = {}
         self.texts: dict[str, str] = {}
         for file, content in contents.items():
@@ -151,8 +178,6 @@ class _Read:
                 elif file == "catalog.toml":
                     self.catalog = Catalog.parse(content.decode(), file, self.labels)
                     self.labels |= self.catalog.labels
-                elif file == "manifest.json":
-                    self._manifest(content)
                 else:
                     self.texts[file] = content.decode()
             except UnicodeDecodeError:
@@ -177,39 +202,49 @@ class _Read:
     def _error(self, file: str, line: int, message: str, policy: str = "") -> None:
         self.problems.append(Problem("error", file, line, policy, message))
 
-    def _files(self) -> dict[str, bytes]:
+    def _packed(self, data: bytes | None) -> Mapping[str, bytes]:
+        """What decides in a bundle file, in the order in which it is read."""
+        try:
+            if data is None:
+                with self.path.open("rb") as file:
+                    data = file.read(MAX_BYTES + 1)
+            members = unpack(data)
+            manifest = opened(members)
+        except OSError as error:
+            self._error(str(self.path), 0, f"cannot be read: {error.strerror}")
+            return {}
+        except BundleError as error:
+            self._error(str(self.path), 0, str(error))
+            return {}
+        self.name, self.version = manifest.name, manifest.version
+        self.expires = moment(manifest.expires) if manifest.expires else None
+        names = [name for name in BEFORE if name in members]
+        return {
+            name: members[name] for name in (*names, *sorted(one for one in members if one.startswith("policies/")))
+        }
+
+    def _files(self) -> Mapping[str, bytes]:
         if not self.path.is_dir():
             self._error(str(self.path), 0, "no such directory; `guardai init` makes a policy folder")
             return {}
-        policies = sorted((self.path / "policies").glob("*.cedar"))
-        if not policies:
+        files = folder_files(self.path)
+        if not any(name.startswith("policies/") for name in files):
             self._error(str(self.path), 0, "no policies/*.cedar in it; a bundle is a folder with policies/*.cedar")
-        # The detectors first: the catalog may speak of their labels.
-        names = ("detectors.toml", "catalog.toml", "manifest.json")
-        optional = [file for name in names if (file := self.path / name).exists()]
         contents = {}
-        for file in (*optional, *policies):
-            name = file.relative_to(self.path).as_posix()
+        for name, file in files.items():
             try:
                 if file.stat().st_size > _MAX_BYTES:
                     self._error(name, 0, f"larger than {_MAX_BYTES} bytes")
+                elif name == "manifest.json":
+                    said = folder_manifest(self.path)
+                    self.name, self.version = said.get("name", self.name), said.get("version", "")
                 else:
                     contents[name] = file.read_bytes()
             except OSError as error:
                 self._error(name, 0, f"cannot be read: {error.strerror}")
+            except BundleError as error:
+                self._error(name, 0, str(error).removeprefix(f"{name}: "))
         return contents
-
-    def _manifest(self, content: bytes) -> None:
-        try:
-            manifest: Any = msgspec.json.decode(content)
-        except msgspec.DecodeError as error:
-            raise BundleError(f"manifest.json: not JSON: {error}") from None
-        if not isinstance(manifest, dict) or not all(isinstance(value, str) for value in manifest.values()):
-            raise BundleError('manifest.json: must be an object of strings, such as {"name": "shop", "version": "3"}')
-        for key in manifest.keys() - {"name", "version"}:
-            # An expiry or a digest that nobody looks at would be worse than none.
-            raise BundleError(f"manifest.json: {key} is not a key of the manifest; allowed here: name, version")
-        self.name = manifest.get("name", self.name)
 
     def _cedar(self, file: str, text: str) -> None:
         try:
@@ -254,12 +289,3 @@ def _found_by(text: str, file: str) -> frozenset[str]:
             except (TypeError, ValueError) as error:
                 raise BundleError(f"{file}: [[{kind}]]: {error}") from None
     return frozenset(labels)
-
-
-def _digest(contents: dict[str, bytes]) -> str:
-    whole = hashlib.sha256()
-    for name, content in sorted(contents.items()):
-        # Lengths first: two files cannot be cut differently and give the same digest.
-        encoded = name.encode()
-        whole.update(len(encoded).to_bytes(8, "big") + encoded + len(content).to_bytes(8, "big") + content)
-    return whole.hexdigest()
