@@ -21,7 +21,13 @@ __all__ = ["Settings", "home", "load", "seconds"]
 _PREFIX: Final = "GUARDAI_"
 #: `GUARDAI_…` names that are read elsewhere, so that a misspelt setting can still be told from them.
 _ELSEWHERE: Final = frozenset(
-    {"GUARDAI_TEXT_COUNTRIES", "GUARDAI_TEXT_ENGINE", "GUARDAI_REQUIRE_SERVICES", "GUARDAI_USER"}
+    {
+        "GUARDAI_KEY_PASSPHRASE",
+        "GUARDAI_TEXT_COUNTRIES",
+        "GUARDAI_TEXT_ENGINE",
+        "GUARDAI_REQUIRE_SERVICES",
+        "GUARDAI_USER",
+    }
 )
 
 

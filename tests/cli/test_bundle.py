@@ -68,3 +68,48 @@ def test_build_with_a_time_that_is_none_is_wrong_usage(bundle, policy, wrong):
 
 def test_build_of_no_folder_is_wrong_usage(bundle):
     assert bundle("build", "nowhere", "-o", "one").returncode == 2
+
+
+def test_bundle_is_signed_and_verified_and_refused_when_it_was_changed(bundle, policy, tmp_path):
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    for name in ("one", "two"):
+        assert bundle("key", f"{name}.pem").returncode == 0
+    assert bundle("sign", "b", "--key", "one.pem").returncode == 0
+    good = bundle("verify", "b", "--key", "one.pem.pub", "--json")
+    assert (good.returncode, json.loads(good.stdout)["ok"]) == (0, True)
+    assert bundle("verify", "b", "--key", "two.pem.pub").returncode == 1
+    both = ("--key", "one.pem.pub", "--key", "two.pem.pub")
+    assert bundle("verify", "b", *both).returncode == 1
+    assert bundle("verify", "b", *both, "--threshold", "1").returncode == 0
+    assert bundle("verify", "b", *both, "--threshold", "3").returncode == 2
+    data = (tmp_path / "b").read_bytes()
+    (tmp_path / "b").write_bytes(data.replace(b"permit", b"forbid"))
+    refused = bundle("verify", "b", "--key", "one.pem.pub")
+    assert refused.returncode == 1
+    assert "policies/test.cedar is not what manifest.json lists" in refused.stderr
+
+
+def test_bundle_that_nobody_signed_is_refused(bundle, policy):
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    assert bundle("key", "k").returncode == 0
+    done = bundle("verify", "b", "--key", "k.pub")
+    assert (done.returncode, "nobody signed it" in done.stderr) == (1, True)
+
+
+def test_signed_bundle_that_has_expired_is_refused(bundle, policy):
+    assert bundle("build", policy(PERMIT), "-o", "b", "--expires", "2026-01-01").returncode == 0
+    assert bundle("key", "k").returncode == 0
+    assert bundle("sign", "b", "--key", "k").returncode == 0
+    done = bundle("verify", "b", "--key", "k.pub")
+    assert (done.returncode, "expired at 2026-01-01" in done.stderr) == (1, True)
+
+
+def test_key_that_cannot_be_used_is_wrong_usage(bundle, policy):
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    assert bundle("sign", "b", "--key", "nowhere").returncode == 2
+    assert bundle("verify", "b", "--key", "nowhere").returncode == 2
+    assert bundle("key", "k", "--encrypt", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
+    asked = bundle("sign", "b", "--key", "k")
+    assert (asked.returncode, "Set GUARDAI_KEY_PASSPHRASE" in asked.stderr) == (2, True)
+    assert bundle("sign", "b", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
+    assert bundle("sign", "policy", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 2

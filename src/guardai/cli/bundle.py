@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -14,7 +15,20 @@ from guardai.cli.options import USAGE, Home, Json, console, home_of, print_json,
 from guardai.cli.policy import _labels, _tried
 from guardai.errors import BundleError
 
-__all__ = ["app"]
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+__all__ = ["SigningKeys", "app", "passphrase", "signers_of"]
+
+SigningKeys = Annotated[
+    list[str],
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help="A private key: a PEM file, or a URI of a KMS or HSM with # and the file of its public key; repeat it.",
+        show_default=False,
+    ),
+]
 
 app: Final = typer.Typer(help="Build, sign, publish and pull policy bundles.", no_args_is_help=True)
 
@@ -111,3 +125,123 @@ def _until(expires: str, begun: datetime) -> datetime | None:
         return moment(expires)
     except ValueError:
         refuse(f"{expires}: no time; write 2027-03-01, or 90d", code=USAGE)
+
+
+@app.command("key")
+def key_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The private key; FILE.pub is the public one.")],
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Ask for a passphrase, or take GUARDAI_KEY_PASSPHRASE.")
+    ] = False,
+) -> None:
+    """Make a key pair that signs bundles (Ed25519). Whoever has the private key decides what agents may do.
+
+    Exit codes: 0 made, 2 a file is there already, or cannot be written.
+    """
+    from guardai.policy.trust.keys import make
+
+    key = make(file, passphrase(str(file), confirm=True) if encrypt else "")
+    how = "encrypted" if encrypt else "not encrypted, readable by you alone"
+    console.print(
+        f"[green]made[/] {escape(str(file))} ({how}) and {escape(str(file))}.pub, key {key.keyid}", soft_wrap=True
+    )
+
+
+@app.command("sign")
+def sign_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle file.", show_default=False)],
+    keys: SigningKeys,
+) -> None:
+    """Sign a bundle file; the signatures go into FILE.dsse, beside those of others.
+
+    Exit codes: 0 signed, 1 it is no bundle, 2 a key or a file cannot be used.
+    """
+    from guardai.policy.trust.signed import beside, sign
+
+    signers = signers_of(keys)
+    envelope = beside(file)
+    try:
+        envelope.write_bytes(sign(_content(file), signers, envelope.read_bytes() if envelope.exists() else b""))
+    except BundleError as error:
+        refuse(f"{file}: {error}")
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}", code=USAGE)
+    for one in signers:
+        console.print(f"[green]signed[/] {escape(str(file))} with key {one.public_key.keyid}", soft_wrap=True)
+    console.print(f"The signatures: {escape(str(envelope))}", soft_wrap=True)
+
+
+@app.command("verify")
+def verify_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A bundle file.", show_default=False)],
+    key: Annotated[
+        list[Path],
+        typer.Option("--key", metavar="PUB", help="A public key that counts; repeat it.", show_default=False),
+    ],
+    threshold: Annotated[
+        int,
+        typer.Option(min=0, help="How many of the keys must have signed; default: all of them.", show_default=False),
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Check who signed a bundle file, that it is whole, and that it can be used.
+
+    Exit codes: 0 good, 1 refused, 2 a key or a file cannot be read.
+    """
+    from guardai.policy import Bundle
+    from guardai.policy.trust.keys import public_all
+    from guardai.policy.trust.signed import beside, verify
+
+    counted = public_all(key)
+    wanted = threshold or len(counted)
+    if wanted > len(counted):
+        refuse(f"--threshold is {wanted}, and there are {len(counted)} different keys", code=USAGE)
+    data, envelope = _content(file), beside(file)
+    try:
+        if not envelope.exists():
+            raise BundleError(f"nobody signed it: there is no {envelope}")
+        good = verify(data, _content(envelope), counted, wanted)
+        bundle = Bundle.load(file, _labels(), data=data)
+    except BundleError as error:
+        if as_json:
+            print_json({"ok": False, "error": str(error)})
+        refuse(f"{file}: {str(error).removeprefix(f'{file}: ')}")
+    if as_json:
+        told = {"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
+        print_json({"ok": True, **told, "keys": good, "threshold": wanted})
+        return
+    console.print(
+        f"[green]good[/] {escape(bundle.name)} {escape(bundle.version)}, digest {bundle.digest}, signed by "
+        f"{', '.join(good)}",
+        soft_wrap=True,
+    )
+
+
+def signers_of(keys: list[str]) -> list[Signer]:
+    """What signs with the keys that the command was given."""
+    from guardai.policy.trust.keys import signer
+
+    return [signer(key, passphrase) for key in keys]
+
+
+def passphrase(what: str, *, confirm: bool = False) -> str:
+    """The passphrase of a key: of GUARDAI_KEY_PASSPHRASE, or asked for."""
+    given = os.environ.get("GUARDAI_KEY_PASSPHRASE", "")
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        refuse(
+            f"{what} needs a passphrase, and nobody can be asked", code=USAGE, next_step="Set GUARDAI_KEY_PASSPHRASE."
+        )
+    asked: str = typer.prompt(f"passphrase of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
+    return asked
+
+
+def _content(file: Path) -> bytes:
+    from guardai.policy.trust.archive import MAX_BYTES
+
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        refuse(f"{file}: cannot be read: {error.strerror}", code=USAGE)

@@ -1,0 +1,138 @@
+"""Keys that sign bundles: a file, or whatever securesystemslib reaches by a URI (KMS, HSM, Vault).
+
+A private key is a PEM file (PKCS#8), its public part another one beside it (`.pub`). A key that is not a file is named by its
+URI and, behind a `#`, the file of its public part: `awskms:alias/policy#policy.pub`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from guardai.errors import ConfigError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer, SSlibKey
+
+__all__ = ["Ask", "make", "public", "public_all", "signer"]
+
+#: Asked for a passphrase, told for what.
+Ask = Callable[[str], str]
+_MAX: Final = 64 * 1024
+
+
+def make(path: Path, passphrase: str = "") -> SSlibKey:
+    """Makes an Ed25519 key pair: `path`, which only its owner can read, and `path.pub`.
+
+    Args:
+        path: where the private key goes.
+        passphrase: encrypts it; "" leaves it as it is.
+
+    Raises:
+        ConfigError: one of the files is there already, or cannot be written.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    beside = path.with_name(path.name + ".pub")
+    for file in (path, beside):
+        if file.exists():
+            raise ConfigError(f"{file} is there already; a key is never overwritten")
+    private = Ed25519PrivateKey.generate()
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        encryption = serialization.BestAvailableEncryption(passphrase.encode())
+    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    shown = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as file_:
+            file_.write(pem)
+        beside.write_bytes(shown)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or path}: cannot be written: {error.strerror}") from None
+    return public(beside)
+
+
+def public(path: Path) -> SSlibKey:
+    """A public key.
+
+    Raises:
+        ConfigError: the file is not there, or holds none.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey
+
+    content = _read(path)
+    if b"PRIVATE KEY" in content:
+        raise ConfigError(f"{path}: this is a private key; name the public one, {path}.pub say")
+    try:
+        return SSlibKey.from_crypto(load_pem_public_key(content))
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError(f"{path}: no public key in PEM, of Ed25519, ECDSA or RSA") from None
+
+
+def public_all(paths: Iterable[Path]) -> dict[str, SSlibKey]:
+    """Public keys by id. The same key in two files is one key: a threshold counts keys, not files."""
+    keys = [public(path) for path in paths]
+    return {key.keyid: key for key in keys}
+
+
+def signer(given: str, ask: Ask) -> Signer:
+    """What signs with a key.
+
+    Args:
+        given: a file, or a URI of `securesystemslib.signer.SIGNER_FOR_URI_SCHEME` with `#` and the file of its public key.
+        ask: gives the passphrase or PIN where one is needed.
+
+    Raises:
+        ConfigError: there is no such key, or it cannot be used.
+    """
+    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, Signer
+
+    scheme, colon, _ = given.partition(":")
+    if not colon or scheme not in SIGNER_FOR_URI_SCHEME:
+        return _file_signer(Path(given), ask)
+    uri, mark, beside = given.rpartition("#")
+    if not mark:
+        raise ConfigError(f"{given}: name the file of its public key behind a #, such as {given}#policy.pub")
+    key = public(Path(beside))
+    try:
+        return Signer.from_priv_key_uri(uri, key, ask)
+    except Exception as error:  # each service raises its own
+        raise ConfigError(f"{uri}: the key cannot be used: {type(error).__name__}: {error}") from error
+
+
+def _file_signer(path: Path, ask: Ask) -> Signer:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from securesystemslib.signer import CryptoSigner
+
+    content = _read(path)
+    try:
+        try:
+            private = load_pem_private_key(content, None)
+        except TypeError:  # it is encrypted
+            private = load_pem_private_key(content, ask(str(path)).encode())
+        return CryptoSigner(private)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(
+            f"{path}: no private key in PEM that this passphrase opens, of Ed25519, ECDSA or RSA; "
+            "`guardai bundle key FILE` makes one"
+        ) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > _MAX:
+        raise ConfigError(f"{path}: too large for a key")
+    return content

@@ -1,0 +1,139 @@
+"""Signatures of one bundle file, beside it: a DSSE envelope around its manifest, which names the digest of every member.
+
+A bundle file can be written in one way only (`archive.py`), so who signed the manifest signed the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from guardai.errors import BundleError
+from guardai.policy.trust.archive import MANIFEST, unpack
+from guardai.policy.trust.manifest import opened
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer, SSlibKey
+
+__all__ = ["PAYLOAD_TYPE", "beside", "sign", "verify"]
+
+PAYLOAD_TYPE: Final = "application/vnd.guardai.bundle-manifest+json"
+_MAX: Final = 1024 * 1024
+
+
+class _Signature(msgspec.Struct):
+    sig: str
+    keyid: str = ""
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    payload: str
+    payload_type: str
+    signatures: list[_Signature]
+
+
+def beside(file: Path) -> Path:
+    """Where the signatures of a bundle file stand."""
+    return file.with_name(file.name + ".dsse")
+
+
+def sign(data: bytes, signers: Iterable[Signer], former: bytes = b"") -> bytes:
+    """The envelope of a bundle file with a signature of each signer.
+
+    Args:
+        data: the bundle file.
+        signers: who signs.
+        former: the envelope that is there; its other signatures are kept if they are of this bundle.
+
+    Raises:
+        BundleError: the file is no bundle.
+    """
+    from securesystemslib.dsse import Envelope
+
+    payload = _manifest(data)
+    kept: list[_Signature] = []
+    if former:
+        try:
+            envelope = _parsed(former)
+            kept = envelope.signatures if _decoded(envelope.payload) == payload else []
+        except BundleError:
+            kept = []  # no envelope, so there is nothing to keep
+    made = Envelope(payload, PAYLOAD_TYPE, {})
+    for signer in signers:
+        made.sign(signer)
+    new = [
+        _Signature(base64.b64encode(bytes.fromhex(one.signature)).decode(), id_) for id_, one in made.signatures.items()
+    ]
+    signatures = [*(one for one in kept if one.keyid not in made.signatures), *new]
+    encoded = msgspec.json.encode(_Envelope(base64.b64encode(payload).decode(), PAYLOAD_TYPE, signatures))
+    return msgspec.json.format(encoded, indent=2) + b"\n"
+
+
+def verify(data: bytes, envelope: bytes, keys: Mapping[str, SSlibKey], threshold: int) -> list[str]:
+    """Whether enough of these keys signed this bundle file.
+
+    SECURITY INVARIANT: a key counts once, whatever its signatures are called and however often it signed.
+
+    Args:
+        data: the bundle file.
+        envelope: its signatures.
+        keys: those that count, by id.
+        threshold: how many of them must have signed; at least one.
+
+    Returns:
+        The ids of those that did.
+
+    Raises:
+        BundleError: they did not, or one of the two is not what it should be.
+    """
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import UnverifiedSignatureError
+    from securesystemslib.signer import Signature
+
+    if not 1 <= threshold <= len(keys):
+        raise BundleError(f"a threshold of {threshold} cannot be met by {len(keys)} keys")
+    payload = _manifest(data)
+    found = _parsed(envelope)
+    if found.payload_type != PAYLOAD_TYPE or _decoded(found.payload) != payload:
+        raise BundleError("the signatures are of something else than this bundle")
+    pae = Envelope(payload, PAYLOAD_TYPE, {}).pae()
+    signatures = [_decoded(one.sig) for one in found.signatures]
+    good = []
+    for id_, key in keys.items():
+        for signature in signatures:
+            try:
+                key.verify_signature(Signature(id_, signature.hex()), pae)
+            except UnverifiedSignatureError:
+                continue
+            good.append(id_)
+            break
+    if len(good) < threshold:
+        raise BundleError(f"{len(good)} of the {len(keys)} keys signed it; {threshold} must have")
+    return good
+
+
+def _manifest(data: bytes) -> bytes:
+    members = unpack(data)
+    opened(members)
+    return members[MANIFEST]
+
+
+def _parsed(envelope: bytes) -> _Envelope:
+    try:
+        if len(envelope) > _MAX:
+            raise ValueError("too large")
+        return msgspec.json.decode(envelope, type=_Envelope)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BundleError(f"the signatures are no DSSE envelope: {error}") from None
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BundleError("the signatures are no DSSE envelope: not base64") from None
