@@ -6,6 +6,7 @@ files are looked for in the working directory and its parents; the first directo
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -13,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
 from guardai.errors import ConfigError
 
-__all__ = ["Settings", "home", "load", "seconds"]
+__all__ = ["Settings", "home", "is_loopback", "load", "seconds"]
 
 _PREFIX: Final = "GUARDAI_"
 #: `GUARDAI_…` names that are read elsewhere, so that a misspelt setting can still be told from them.
@@ -59,6 +61,37 @@ def seconds(duration: str) -> int:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine, as far as its name tells."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def _repository(text: str) -> str:
+    """The URL of a repository of policy bundles.
+
+    Raises:
+        ValueError: it is one that policy cannot come from.
+    """
+    parts = urlsplit(text)
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("a URL without user, query and fragment")
+    if parts.scheme == "https" and parts.hostname:
+        return text
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return text
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return text
+    raise ValueError("https://HOST/…, file:///…, or http:// on loopback")
+
+
 def _choice(*allowed: str) -> dict[str, Any]:
     return {"allowed": allowed}
 
@@ -69,7 +102,11 @@ class Settings:
 
     Attributes:
         home: where keys, ledger and cache are kept.
-        policy: a policy directory; None is the starter bundle that ships with guardai.
+        policy: a policy directory, a bundle file, or the URL of a repository of bundles; None is the starter bundle that
+            ships with guardai.
+        policy_root: the trusted root metadata of the repository that `policy` is the URL of.
+        policy_keys: public keys (PEM) all of which must have signed the bundle file that `policy` is.
+        policy_refresh: how often the repository is asked for a newer bundle; `0`: only at the start.
         mode: `enforce`, or `observe`: the same road, recorded, nothing changed and nothing raised.
         environment: what a database that the catalog does not list belongs to: `dev`, `prod`, ….
         region: where this process runs; policies see it, and what is revealed to the process is revealed there.
@@ -85,7 +122,10 @@ class Settings:
     """
 
     home: Path = field(default_factory=home)
-    policy: Path | None = None
+    policy: Path | str | None = None
+    policy_root: Path | None = None
+    policy_keys: tuple[Path, ...] = ()
+    policy_refresh: str = field(default="10m", metadata={"duration": True})
     mode: Literal["enforce", "observe"] = field(default="enforce", metadata=_choice("enforce", "observe"))
     environment: str = "dev"
     region: str = ""
@@ -103,8 +143,8 @@ class Settings:
 
 
 _FIELDS: Final = {f.name: f for f in fields(Settings)}
-_PATHS: Final = frozenset({"home", "policy"})
-_LISTS: Final = frozenset({"integrations", "sinks"})
+_PATHS: Final = frozenset({"home", "policy", "policy_root"})
+_LISTS: Final = frozenset({"integrations", "policy_keys", "sinks"})
 
 
 def load(arguments: Mapping[str, object] | None = None, *, start: Path | None = None) -> Settings:
@@ -170,18 +210,31 @@ def _arguments(arguments: Mapping[str, object]) -> _Given:
     return [("init()", None, {key: value for key, value in arguments.items() if value is not None})]
 
 
+def _path(where: str, key: str, value: object, base: Path | None) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ConfigError(f"{where}: {key!r} must be a path, not {type(value).__name__}")
+    # A relative path in a file is relative to that file, not to wherever the program was started.
+    return (base or Path.cwd()) / Path(value).expanduser()
+
+
 def _checked(where: str, key: str, value: object, base: Path | None) -> object:
+    if key == "policy" and isinstance(value, str) and _URL.match(value):
+        try:
+            return _repository(value)
+        except ValueError as exc:
+            raise ConfigError(f"{where}: {key!r} must be {exc}") from None
     if key in _PATHS:
-        if not isinstance(value, (str, Path)) or not str(value):
-            raise ConfigError(f"{where}: {key!r} must be a path, not {type(value).__name__}")
-        # A relative path in a file is relative to that file, not to wherever the program was started.
-        return (base or Path.cwd()) / Path(value).expanduser()
+        return _path(where, key, value, base)
     if key in _LISTS:
         if key == "integrations" and value == "auto":
             return value
+        if isinstance(value, (list, tuple)) and key == "policy_keys":
+            return tuple(_path(where, key, item, base) for item in value)
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        allowed = "'auto' or a list of names" if key == "integrations" else "a list of URLs"
+        allowed = {"integrations": "'auto' or a list of names", "policy_keys": "a list of paths"}.get(
+            key, "a list of URLs"
+        )
         raise ConfigError(f"{where}: {key!r} must be {allowed}, not {value!r}")
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")

@@ -114,6 +114,8 @@ def _bundle(policy: Path | None, *, needed: bool) -> tuple[Path | None, Bundle]:
         refuse(
             "--write needs a policy folder", code=USAGE, next_step="Name one with --policy, or make one: guardai init"
         )
+    if isinstance(folder, str):
+        refuse(f"{folder} is published, not edited", code=USAGE, next_step="Name its policy folder with --policy.")
     if folder is not None and not folder.is_dir():
         refuse(f"{folder}: no such folder", code=USAGE, next_step="Name a policy folder, or make one: guardai init")
     return folder, Bundle.load(folder, {kind.label for pack in packs.others() for kind in pack.kinds()})

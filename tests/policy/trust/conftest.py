@@ -1,9 +1,16 @@
-"""Keys and bundle files."""
+"""Keys, bundle files, a repository, and a server on loopback that serves it."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from guardai.policy.trust import keys
+from guardai.policy.trust import clock, keys
 from guardai.policy.trust.build import build
+from guardai.policy.trust.client import Client
+from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.repository import Repository
 
 PERMIT = '@id("p") permit (principal, action, resource);'
 
@@ -28,3 +35,132 @@ def signer():
 @pytest.fixture
 def built(folder):
     return lambda cedar=PERMIT, **given: build(folder(cedar, ""), **{"name": "shop", **given})
+
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def now():
+    return NOW
+
+
+class Time:
+    """A clock that a test moves."""
+
+    def __init__(self, now=NOW):
+        self.machine = now
+
+    def __call__(self):
+        return self.machine
+
+    def pass_(self, **much):
+        self.machine += timedelta(**much)
+
+
+@pytest.fixture
+def time_(monkeypatch):
+    """What the machine's clock says, for every client that is made from here on."""
+    made = Time()
+    monkeypatch.setattr(clock, "wall", made)
+    return made
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder over HTTP on loopback. `answers` says otherwise: what a path ends with → what is done instead."""
+
+    daemon_threads = True
+
+    def __init__(self, folder):
+        self.folder, self.answers, self.asked = folder, {}, []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def handle_error(self, *_):
+        pass  # a client that hangs up is what some tests are about
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        server.asked.append(self.path)
+        for end, answer in server.answers.items():
+            if self.path.endswith(end):
+                answer(self)
+                return
+        file = server.folder / self.path.lstrip("/")
+        if file.is_file():
+            self.give(file.read_bytes())
+        else:
+            self.send_error(404)
+
+    def give(self, data, length=None):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data) if length is None else length))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+class Publisher:
+    """A repository and the keys of its roles."""
+
+    def __init__(self, folder, key, signer, built):
+        self.repository = Repository(folder)
+        self.folder, self._built = folder, built
+        self.roots = [signer(key(f"root-{n}")) for n in range(3)]
+        self.targets = [signer(key(f"targets-{n}")) for n in range(3)]
+        self.online = [signer(key("online"))]
+
+    @property
+    def root(self):
+        return self.repository.trusted_root.read_bytes()
+
+    def create(self, now=NOW, **given):
+        data = self._built(version="1")
+        self.repository.create(
+            data,
+            {"root": self.roots, "targets": self.targets, "snapshot": self.online, "timestamp": self.online},
+            {"root": 2, "targets": 2},
+            now=now, **given,
+        )  # fmt: skip
+        return data
+
+    def publish(self, version, now=NOW, **given):
+        data = self._built(version=version)
+        self.repository.publish(data, [*self.targets, *self.online], now=now, **given)
+        return data
+
+    def renew(self, now=NOW):
+        return self.repository.publish(None, self.online, now=now)
+
+
+@pytest.fixture
+def publisher(tmp_path, key, signer, built):
+    made = Publisher(tmp_path / "repository", key, signer, built)
+    made.create()
+    return made
+
+
+@pytest.fixture
+def server(publisher):
+    made = Server(publisher.folder)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def client(publisher, server, tmp_path, time_):
+    """A client of the server; each call is a process that begins, with the same cache."""
+    return lambda **given: Client(server.url, given.get("root", publisher.root), tmp_path / "cache", Clock())

@@ -1,0 +1,308 @@
+"""The client's side: what a server offers, verified as TUF says, and the last good bundle, kept.
+
+::
+
+    metadata/…                      what tuf trusts so far: rollback is told by it
+    bundles/<sha256>.bundle         the last good bundle
+    bundles/<sha256>.targets.json   the signed metadata that vouches for it
+    good                            its sha256
+    state.json                      when the server was asked, and what came of it
+    lock
+
+SECURITY INVARIANT: nothing in the cache is believed. Whatever is read from it is verified from the trusted root down, which
+comes from whoever configures the process; damage can make a client ask again or refuse, and nothing else.
+
+SECURITY INVARIANT: time does not go back. What is verified is verified at a time that is no earlier than the last one at which
+this cache was brought up to date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from guardai.errors import BundleError
+from guardai.policy.trust.archive import MAX_BYTES
+from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.lock import held
+from guardai.policy.trust.manifest import sha256
+from guardai.policy.trust.repository import TARGET
+
+if TYPE_CHECKING:
+    from tuf.api.metadata import Metadata, Root
+
+__all__ = ["Client", "Served", "State"]
+
+_log: Final = logging.getLogger("guardai")
+_SHA: Final = re.compile(r"[0-9a-f]{64}")
+#: Roots that are followed from the trusted one: more rotations than a client sleeps through.
+_ROOTS: Final = 256
+_METADATA_BYTES: Final = 1024 * 1024
+
+
+class Served(NamedTuple):
+    """A bundle file that the trusted keys vouch for.
+
+    Attributes:
+        data: the file.
+        sha256: of the file.
+        version: of the metadata that vouches for it.
+        expires: when that metadata, or the root above it, is no longer good.
+        targets: that metadata, as signed.
+    """
+
+    data: bytes
+    sha256: str
+    version: int
+    expires: datetime
+    targets: bytes
+
+
+class State(msgspec.Struct, frozen=True):
+    """What came of asking. Times are seconds since 1970.
+
+    Attributes:
+        asked: when the server was asked last.
+        good: when it last gave an answer that was good; no time before it is believed any more.
+        error: why the last answer was not; "" if it was.
+    """
+
+    asked: float = 0.0
+    good: float = 0.0
+    error: str = ""
+
+
+class Client:
+    """Keeps one repository's bundle.
+
+    Args:
+        url: of the repository: `https://…`, `file:///…`, or `http://` on loopback.
+        root: the trusted root metadata, whose keys everything else hangs on.
+        folder: the cache, of this repository alone.
+        clock: tells the time.
+    """
+
+    def __init__(self, url: str, root: bytes, folder: Path, clock: Clock | None = None) -> None:
+        self.url = url if url.endswith("/") else f"{url}/"
+        self.folder = folder
+        self.clock = clock or Clock()
+        self._root = root
+        self._metadata = folder / "metadata"
+        self._bundles = folder / "bundles"
+        self.clock.notice(_moment(self.state().good))
+
+    def state(self) -> State:
+        """What came of asking so far, by whichever process."""
+        try:
+            return msgspec.json.decode(_bytes(self.folder / "state.json", _METADATA_BYTES), type=State)
+        except (OSError, msgspec.DecodeError, RecursionError):
+            return State()
+
+    def cached(self) -> Served | None:
+        """The last good bundle, verified anew; None if there is none. Asks nobody. It may have expired.
+
+        Raises:
+            BundleError: the trusted root is none.
+        """
+        root = self._newest_root()
+        try:
+            name = _bytes(self.folder / "good", 64).decode("ascii")
+            if not _SHA.fullmatch(name):
+                return None
+            targets = _bytes(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
+            return self._vouched(root, targets, _bytes(self._bundles / f"{name}.bundle", MAX_BYTES))
+        except (OSError, ValueError, BundleError) as error:
+            _log.debug("the cached bundle of %s is not used: %s", self.url, error)
+            return None
+
+    def refresh(self, seconds: float = 60.0) -> Served:
+        """Asks the server for what is current now. It becomes the last good one by `keep`, once it has proved usable.
+
+        Args:
+            seconds: for everything, what another process does meanwhile included.
+
+        Raises:
+            BundleError: the server is not there, or what it offers is not to be trusted; says why.
+        """
+        self._make_folders()
+        with held(self.folder / "lock", seconds):
+            self.clock.notice(_moment(self.state().good))
+            now = self.clock.now()
+            try:
+                served = self._fetched(now, seconds)
+            except BundleError as error:
+                self._note(State(now.timestamp(), self.state().good, str(error)))
+                raise
+            self._note(State(now.timestamp(), now.timestamp()))
+            return served
+
+    def keep(self, served: Served) -> None:
+        """From here on this is the last good bundle, also of processes that begin later.
+
+        Raises:
+            OSError: the cache cannot be written; the former one is still the last good one.
+        """
+        self._make_folders()
+        with held(self.folder / "lock", 10.0):
+            _replace(self._bundles / f"{served.sha256}.bundle", served.data)
+            _replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
+            # What is named is there before it is named: a process that is killed here leaves the former one.
+            _replace(self.folder / "good", served.sha256.encode())
+            for file in self._bundles.iterdir():
+                if not file.name.startswith(served.sha256):
+                    with contextlib.suppress(OSError):
+                        file.unlink()
+
+    def _fetched(self, now: datetime, seconds: float) -> Served:
+        from tuf.api import exceptions as tuf
+        from tuf.ngclient import Updater, UpdaterConfig
+
+        from guardai.policy.trust.transport import opened
+
+        incoming = self.folder / "incoming"
+        try:
+            with opened(self.url, seconds) as fetcher:
+                updater = Updater(
+                    str(self._metadata),
+                    f"{self.url}metadata/",
+                    target_base_url=f"{self.url}targets/",
+                    fetcher=fetcher,
+                    config=UpdaterConfig(max_root_rotations=_ROOTS),
+                    bootstrap=self._root,
+                )
+                # tuf asks the machine's clock, which may have been set back; there is no other way to tell it the time.
+                updater._trusted_set.reference_time = now
+                updater.refresh()
+                info = updater.get_targetinfo(TARGET)
+                if info is None:
+                    raise BundleError(f"{self.url} offers no {TARGET}")
+                if info.length > MAX_BYTES:
+                    raise BundleError(f"{self.url}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
+                targets = _bytes(self._metadata / "targets.json", _METADATA_BYTES)
+                file = self._bundles / f"{info.hashes.get('sha256', '')}.bundle"
+                found = updater.find_cached_target(info, str(file))
+                data = _bytes(Path(found or updater.download_target(info, str(incoming))), MAX_BYTES)
+            return self._vouched(self._newest_root(), targets, data)
+        except tuf.ExpiredMetadataError as error:
+            raise BundleError(
+                f"{self.url}: {error}: nobody signed it anew, or somebody keeps newer metadata from you"
+            ) from error
+        except tuf.BadVersionNumberError as error:
+            raise BundleError(f"{self.url} offers older metadata than before, or of two times: {error}") from error
+        except tuf.UnsignedMetadataError as error:
+            raise BundleError(f"{self.url}: too few of the trusted keys signed: {error}") from error
+        except tuf.DownloadLengthMismatchError as error:
+            raise BundleError(f"{self.url} sends more than there should be: {error}") from error
+        except tuf.DownloadError as error:
+            raise BundleError(f"{self.url} cannot be fetched from: {error}") from error
+        except tuf.RepositoryError as error:
+            raise BundleError(f"{self.url}: what it offers is not what was signed: {error}") from error
+        except (OSError, ValueError) as error:
+            raise BundleError(
+                f"{self.folder}: the cache cannot be used: {_plain(error)}; if there is room on its disk, remove it"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                incoming.unlink()
+
+    def _newest_root(self) -> Root:
+        """The root that the trusted one leads to by what has been fetched so far, each signed by the keys of the one before."""
+        from tuf.api.exceptions import RepositoryError
+        from tuf.api.metadata import Metadata
+
+        try:
+            root: Root = _role(Metadata.from_bytes(self._root), "root")
+            root.verify_delegate("root", *_signatures(Metadata.from_bytes(self._root)))
+        except (RepositoryError, ValueError) as error:
+            raise BundleError(f"the trusted root is no root metadata of TUF: {error}") from None
+        for version in range(root.version + 1, root.version + _ROOTS + 1):
+            try:
+                file = self._metadata / "root_history" / f"{version}.root.json"
+                made: Metadata[Any] = Metadata.from_bytes(_bytes(file, _METADATA_BYTES))
+                new: Root = _role(made, "root")
+                root.verify_delegate("root", *_signatures(made))
+                new.verify_delegate("root", *_signatures(made))
+            except (OSError, RepositoryError, ValueError):
+                break
+            if new.version != version:
+                break
+            root = new
+        return root
+
+    @staticmethod
+    def _vouched(root: Root, targets: bytes, data: bytes) -> Served:
+        from tuf.api.exceptions import RepositoryError
+        from tuf.api.metadata import Metadata
+
+        try:
+            made: Metadata[Any] = Metadata.from_bytes(targets)
+            signed = _role(made, "targets")
+            root.verify_delegate("targets", *_signatures(made))
+            if TARGET not in signed.targets:
+                raise BundleError(f"there is no {TARGET}")
+            signed.targets[TARGET].verify_length_and_hashes(data)
+        except (RepositoryError, ValueError) as error:
+            raise BundleError(f"the metadata does not vouch for the bundle: {error}") from None
+        return Served(data, sha256(data), signed.version, min(signed.expires, root.expires), targets)
+
+    def _make_folders(self) -> None:
+        try:
+            for folder in (self.folder, self._metadata, self._bundles):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BundleError(f"{self.folder}: the cache cannot be used: {_plain(error)}") from error
+
+    def _note(self, state: State) -> None:
+        try:
+            _replace(self.folder / "state.json", msgspec.json.encode(state))
+        except OSError as error:
+            _log.warning("%s: what came of asking for the policy cannot be noted: %s", self.folder, _plain(error))
+
+
+def _role(made: Metadata[Any], role: str) -> Any:
+    if made.signed.type != role:
+        raise ValueError(f"it is {made.signed.type} metadata, not {role}")
+    return made.signed
+
+
+def _signatures(made: Metadata[Any]) -> tuple[bytes, Any]:
+    return made.signed_bytes, made.signatures
+
+
+def _bytes(file: Path, most: int) -> bytes:
+    # A pipe or a device in the cache must not hold us.
+    fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(fd, "rb") as opened:
+        data = opened.read(most + 1)
+    if data is None or len(data) > most:
+        raise ValueError(f"{file}: larger than {most} bytes")
+    return data
+
+
+def _replace(file: Path, data: bytes) -> None:
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def _moment(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _plain(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,33 @@
+"""A time that does not go back: whoever sets the machine's clock back must not bring an expired bundle back to life."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["Clock", "wall"]
+
+
+def wall() -> datetime:
+    """What the machine's clock says."""
+    return datetime.now(UTC)
+
+
+class Clock:
+    """The machine's clock, but never earlier than what it said before, nor than `since` and what has passed from then on.
+
+    The earlier of two processes is no witness against the other: what both have seen is kept with the cache, see `client.py`.
+    """
+
+    def __init__(self, since: datetime | None = None) -> None:
+        self._least = max(wall(), since) if since is not None else wall()
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        """The time."""
+        return max(wall(), self._least + timedelta(seconds=time.monotonic() - self._began))
+
+    def notice(self, since: datetime | None) -> None:
+        """It was this late already."""
+        if since is not None and since > self.now():
+            self._least, self._began = since, time.monotonic()

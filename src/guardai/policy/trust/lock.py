@@ -1,0 +1,84 @@
+"""One process at a time works on a client's cache: tuf's updater is made for a single instance.
+
+The lock is the kernel's, so it goes when its holder dies. A forked child closes the descriptors that it inherits, or the lock
+would outlive a parent that was killed while it held it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from guardai.errors import BundleError
+
+__all__ = ["held"]
+
+_inherited: Final[set[int]] = set()
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try(fd: int) -> bool:
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _release(fd: int) -> None:
+        with contextlib.suppress(OSError):
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try(fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _release(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def held(file: Path, seconds: float) -> Iterator[None]:
+    """Holds the lock of a file, which is made if it is not there. Nobody else does meanwhile, in this process or another.
+
+    Raises:
+        BundleError: somebody else held it for so many seconds.
+        OSError: the file cannot be opened.
+    """
+    fd = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    _inherited.add(fd)
+    try:
+        until = time.monotonic() + seconds
+        while not _try(fd):
+            if time.monotonic() >= until:
+                raise BundleError(f"another process has been at work on it for {seconds:g} seconds")
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            _release(fd)
+    finally:
+        _inherited.discard(fd)
+        os.close(fd)
+
+
+def _in_child() -> None:
+    for fd in _inherited:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    _inherited.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
