@@ -77,6 +77,7 @@ class Http(FetcherInterface):
         self._late = False
         self._until = time.monotonic() + seconds
         self._sockets: list[socket.socket] = []
+        self._response: urllib3.BaseHTTPResponse | None = None
         self._pool = self._manager(url)
         self._watchdog = threading.Timer(seconds, self._cut)
         self._watchdog.daemon = True
@@ -85,6 +86,8 @@ class Http(FetcherInterface):
     def close(self) -> None:
         """Ends every connection."""
         self._watchdog.cancel()
+        if self._response is not None:  # whoever had enough of it does not read it to its end
+            self._response.close()
         self._pool.clear()
         for one in self._sockets:
             one.close()
@@ -96,7 +99,9 @@ class Http(FetcherInterface):
         timeout = urllib3.Timeout(connect=min(_SOCKET, left), read=min(_SOCKET, left))
         try:
             # `retries=False` follows no redirect: one could lead from https to anywhere.
-            response = self._pool.request("GET", url, preload_content=False, retries=False, timeout=timeout)
+            response = self._response = self._pool.request(
+                "GET", url, preload_content=False, retries=False, timeout=timeout
+            )
             try:
                 if response.status != 200:
                     why = f"the server answers {response.status}"

@@ -1,0 +1,498 @@
+"""What a server, a network and a disk can do to a client. Each is refused or survived, as TUF promises."""
+
+import errno
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+
+from guardai.errors import BundleError
+from guardai.policy.trust.client import Client
+from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.repository import Lifetimes
+from guardai.policy.trust.transport import opened
+
+
+def refused(client, **given):
+    with pytest.raises(BundleError) as caught:
+        client.refresh(**given)
+    return str(caught.value)
+
+
+def taken(client):
+    """A refresh that is kept, as the process does it."""
+    served = client.refresh()
+    client.keep(served)
+    return served.data
+
+
+def copied(publisher, tmp_path, name):
+    return shutil.copytree(publisher.folder, tmp_path / name)
+
+
+# ---- what goes well ----
+
+
+def test_client_gets_what_was_published_and_keeps_it(publisher, client):
+    first = taken(client())
+    assert client().cached().data == first
+    second = publisher.publish("2")
+    assert taken(client()) == second != first
+    assert client().cached().data == second
+
+
+def test_client_that_has_the_bundle_asks_only_for_what_may_have_changed(publisher, client, server):
+    taken(client())
+    server.asked.clear()
+    taken(client())
+    assert server.asked == ["/metadata/2.root.json", "/metadata/timestamp.json"]
+
+
+def test_repository_in_a_folder_is_read_without_a_server(publisher, tmp_path, time_):
+    client = Client(publisher.folder.as_uri(), publisher.root, tmp_path / "cache", Clock())
+    assert taken(client) == client.cached().data
+
+
+def test_bundle_that_was_not_kept_is_not_the_last_good_one(publisher, client):
+    first = taken(client())
+    publisher.publish("2")
+    client().refresh()  # which then could not be loaded, say
+    assert client().cached().data == first
+
+
+# ---- the server lies ----
+
+
+def test_old_metadata_replayed_is_refused(publisher, client, server, tmp_path):
+    old = copied(publisher, tmp_path, "old")
+    publisher.publish("2")
+    new = taken(client())
+    server.folder = old
+    assert "offers older metadata than before" in refused(client())
+    assert client().cached().data == new
+
+
+def test_timestamp_put_back_alone_is_refused(publisher, client, server):
+    before = (publisher.folder / "metadata" / "timestamp.json").read_bytes()
+    publisher.publish("2")
+    taken(client())
+    server.answers["timestamp.json"] = lambda to: to.give(before)
+    assert "offers older metadata" in refused(client())
+
+
+def test_snapshot_that_is_frozen_is_noticed_when_the_timestamp_expires(publisher, client, server, tmp_path, time_):
+    good = taken(client())
+    server.folder = copied(publisher, tmp_path, "frozen")
+    publisher.publish("2")
+    time_.pass_(days=6)
+    assert taken(client()) == good
+    time_.pass_(days=1)
+    said = refused(client())
+    assert "timestamp.json is expired" in said
+    assert "somebody keeps newer metadata from you" in said
+    assert client().cached().data == good
+
+
+def test_target_that_was_swapped_is_refused(publisher, client, server):
+    good = taken(client())
+    publisher.publish("2")
+    server.answers[".policy.bundle"] = lambda to: to.give(good)
+    assert "is not what was signed" in refused(client())
+    other = publisher.publish("3")
+    server.answers[".policy.bundle"] = lambda to: to.give(bytes(len(other)))
+    assert "is not what was signed" in refused(client())
+    assert client().cached().data == good
+
+
+def test_metadata_of_two_times_is_not_mixed(publisher, client, server):
+    taken(client())
+    metadata = publisher.folder / "metadata"
+    old = {role: (metadata / f"1.{role}.json").read_bytes() for role in ("snapshot", "targets")}
+    publisher.publish("2")
+    for role in ("snapshot", "targets"):
+        server.answers = {f"2.{role}.json": lambda to, role=role: to.give(old[role])}
+        assert "is not what was signed" in refused(client())
+
+
+def test_metadata_of_another_repository_is_refused(publisher, client, server, tmp_path, key, signer, built):
+    other = type(publisher)(tmp_path / "other", lambda name: key(f"other-{name}"), signer, built)
+    other.create()
+    good = taken(client())
+    server.folder = other.folder
+    assert "too few of the trusted keys signed" in refused(client())
+    assert client().cached().data == good
+
+
+def test_one_stolen_key_below_the_threshold_signs_nothing(publisher, client, server, now):
+    """The thief has one of three targets keys and the online key, and knows how to sign."""
+    from tuf.api.metadata import Metadata, MetaFile, TargetFile
+
+    good = taken(client())
+    publisher.publish("2")
+    metadata = publisher.folder / "metadata"
+    evil = Metadata.from_file(str(metadata / "2.targets.json"))
+    evil.signed.targets["policy.bundle"] = TargetFile.from_data("policy.bundle", b"evil", ["sha256"])
+    evil.sign(publisher.targets[0])
+    (metadata / "2.targets.json").write_bytes(evil.to_bytes())
+    snapshot, timestamp = (Metadata.from_file(str(metadata / name)) for name in ("2.snapshot.json", "timestamp.json"))
+    snapshot.signed.meta["targets.json"] = MetaFile.from_data(2, evil.to_bytes(), ["sha256"])
+    snapshot.sign(publisher.online[0])
+    (metadata / "2.snapshot.json").write_bytes(snapshot.to_bytes())
+    timestamp.signed.snapshot_meta = MetaFile.from_data(2, snapshot.to_bytes(), ["sha256"])
+    timestamp.sign(publisher.online[0])
+    (metadata / "timestamp.json").write_bytes(timestamp.to_bytes())
+    assert "too few of the trusted keys signed" in refused(client())
+    assert client().cached().data == good
+
+
+def test_root_that_one_of_two_keys_signed_is_refused(publisher, client, key, signer, now):
+    from tuf.api.metadata import Metadata
+
+    good = taken(client())
+    evil = Metadata.from_bytes(publisher.root)
+    evil.signed.version = 2
+    evil.signed.add_key(signer(key("evil")).public_key, "targets")
+    evil.sign(publisher.roots[0])
+    (publisher.folder / "metadata" / "2.root.json").write_bytes(evil.to_bytes())
+    assert "too few of the trusted keys signed" in refused(client())
+    assert client().cached().data == good
+
+
+def test_root_rotated_twice_while_the_client_slept_is_followed(publisher, client, key, signer, now, time_):
+    trusted = publisher.root
+    taken(client())
+    rotate = publisher.repository.rotate
+    new = [signer(key(f"new-{n}")) for n in range(4)]
+    rotate(["root"], [*publisher.roots, *new[:2]], add=[one.public_key for one in new[:2]], now=now)
+    gone = [one.public_key for one in publisher.roots]
+    rotate(["root"], [*publisher.roots, *new], add=[one.public_key for one in new[2:]], remove=gone, now=now)
+    rotate(["targets"], [*new, *publisher.targets, *publisher.online], add=[new[0].public_key], now=now)
+    publisher.roots = new
+    second = publisher.publish("2", now)
+    time_.pass_(days=5)
+    assert taken(client(root=trusted)) == second
+    assert client(root=trusted).cached().data == second
+
+
+def test_root_that_leaves_one_version_out_is_not_followed(publisher, client, now):
+    good = taken(client())
+    for _ in range(2):
+        publisher.repository.rotate((), publisher.roots, now=now)
+    (publisher.folder / "metadata" / "2.root.json").unlink()
+    assert taken(client()) == good
+    assert client()._newest_root().version == 1
+
+
+def test_key_that_a_new_root_no_longer_counts_vouches_for_nothing(publisher, client, server, now, key, signer):
+    """Also not for what it signed earlier: the cached bundle is good no more once the new root is known."""
+    taken(client())
+    gone = [one.public_key for one in publisher.targets]
+    new = [signer(key(f"new-{n}")) for n in range(2)]
+    publisher.repository.rotate(
+        ["targets"],
+        [*publisher.roots, *publisher.online, *new],
+        add=[one.public_key for one in new],
+        remove=gone,
+        now=now,
+    )
+    server.answers["targets.json"] = lambda to: to.send_error(500)
+    refused(client())
+    assert client().cached() is None
+    server.answers.clear()
+    assert taken(client())
+
+
+# ---- the network ----
+
+
+def test_download_that_is_cut_off_is_refused(publisher, client, server):
+    good = taken(client())
+    new = publisher.publish("2")
+
+    def cut(to):
+        to.give(new[:1000], length=len(new))
+        to.close_connection = True
+
+    server.answers[".policy.bundle"] = cut
+    assert "cannot be fetched from" in refused(client())
+
+    def without_length(to):
+        to.send_response(200)
+        to.end_headers()
+        to.wfile.write(new[:1000])
+        to.close_connection = True
+
+    server.answers[".policy.bundle"] = without_length
+    assert "is not what was signed" in refused(client())
+    assert client().cached().data == good
+
+
+@pytest.mark.parametrize("where", ["headers", "body", "body without length", "before anything"])
+def test_server_that_is_slow_on_purpose_is_left(publisher, client, server, where):
+    taken(client())
+
+    def drip(to):
+        if where == "before anything":
+            time.sleep(20)
+        if where.startswith("body"):
+            to.send_response(200)
+            if where == "body":
+                to.send_header("Content-Length", "1000")
+            to.end_headers()
+        else:
+            to.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        for _ in range(400):
+            to.wfile.write(b"x")
+            to.wfile.flush()
+            time.sleep(0.05)
+
+    server.answers["timestamp.json"] = drip
+    began = time.monotonic()
+    said = refused(client(), seconds=1.0)
+    assert time.monotonic() - began < 5
+    assert "too slow" in said or "in time" in said
+    assert client().cached()
+
+
+@pytest.mark.parametrize("of", ["timestamp.json", "2.root.json", ".policy.bundle"])
+def test_data_without_end_is_cut_at_what_was_promised(publisher, client, server, of):
+    sent = 0
+
+    def endless(to):
+        nonlocal sent
+        to.send_response(200)
+        to.end_headers()
+        while True:
+            sent += to.wfile.write(bytes(65536))
+
+    server.answers[of] = endless
+    assert "sends more than there should be" in refused(client())
+    time.sleep(0.2)
+    assert sent < 20_000_000  # what stood in the buffers
+
+
+@pytest.mark.parametrize("status", [500, 503, 302])
+def test_server_that_fails_or_sends_elsewhere_is_not_followed(publisher, client, server, status):
+    good = taken(client())
+
+    def answer(to):
+        to.send_response(status)
+        to.send_header("Location", "http://example.com/")
+        to.send_header("Content-Length", "0")
+        to.end_headers()
+
+    server.answers["timestamp.json"] = answer
+    said = refused(client())
+    assert f"the server answers {status}" in said
+    assert ("redirects are not followed" in said) == (status == 302)
+    assert client().cached().data == good
+
+
+def test_server_that_is_away_leaves_the_last_good_bundle(publisher, client, server):
+    good = taken(client())
+    server.shutdown()
+    server.socket.close()
+    assert "cannot be fetched from" in refused(client())
+    assert client().cached().data == good
+    assert "cannot be fetched from" in client().state().error
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{", b"null", b"[" * 5000, b"\xff\xfe", b'{"signed": {}, "signatures": []}'])
+def test_garbage_from_the_server_is_refused(publisher, client, server, garbage):
+    for of in ("2.root.json", "timestamp.json", "1.snapshot.json", "1.targets.json", ".policy.bundle"):
+        server.answers = {of: lambda to: to.give(garbage)}
+        refused(client())
+    server.answers = {}
+    assert taken(client())
+
+
+def test_pipe_in_a_repository_that_is_a_folder_does_not_hold_the_client(tmp_path):
+    os.mkfifo(tmp_path / "timestamp.json")
+    url = (tmp_path / "timestamp.json").as_uri()
+    from tuf.api.exceptions import DownloadError
+
+    with opened(url, 5) as fetcher, pytest.raises(DownloadError, match="no plain file"):
+        fetcher.download_bytes(url, 100)
+
+
+# ---- the clock ----
+
+
+def test_clock_set_back_brings_nothing_back(publisher, client, server, tmp_path, time_):
+    old = copied(publisher, tmp_path, "old")
+    time_.pass_(days=6)
+    publisher.renew(time_())
+    good = taken(client())
+    time_.pass_(days=-30)
+    again = client()
+    assert again.clock.now() >= time_() + timedelta(days=30)
+    time_.pass_(days=24 + 8)  # two days after the last good answer; the first timestamp has expired since
+    server.folder = old
+    shutil.rmtree(tmp_path / "cache" / "metadata")  # so that its version gives nothing away
+    time_.pass_(days=-10)
+    assert client().clock.now() < time_() + timedelta(days=10)
+    assert client().cached() is None or client().cached().data == good
+
+
+def test_timestamp_that_has_expired_is_not_good_again_when_the_clock_is_set_back(
+    publisher, client, server, tmp_path, time_
+):
+    taken(client())
+    old = copied(publisher, tmp_path, "old")
+    time_.pass_(days=8)
+    publisher.renew(time_())
+    taken(client())
+    server.folder = old
+    time_.pass_(days=-8)
+    shutil.rmtree(tmp_path / "cache" / "metadata")
+    assert "timestamp.json is expired" in refused(client())
+
+
+def test_clock_does_not_go_back_within_a_process(time_):
+    clock = Clock()
+    first = clock.now()
+    time_.pass_(days=-300)
+    assert clock.now() >= first
+    time_.pass_(days=301)
+    assert clock.now() > first + timedelta(hours=23)
+
+
+def test_clock_that_ran_ahead_for_a_while_does_no_lasting_harm(publisher, client, server, time_):
+    good = taken(client())
+    time_.pass_(days=3650)
+    refused(client())
+    time_.pass_(days=-3650)
+    assert taken(client()) == good
+
+
+# ---- the cache ----
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_garbage_in_the_cache_is_survived_and_never_believed(publisher, client, server, tmp_path, seed):
+    chance = random.Random(seed)
+    good = taken(client())
+    victims = [file for file in sorted((tmp_path / "cache").rglob("*")) if file.is_file() and not file.is_symlink()]
+    for file in chance.sample(victims, chance.randint(1, len(victims))):
+        content = bytearray(file.read_bytes())
+        match chance.randrange(4):
+            case 0:
+                content = content[: len(content) // 2]
+            case 1:
+                content = bytearray(chance.randbytes(500))
+            case 2:
+                content = bytearray(b"[" * 3000)
+            case _:
+                content[len(content) // 2 : len(content) // 2 + 1] = b"\x00"
+        file.write_bytes(bytes(content))
+    found = client().cached()
+    assert found is None or found.data == good
+    assert taken(client()) == good
+
+
+def test_bundle_of_another_time_in_the_cache_is_not_believed(publisher, client, tmp_path):
+    first = taken(client())
+    publisher.publish("2")
+    taken(client())
+    [bundle] = (tmp_path / "cache" / "bundles").glob("*.bundle")
+    bundle.write_bytes(first)
+    assert client().cached() is None
+
+
+def test_cache_that_is_no_folder_is_told(publisher, client, tmp_path):
+    (tmp_path / "cache").write_text("")
+    assert "the cache cannot be used" in refused(client())
+    (tmp_path / "cache").unlink()
+    (tmp_path / "cache" / "metadata" / "root.json").mkdir(parents=True)
+    assert "if there is room on its disk, remove it" in refused(client())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of that kind")
+@pytest.mark.parametrize("most", [0, 300, 3000, 6000])
+def test_disk_that_is_full_leaves_the_last_good_bundle(publisher, client, most):
+    """A file cannot grow beyond `most` bytes, which fails where a full disk does: in the middle of a write."""
+    good = taken(client())
+    publisher.publish("2", lifetimes=Lifetimes(timestamp=timedelta(days=6)))
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        with pytest.raises((BundleError, OSError)) as caught:
+            full = client()
+            full.keep(full.refresh())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "File too large" in str(caught.value) or getattr(caught.value, "errno", 0) == errno.EFBIG
+    assert client().cached().data == good
+    assert taken(client()) != good
+
+
+def _refresh(url, root, cache, now, times, results):
+    from guardai.policy.trust import clock
+
+    clock.wall = lambda: now
+    for _ in range(times):
+        client = Client(url, root, cache, Clock())
+        served = client.refresh(120)
+        client.keep(served)
+        results.put((served.version, served.sha256, client.cached() is not None))
+
+
+def test_two_processes_refresh_one_cache(publisher, client, server, tmp_path, now):
+    fork = multiprocessing.get_context("spawn")
+    results = fork.Queue()
+    args = (server.url, publisher.root, tmp_path / "cache", now, 8, results)
+    workers = [fork.Process(target=_refresh, args=args) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    versions = []
+    for count in range(16):
+        versions.append(results.get(timeout=200))
+        if count % 4 == 3:
+            publisher.publish(str(count))
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert all(whole for _, _, whole in versions)
+    assert taken(client()) == client().cached().data
+    assert client().cached().version == 5
+
+
+def test_process_that_was_killed_while_it_held_the_lock_holds_nobody(publisher, client, server, tmp_path):
+    from guardai.policy.trust.lock import held
+
+    taken(client())
+    child = os.fork()
+    if not child:
+        with held(tmp_path / "cache" / "lock", 1):
+            (tmp_path / "ready").touch()
+            time.sleep(60)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.01)
+    assert "another process has been at work on it" in refused(client(), seconds=0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert taken(client())
+
+
+def test_forked_child_does_not_keep_the_lock_of_its_parent(publisher, client, server, tmp_path):
+    from guardai.policy.trust.lock import held
+
+    taken(client())
+    with held(tmp_path / "cache" / "lock", 1):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        assert taken(client())
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
