@@ -8,21 +8,25 @@ from guardai.gate.plan import Plans
 
 if TYPE_CHECKING:
     from guardai.policy import Engine
+    from guardai.policy.trust.clock import Until
     from guardai.settings import Settings
 
 __all__ = ["InForce"]
 
 
 class InForce:
-    """One bundle's engine, catalog, plans and digest, which only ever change together.
+    """One bundle's engine, catalog, plans and digest, and by what right it decides: they only ever change together.
 
     INVARIANT: a call takes this object once, when it begins, and asks nothing of any other until it has ended: its
-    masks, its rows, its approvals and the digest in its events are all of one bundle.
+    masks, its rows, its approvals and the digest in its events are all of one bundle. Only `until` is ever put off, when
+    the same bundle is vouched for anew.
     """
 
-    __slots__ = ("catalog", "digest", "engine", "plans")
+    __slots__ = ("catalog", "digest", "engine", "plans", "signed", "until")
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, *, signed: bool = False, until: Until | None = None) -> None:
+        self.signed = signed
+        self.until = until
         self.engine = engine
         self.catalog = engine.bundle.catalog
         self.digest = engine.bundle.digest

@@ -11,6 +11,7 @@ from guardai.model import Decision, Destination, Event, Mask, Principal, Reveal
 if TYPE_CHECKING:
     import msgspec
 
+    from guardai.gate.in_force import InForce
     from guardai.gate.plan import Context, Plan
     from guardai.gate.run import Run
     from guardai.policy import Engine, Tally
@@ -140,25 +141,26 @@ class Scene:
 
 
 #: id(decision) → the decision itself, which keeps the id taken, and its encoding.
-_KEPT: dict[tuple[int, str, str], tuple[Decision, msgspec.Raw]] = {}
+_KEPT: dict[tuple[int, str, str, bool], tuple[Decision, msgspec.Raw]] = {}
 _MOST: Final = 4096
 
 
 def told(
-    decision: Decision, bundle: str, mode: str, masks: dict[str, str], by: tuple[str, ...]
+    decision: Decision, force: InForce, mode: str, masks: dict[str, str], by: tuple[str, ...]
 ) -> dict[str, object] | msgspec.Raw:
     """The `decision` of an event: encoded once where nothing was masked, because then it is the same every time."""
-    key = (id(decision), bundle, mode)
+    key = (id(decision), force.digest, mode, force.signed)
     if not masks:
         kept = _KEPT.get(key)
         if kept is not None:
             return kept[1]
     fields: dict[str, object] = {
-        "bundle": bundle,
+        "bundle": force.digest,
         "effect": decision.effect,
         "masks": masks,
         "mode": mode,
         "policies": sorted({*decision.policies, *by}),
+        "signed": force.signed,
     }
     if decision.reason:
         fields["reason"] = decision.reason

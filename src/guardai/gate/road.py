@@ -32,7 +32,15 @@ import msgspec
 from msgspec import structs
 
 from guardai.approvals import Approval, State, Verdict
-from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld, SessionAborted
+from guardai.errors import (
+    ApprovalDenied,
+    BundleError,
+    GuardError,
+    LedgerError,
+    PolicyDenied,
+    ResultWithheld,
+    SessionAborted,
+)
 from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
 from guardai.gate.in_force import InForce
@@ -50,6 +58,7 @@ if TYPE_CHECKING:
     from guardai.gate.acting import Acting
     from guardai.ledger import Images
     from guardai.policy import Counters, Engine, Tally
+    from guardai.policy.trust.clock import Until
     from guardai.settings import Settings
 
 __all__ = ["Gate", "Phase", "Ticket"]
@@ -84,6 +93,8 @@ class Gate:
         acting: Acting,
         images: Images | None = None,
         counters: Counters | None = None,
+        signed: bool = False,
+        until: Until | None = None,
     ) -> None:
         if counters is None:
             from guardai.policy import Counters
@@ -93,7 +104,7 @@ class Gate:
         self.counters = counters
         self.settings = settings
         self.mode = settings.mode
-        self.in_force = InForce(engine, settings)
+        self.in_force = InForce(engine, settings, signed=signed, until=until)
         self.emit = emit
         self.key = key
         self.acting = acting
@@ -104,7 +115,7 @@ class Gate:
         """The engine of the bundle in force."""
         return self.in_force.engine
 
-    def swap(self, engine: Engine) -> None:
+    def swap(self, engine: Engine, *, signed: bool = False, until: Until | None = None) -> None:
         """Puts another bundle in force, from the next call on. Any thread may call it, while others make calls.
 
         A call that has begun ends with the bundle that it began with, however long it takes: a stream, a cursor, a
@@ -113,8 +124,10 @@ class Gate:
 
         Args:
             engine: of a bundle that was loaded, so that it is known to be whole.
+            signed: whether trusted keys vouch for it.
+            until: when it decides no more; None is never.
         """
-        self.in_force = InForce(engine, self.settings)
+        self.in_force = InForce(engine, self.settings, signed=signed, until=until)
 
     def tally(self, run: Run, engine: Engine, *, taking: bool = True) -> Tally | None:
         """The counters of a call; None where no policy reads any."""
@@ -293,11 +306,17 @@ class Ticket:
 
     def _inspect_and_decide(self, *, taking: bool = True) -> None:
         gate, call, run = self._gate, self.call, self.run
-        plan = self.plan = self._force.plans.of(call)
-        tally = self._tally = gate.tally(run, self._force.engine, taking=taking)
+        force = self._force
+        plan = self.plan = force.plans.of(call)
+        if force.until is not None and force.until.passed():
+            raise BundleError(
+                f"the policy bundle {force.digest[:12]} expired at {force.until.end:%Y-%m-%d %H:%M} UTC and no newer one could "
+                "be had; `guardai bundle status` says why"
+            )
+        tally = self._tally = gate.tally(run, force.engine, taking=taking)
         if tally is not None:
             tally.act(plan.asked, plan.resources)
-        scene = self._scene = gate.scene(run, plan, self._force.engine, tally)
+        scene = self._scene = gate.scene(run, plan, force.engine, tally)
         own: Context = {}
         if call.payload is not None:
             masking = self._masking(scene.owed)
@@ -746,7 +765,7 @@ class Ticket:
         event: Event = made.__copy__()  # type: ignore[attr-defined]  # which every struct has
         event.call = self.id
         event.content = self._commit
-        event.decision = told(self.decision, self._force.digest, self._gate.mode, self._masks, self._policies)
+        event.decision = told(self.decision, self._force, self._gate.mode, self._masks, self._policies)
         event.findings = self._labels
         event.parent = self._parent
         return event

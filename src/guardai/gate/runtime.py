@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from guardai.errors import BundleError, GuardError
 
 if TYPE_CHECKING:
+    from guardai.gate.supply import Supplied
     from guardai.policy import Bundle
+    from guardai.policy.trust.clock import Until
     from guardai.settings import Settings
-    from guardai.text import Recogniser
+    from guardai.text import Own, Recogniser
 
 __all__ = ["Runtime", "current", "require", "start", "stop"]
 
@@ -22,24 +24,27 @@ __all__ = ["Runtime", "current", "require", "start", "stop"]
 class Runtime:
     """Settings, ledger, detectors and gate of this process."""
 
-    __slots__ = ("acting", "detectors", "gate", "images", "ledger", "pump", "recognisers", "settings", "vault")
+    __slots__ = (
+        "acting", "detectors", "gate", "images", "ledger", "pump", "recognisers", "settings", "supply", "vault",
+    )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
         from guardai.gate.road import Gate
+        from guardai.gate.supply import Supply
         from guardai.ledger import Images, Ledger, Pump, TokenVault
         from guardai.lineage import EdgeTable
-        from guardai.policy import Bundle, Engine
+        from guardai.policy import Engine
         from guardai.settings import seconds
         from guardai.sinks import open_sink
         from guardai.text import packs
 
         self.settings = settings
         # The bundle first: a policy that cannot be used must not leave a half-made home behind.
-        bundle = Bundle.load(settings.policy, {kind.label for pack in packs.others() for kind in pack.kinds()})
-        self._read_detectors(bundle)
+        self.supply = Supply(settings, frozenset(kind.label for pack in packs.others() for kind in pack.kinds()))
+        supplied = self.supply.current
+        self.detectors, self.recognisers = self._read_detectors(supplied.bundle)
         self.detect()
-        engine = Engine(bundle)
         sinks = {url: open_sink(url) for url in settings.sinks}
         self.ledger = Ledger.open(
             settings.home, mode=settings.ledger_mode, environment=settings.environment, projection=EdgeTable()
@@ -53,35 +58,49 @@ class Runtime:
         self.acting = Acting(settings, self.vault)
         self.gate = Gate(
             settings=settings,
-            engine=engine,
+            engine=Engine(supplied.bundle),
             emit=self.ledger.append,
             key=self.ledger.commitment_key,
             acting=self.acting,
             images=self.images,
+            signed=supplied.signed,
+            until=supplied.until,
         )
         self.pump.start()
+        self.supply.start(self.adopt)
 
-    def _read_detectors(self, bundle: Bundle) -> None:
+    def adopt(self, supplied: Supplied) -> None:
+        """What was supplied decides from the next call on, or what decides is good for longer.
+
+        Raises:
+            BundleError: its detectors cannot be used; nothing has changed.
+        """
+        if supplied.bundle is self.gate.engine.bundle:
+            self.gate.in_force.until = supplied.until
+            return
+        self.swap(supplied.bundle, signed=supplied.signed, until=supplied.until)
+
+    @staticmethod
+    def _read_detectors(bundle: Bundle) -> tuple[Own, tuple[Recogniser, ...]]:
         from guardai.text import Own, PackError, RecogniserError
 
-        self.detectors = Own()
-        self.recognisers: tuple[Recogniser, ...] = ()
         if bundle.detectors is None:
-            return
+            return Own(), ()
         try:
-            self.detectors = Own.read(bundle.detectors)
-            self.recognisers = self.detectors.loaded()
+            own = Own.read(bundle.detectors)
+            recognisers = own.loaded()
         except (PackError, RecogniserError) as error:
             raise BundleError(f"{bundle.path / Own.FILE}: {error}") from error
-        for one in self.recognisers:
+        for one in recognisers:
             for label in one.labels:
                 if not bundle.knows(label):
                     raise BundleError(
                         f"{bundle.path / Own.FILE}: recogniser {one.name} finds {label!r}, which no policy knows; "
                         "put it into catalog.toml, [labels]"
                     )
+        return own, recognisers
 
-    def swap(self, bundle: Bundle) -> None:
+    def swap(self, bundle: Bundle, *, signed: bool = False, until: Until | None = None) -> None:
         """Puts another bundle in force, as `Gate.swap` does, with what its detectors look for.
 
         Detectors are the process's: where the bundle's differ from the former's, they are compiled first, while scans
@@ -90,6 +109,8 @@ class Runtime:
 
         Args:
             bundle: loaded, hence whole.
+            signed: whether trusted keys vouch for it.
+            until: when it decides no more; None is never.
 
         Raises:
             BundleError: its detectors cannot be used. The former bundle stays in force, and nothing is changed.
@@ -101,15 +122,18 @@ class Runtime:
             former = self.gate.engine.bundle.detectors, self.detectors, self.recognisers
             if bundle.detectors != former[0]:
                 try:
-                    self._read_detectors(bundle)
+                    self.detectors, self.recognisers = self._read_detectors(bundle)
                     self.detect(ahead=True)
-                except BundleError:
+                except BaseException:
                     _, self.detectors, self.recognisers = former
                     raise
-            self.gate.swap(engine)
+            self.gate.swap(engine, signed=signed, until=until)
 
     def detect(self, *, ahead: bool = False) -> None:
-        """Tells the text room what to look for; `ahead`: compiled now, and nobody waits for it.
+        """Tells the text room what to look for.
+
+        Args:
+            ahead: what looks for it is made before it is told, so that no scan waits for that.
 
         Raises:
             BundleError: a pack that the bundle names is not there.
@@ -133,6 +157,7 @@ class Runtime:
         """Ends the calls that nobody will, then the ledger, then delivers what is sealed."""
         from guardai.gate.run import RUNS
 
+        self.supply.stop()
         for run in list(RUNS):
             run.abandon()
         if self.vault is not None:

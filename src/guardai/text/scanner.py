@@ -209,7 +209,8 @@ def configure(
 ) -> None:
     """Says what is looked for, and where compiled databases are kept. What is not given is as if nobody had ever said.
 
-    Scans from here on follow it; the first compiles. `init` says it for a policy folder's `detectors.toml`.
+    Scans from here on follow it; the first compiles, unless that was done `ahead`. `init` says it for a policy
+    folder's `detectors.toml`.
 
     Args:
         cache_dir: where compiled databases are kept from one process to the next. None: under guardai's home
@@ -219,7 +220,7 @@ def configure(
         own: a pack besides those that are installed. Nothing in it may blow up, or decide too late for a stream
             (`detectors/admit.py`).
         recognisers: what finds names: entry points of the group `guardai.recognisers`, or objects.
-        ahead: compile now, and let scans go on with what there is until that is done: none waits.
+        ahead: compile before anything changes, so that scans meanwhile go on as before and none waits.
 
     Raises:
         PackError: a country or a pack is not there, or a pack cannot be used. Everything is left as it was.
@@ -235,15 +236,20 @@ def configure(
     if choice.packs is not None:
         _picked(available.installed(), choice.packs)
     chosen = tuple(pack.name for pack in available.countries(countries or ()))
+    folder = Path(cache_dir) if cache_dir is not None else None
+    codes = tuple(name.rpartition(".")[2] for name in chosen)
+    changed = choice != _choice or chosen != _countries
+    compiled = None
+    if ahead and changed and _current is not None:
+        compiled = _build(os.environ.get(_VARIABLE, ""), choice, codes, folder)
     with _lock:
         available.choose(countries)
-        changed, compiled = choice != _choice or chosen != _countries, _current
-        if changed and not ahead:
+        if changed:
             reset()
-        _folder = Path(cache_dir) if cache_dir is not None else None
+        if compiled is not None:
+            _current = compiled
+        _folder = folder
         _choice, _countries = choice, chosen
-        if changed and ahead and compiled is not None:
-            _current = build(os.environ.get(_VARIABLE, ""))
 
 
 def _picked(packs: Sequence[Pack], names: frozenset[str]) -> list[Pack]:
@@ -261,8 +267,11 @@ def used() -> tuple[Pack, ...]:
     Raises:
         PackError: one cannot be used.
     """
-    choice = _choice
-    packs: Sequence[Pack] = available.installed()
+    return _used(_choice)
+
+
+def _used(choice: _Choice, countries: tuple[str, ...] | None = None) -> tuple[Pack, ...]:
+    packs: Sequence[Pack] = available.installed(countries)
     if choice.packs is not None:
         packs = _picked(packs, choice.packs)
     return (*packs, choice.own) if choice.own is not None else tuple(packs)
@@ -295,15 +304,18 @@ def _made() -> Scanner:
 
 def build(wanted: str = "") -> Scanner:
     """A scanner of its own, with the engine `wanted`, or the best there is."""
+    return _build(wanted, _choice, None, _folder)
+
+
+def _build(wanted: str, choice: _Choice, countries: tuple[str, ...] | None, folder: Path | None) -> Scanner:
     if wanted and wanted not in ENGINES:
         raise ConfigError(f"{_VARIABLE}={wanted!r}: there are {', '.join(ENGINES)}")
-    choice = _choice
-    program = Program(used())
+    program = Program(_used(choice, countries))
     plain = PlainEngine(program)
     for name in (wanted,) if wanted else ENGINES:
         try:
             if name == "hyperscan":
-                return Scanner(program, HyperEngine(program, _folder or home() / "cache", plain), choice.names)
+                return Scanner(program, HyperEngine(program, folder or home() / "cache", plain), choice.names)
             if name == "re2":
                 return Scanner(program, Re2Engine(program, plain), choice.names)
         except ImportError:

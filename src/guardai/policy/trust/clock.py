@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["Clock", "wall"]
+__all__ = ["Clock", "Until", "wall"]
 
 
 def wall() -> datetime:
@@ -31,3 +31,22 @@ class Clock:
         """It was this late already."""
         if since is not None and since > self.now():
             self._least, self._began = since, time.monotonic()
+
+
+class Until:
+    """The end of something, which no setting of the machine's clock puts off.
+
+    Args:
+        end: when.
+        now: the time now, if somebody knows better than the machine's clock.
+    """
+
+    __slots__ = ("_monotonic", "end")
+
+    def __init__(self, end: datetime, now: datetime | None = None) -> None:
+        self.end = end
+        self._monotonic = time.monotonic() + (end - (now or wall())).total_seconds()
+
+    def passed(self) -> bool:
+        """Whether it is over. The machine's clock counts sleep, the other one cannot be set."""
+        return wall() >= self.end or time.monotonic() >= self._monotonic

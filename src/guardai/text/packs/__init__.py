@@ -90,25 +90,25 @@ def choose(names: str | Iterable[str] | None) -> None:
     _chosen = tuple(pack.name.rpartition(".")[2] for pack in countries(names)) if names is not None else ()
 
 
-def chosen() -> tuple[Pack, ...]:
-    """The packs of the countries that were chosen.
+def chosen(names: Iterable[str] | None = None) -> tuple[Pack, ...]:
+    """The packs of the countries that were chosen, or would be if these were.
 
     Raises:
         PackError: the environment names a country that there is no pack of.
     """
     try:
-        return countries({*_chosen, *re.split(r"[\s,;]+", os.environ.get(_VARIABLE, ""))})
+        return countries({*(_chosen if names is None else names), *re.split(r"[\s,;]+", os.environ.get(_VARIABLE, ""))})
     except PackError as error:
         raise PackError(f"{_VARIABLE}: {error}") from None
 
 
-def installed() -> tuple[Pack, ...]:
-    """Every pack: ours, those of chosen countries, then those of the entry-point group `guardai.detectors` by name.
+def installed(names: Iterable[str] | None = None) -> tuple[Pack, ...]:
+    """Every pack: ours, those of chosen countries (or of these), then those of the entry-point group `guardai.detectors` by name.
 
     Raises:
         PackError: one cannot be loaded. A detector that its owner relies on must not be missing in silence.
     """
-    return (core(), secrets(), *chosen(), *others())
+    return (core(), secrets(), *chosen(names), *others())
 
 
 def others() -> tuple[Pack, ...]:

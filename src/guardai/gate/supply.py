@@ -1,0 +1,286 @@
+"""Where the policy of this process comes from: the starter, a folder, a bundle file, or a repository that is asked again.
+
+A repository is asked when the process begins, unless another process of this home has asked lately, and then from a thread.
+No call ever waits for that: what the thread has fetched, verified and built it hands over in one assignment.
+
+INVARIANT: a bundle that has expired decides nothing, whether or not the thread lives and whatever the clock is set to: each call
+looks (`Until`). One that cannot be fetched, verified or built changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from guardai.errors import BundleError
+from guardai.policy import Bundle
+from guardai.policy.trust.clock import Until
+from guardai.settings import seconds
+
+if TYPE_CHECKING:
+    from guardai.policy.trust.client import Client, Served
+    from guardai.settings import Settings
+
+__all__ = ["Supplied", "Supply", "client_of"]
+
+_log: Final = logging.getLogger("guardai")
+#: Seconds that a start waits for the server: with no bundle at hand, and with one.
+_FIRST: Final = 30.0
+_AGAIN: Final = 5.0
+#: Seconds until the first further attempt after one that failed; doubled each time, up to the usual interval.
+_BACKOFF: Final = 5.0
+#: Seconds for which another thread may have to wait for the interpreter while a bundle is built.
+_SWITCH: Final = 0.0005
+
+
+class Supplied(NamedTuple):
+    """A bundle, and by what right it decides.
+
+    Attributes:
+        bundle: read, checked, proved.
+        signed: keys that whoever configured the process trusts vouch for it.
+        until: when it no longer decides; None if it does not expire.
+    """
+
+    bundle: Bundle
+    signed: bool = False
+    until: Until | None = None
+
+
+def client_of(settings: Settings) -> Client:
+    """The client of the repository that the settings name. Its cache is in the home, which all processes of it share.
+
+    Raises:
+        BundleError: there is no trusted root, or it cannot be read.
+    """
+    from guardai.policy.trust.client import Client
+
+    url = str(settings.policy)
+    if settings.policy_root is None:
+        raise BundleError(
+            f"{url}: whose keys are trusted there? Set policy_root to the root metadata that its publisher gave you"
+        )
+    try:
+        root = settings.policy_root.read_bytes()
+    except OSError as error:
+        raise BundleError(f"policy_root: {settings.policy_root}: cannot be read: {error.strerror}") from None
+    folder = settings.home / "cache" / "bundles" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    return Client(url, root, folder)
+
+
+class Supply:
+    """Holds the bundle that decides now, and gets the next one.
+
+    Attributes:
+        current: what was supplied last.
+
+    Raises:
+        BundleError: there is no bundle that can be used.
+    """
+
+    def __init__(self, settings: Settings, labels: frozenset[str]) -> None:
+        self._labels = labels
+        self._pause = float(seconds(settings.policy_refresh))
+        self._client: Client | None = None
+        self._served: Served | None = None
+        self._unkept = False
+        self._adopt: Callable[[Supplied], None] | None = None
+        self._fresh_locks()
+        _supplies.add(self)
+        if isinstance(settings.policy, str):
+            self._client = client_of(settings)
+            self.current = self._begin(self._client)
+        else:
+            self.current = self._local(settings.policy, settings.policy_keys)
+
+    def start(self, adopt: Callable[[Supplied], None]) -> None:
+        """What was supplied is in use. From here on `adopt` is told of what comes after it, from a thread.
+
+        Args:
+            adopt: puts a bundle to use; raises BundleError if it cannot, and has changed nothing then.
+        """
+        self._adopt = adopt
+        self._keep()
+        if self._client is not None and self._pause:
+            self._go()
+
+    def stop(self) -> None:
+        """Nothing is adopted from here on. The thread ends by itself when it has finished what it is at."""
+        with self._adopting:
+            self._stopped.set()
+
+    def refresh(self, limit: float = 60.0) -> None:
+        """Asks the repository now, and adopts what is new.
+
+        Raises:
+            BundleError: it could not be fetched, is not to be trusted, or cannot be used. Nothing has changed.
+        """
+        client, former = self._client, self._served
+        assert client is not None
+        served = client.refresh(limit)
+        same = former is not None and served.sha256 == former.sha256
+        if same:
+            supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
+        else:
+            with _other_threads_first():
+                supplied = self._loaded(client, served)
+        with self._adopting:
+            if self._stopped.is_set() or self._adopt is None:
+                return
+            self._adopt(supplied)
+            self.current = supplied
+        if not same:
+            _log.info("policy: %s %s, digest %s", supplied.bundle.name, supplied.bundle.version, supplied.bundle.digest)
+        self._unkept = former is None or served[1:] != former[1:]
+        self._served = served
+        self._keep()
+
+    # ------------------------------------------------------------------ at the start
+
+    def _local(self, policy: Path | None, keys: tuple[Path, ...]) -> Supplied:
+        if not keys:
+            bundle = Bundle.load(policy, self._labels)
+            return Supplied(bundle, until=Until(bundle.expires) if bundle.expires else None)
+        from guardai.policy.trust.archive import MAX_BYTES
+        from guardai.policy.trust.keys import public_all
+        from guardai.policy.trust.signed import beside, verify
+
+        if policy is None or not policy.is_file():
+            raise BundleError(
+                "policy_keys are set, so policy has to be a bundle file: `guardai bundle build` makes one"
+            )
+        counted = public_all(keys)
+        try:
+            with policy.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+            verify(data, beside(policy).read_bytes(), counted, len(counted))
+        except OSError as error:
+            raise BundleError(f"{error.filename}: cannot be read: {error.strerror}") from None
+        except BundleError as error:
+            raise BundleError(f"{policy}: {error}") from error
+        bundle = Bundle.load(policy, self._labels, data=data)
+        return Supplied(bundle, signed=True, until=Until(bundle.expires) if bundle.expires else None)
+
+    def _begin(self, client: Client) -> Supplied:
+        """The server's bundle, or the last good one if it was asked lately or does not answer."""
+        found, why = self._kept(client)
+        now = client.clock.now().timestamp()
+        lately = 0 <= now - client.state().asked < self._pause
+        if found is not None and lately:
+            return found
+        try:
+            served = client.refresh(_FIRST if found is None else _AGAIN)
+            if found is not None and self._served is not None and served.sha256 == self._served.sha256:
+                supplied = found._replace(until=_until(found.bundle, served, client.clock.now()))
+            else:
+                supplied = self._loaded(client, served)
+        except BundleError as error:
+            if found is None:
+                raise BundleError(f"{error}{why}") from error
+            _log.warning("policy: %s; the last good bundle decides until it expires", error)
+            return found
+        self._served, self._unkept = served, True
+        return supplied
+
+    def _kept(self, client: Client) -> tuple[Supplied | None, str]:
+        served = client.cached()
+        if served is None:
+            return None, ""
+        try:
+            supplied = self._loaded(client, served)
+        except BundleError as error:
+            return None, f"; and the last good bundle: {error}"
+        self._served = served
+        return supplied, ""
+
+    def _loaded(self, client: Client, served: Served) -> Supplied:
+        now = client.clock.now()
+        if served.expires <= now:
+            raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
+        file = client.folder / "bundles" / f"{served.sha256}.bundle"
+        bundle = Bundle.load(file, self._labels, data=served.data, now=now)
+        return Supplied(bundle, signed=True, until=_until(bundle, served, now))
+
+    def _keep(self) -> None:
+        if self._client is None or self._served is None or not self._unkept:
+            return
+        try:
+            self._client.keep(self._served)
+            self._unkept = False
+        except (OSError, BundleError) as error:
+            _log.warning("policy: this bundle decides, but cannot be kept for the next start: %s", error)
+
+    # ------------------------------------------------------------------ from then on
+
+    def _go(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="guardai-policy", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        failures = 0
+        said = ""
+        while not self._stopped.wait(self._wait(failures)):
+            try:
+                self.refresh()
+                failures, said = 0, ""
+            except Exception as error:
+                failures += 1
+                why = str(error) if isinstance(error, BundleError) else f"{type(error).__name__} while asking for it"
+                if why != said:
+                    _log.warning("policy: %s; what decides now goes on until it expires", why)
+                said = why
+
+    def _wait(self, failures: int) -> float:
+        """Seconds until the server is asked again; never the same for two processes, or they would ask all at once."""
+        pause = min(self._pause, _BACKOFF * 2 ** min(failures - 1, 20)) if failures else self._pause
+        return pause * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+
+    def _fresh_locks(self) -> None:
+        self._adopting = threading.Lock()
+        self._stopped = threading.Event()
+
+    def in_child(self) -> None:
+        """In a forked child there is no thread but the one that forked: it starts its own."""
+        ended = self._stopped.is_set()
+        self._fresh_locks()
+        if ended:
+            self._stopped.set()
+        elif self._client is not None and self._pause and self._adopt is not None:
+            self._go()
+
+
+def _until(bundle: Bundle, served: Served, now: datetime) -> Until:
+    return Until(min(served.expires, bundle.expires) if bundle.expires else served.expires, now)
+
+
+@contextmanager
+def _other_threads_first() -> Iterator[None]:
+    """Building a bundle is work for the interpreter, which otherwise lets a thread that works keep it for 5 ms."""
+    former = sys.getswitchinterval()
+    sys.setswitchinterval(min(former, _SWITCH))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(former)
+
+
+_supplies: Final[weakref.WeakSet[Supply]] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for supply in list(_supplies):
+        supply.in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
