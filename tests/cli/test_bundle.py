@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,12 +13,21 @@ PERMIT = '@id("all") permit (principal, action, resource);'
 
 
 @pytest.fixture
-def bundle(tmp_path, home):
+def bundle(home, monkeypatch, capsys):
+    """Runs `guardai bundle …` in this process: what it ends with, and what it said."""
+
     def run(*arguments, **env):
-        return subprocess.run(
-            [*GUARDAI, "bundle", *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "GUARDAI_HOME": str(home), "NO_COLOR": "1", **env},
-        )  # fmt: skip
+        from guardai.cli import main
+
+        with monkeypatch.context() as given:
+            given.setattr(sys, "argv", ["guardai", "bundle", *map(str, arguments)])
+            for name, value in {"GUARDAI_HOME": str(home), "NO_COLOR": "1", **env}.items():
+                given.setenv(name, value)
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        said = capsys.readouterr()
+        return SimpleNamespace(returncode=ended.value.code or 0, stdout=said.out, stderr=said.err)
 
     return run
 
@@ -113,3 +123,81 @@ def test_key_that_cannot_be_used_is_wrong_usage(bundle, policy):
     assert (asked.returncode, "Set GUARDAI_KEY_PASSPHRASE" in asked.stderr) == (2, True)
     assert bundle("sign", "b", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
     assert bundle("sign", "policy", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 2
+
+
+@pytest.fixture
+def site(bundle, policy):
+    """A repository whose roles have keys of their own."""
+    policy(PERMIT)
+    for name in ("root", "targets", "online"):
+        assert bundle("key", name).returncode == 0
+    assert bundle("build", "policy", "-o", "b", "--version", "1").returncode == 0
+    keys = ("--key", "targets", "--root-key", "root", "--online-key", "online")
+    made = bundle("publish", "b", "--repository", "site", *keys)
+    assert made.returncode == 0, made.stderr
+    assert "Give site/metadata/1.root.json to every client" in made.stdout
+
+
+ROOT = ("--root", "site/metadata/1.root.json")
+
+
+def test_bundle_is_published_pulled_and_told_of(bundle, site, tmp_path):
+    assert bundle("status", "site", *ROOT).returncode == 1
+    pulled = bundle("pull", "site", *ROOT, "-o", "copy", "--json")
+    assert (pulled.returncode, json.loads(pulled.stdout)["version"]) == (0, "1")
+    assert (tmp_path / "copy").read_bytes() == (tmp_path / "b").read_bytes()
+    status = json.loads(bundle("status", "site", *ROOT, "--json").stdout)
+    assert (status["ok"], status["bundle"]["version"], status["error"]) == (True, "1", "")
+
+
+def test_publishing_without_enough_keys_is_refused(bundle, site):
+    done = bundle("publish", "b", "--repository", "site", "--key", "online")
+    assert (done.returncode, "targets needs the signatures of 1" in done.stderr) == (1, True)
+    fresh = bundle("publish", "--repository", "site", "--key", "online")
+    assert (fresh.returncode, "signed anew: snapshot, timestamp" in fresh.stdout) == (0, True)
+
+
+def test_key_of_the_root_is_rotated_and_the_client_follows(bundle, site):
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    assert bundle("key", "root2").returncode == 0
+    change = ("--role", "root", "--add", "root2.pub", "--remove", "root.pub")
+    assert bundle("rotate", "--repository", "site", *change, "--key", "root2").returncode == 1
+    assert bundle("rotate", "--repository", "site", *change, "--key", "root", "--key", "root2").returncode == 0
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    assert bundle("rotate", "--repository", "site", "--add", "root.pub", "--key", "root2").returncode == 2
+    assert bundle("rotate", "--repository", "site", "--role", "boss", "--key", "root2").returncode == 2
+
+
+def test_what_was_changed_on_the_server_is_refused_and_the_status_says_why(bundle, site, tmp_path):
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    [target] = (tmp_path / "site" / "targets").iterdir()
+    timestamp = tmp_path / "site" / "metadata" / "timestamp.json"
+    timestamp.write_text(timestamp.read_text().replace('"version":1', '"version":2'))
+    refused = bundle("pull", "site", *ROOT)
+    assert (refused.returncode, "too few of the trusted keys signed" in refused.stderr) == (1, True)
+    told = bundle("status", "site", *ROOT)
+    assert told.returncode == 0
+    assert "too few of the trusted keys signed" in told.stdout
+
+
+def test_pull_without_a_repository_or_root_is_wrong_usage(bundle, site):
+    assert bundle("pull").returncode == 2
+    assert bundle("pull", "site").returncode == 2
+    assert bundle("pull", "http://example.com/", *ROOT).returncode == 2
+
+
+@pytest.mark.parametrize("how", ["folder", "starter", "repository"])
+def test_doctor_tells_by_what_right_the_policy_decides(bundle, site, tmp_path, home, how):
+    env = {
+        "folder": {"GUARDAI_POLICY": "policy"},
+        "starter": {},
+        "repository": {"GUARDAI_POLICY": (tmp_path / "site").as_uri(), "GUARDAI_POLICY_ROOT": ROOT[1]},
+    }[how]
+    done = subprocess.run(
+        [*GUARDAI, "doctor", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "GUARDAI_HOME": str(home), **env},
+    )  # fmt: skip
+    told = json.loads(done.stdout)["bundle"]
+    assert told["signed"] is (how == "repository")
+    assert bool(told["expires"]) is (how == "repository")
+    assert told["source"] == (env.get("GUARDAI_POLICY", "built in") if how != "folder" else str(tmp_path / "policy"))

@@ -192,7 +192,9 @@ def test_the_manifest_names_the_bundle(folder):
     assert Bundle.load(folder(PERMIT, manifest_json='{"name": "shop", "version": "3"}')).name == "shop"
 
 
-@pytest.mark.parametrize("manifest", ["[", "[]", '{"name": 3}', '{"expires": "2020-01-01"}', '{"digests": "x"}', '{"requires": "new"}'])
+@pytest.mark.parametrize(
+    "manifest", ["[", "[]", '{"name": 3}', '{"expires": "2020-01-01"}', '{"digests": "x"}', '{"requires": "new"}']
+)
 def test_a_manifest_that_cannot_be_honoured_is_refused(folder, manifest):
     assert "manifest.json:" in refused(folder, PERMIT, manifest_json=manifest)
 

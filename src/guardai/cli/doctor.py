@@ -73,7 +73,9 @@ def _findings(import_: bool) -> dict[str, Any]:
             "name": bundle.name,
             "digest": bundle.digest,
             "path": str(bundle.path),
-            "signed": False,
+            "source": str(runtime.settings.policy or "built in"),
+            "signed": runtime.gate.signed,
+            "expires": f"{runtime.gate.until.end:%Y-%m-%dT%H:%M:%SZ}" if runtime.gate.until else None,
             "policies": len(bundle.policies),
             "warnings": [str(warning) for warning in bundle.warnings],
         },
@@ -124,6 +126,14 @@ def _told(targets: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]:
             yield _MARK[target["status"]], f"{target['target']}  [dim]{target['status']}[/]", target["why"]
 
 
+def _by_what_right(bundle: dict[str, Any]) -> str:
+    if bundle["signed"]:
+        return f"signed, good till {bundle['expires']}" if bundle["expires"] else "signed"
+    if bundle["source"] == "built in":
+        return "the starter policy"
+    return "not signed: for development; whoever can write there decides"
+
+
 def _print(found: dict[str, Any]) -> None:
     from rich.table import Table
 
@@ -135,7 +145,10 @@ def _print(found: dict[str, Any]) -> None:
         ("ledger", f"{found['ledger']} ({found['ledger_mode']})"),
         ("keys", ", ".join(found["keys"]) or "none yet: made at the first event"),
         ("mode", f"{found['mode']}, environment {found['environment']}, region {found['region'] or 'not set'}"),
-        ("bundle", f"{bundle['name']} ({bundle['policies']} policies, {bundle['digest'][:12]}), not signed"),
+        (
+            "bundle",
+            f"{bundle['name']} ({bundle['policies']} policies, {bundle['digest'][:12]}), {_by_what_right(bundle)}",
+        ),
         ("", bundle["path"]),
         ("detectors", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found["detectors"].items() if names)),
     ):

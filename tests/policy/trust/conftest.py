@@ -63,6 +63,7 @@ def time_(monkeypatch):
     """What the machine's clock says, for every client that is made from here on."""
     made = Time()
     monkeypatch.setattr(clock, "wall", made)
+    monkeypatch.setattr(clock, "seconds", lambda: made().timestamp())
     return made
 
 
@@ -133,8 +134,8 @@ class Publisher:
         )  # fmt: skip
         return data
 
-    def publish(self, version, now=NOW, **given):
-        data = self._built(version=version)
+    def publish(self, version, now=NOW, cedar=PERMIT, data=None, **given):
+        data = data or self._built(cedar, version=version)
         self.repository.publish(data, [*self.targets, *self.online], now=now, **given)
         return data
 

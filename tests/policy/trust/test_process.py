@@ -1,0 +1,362 @@
+"""A process that decides by a bundle that is pulled: at the start, while it runs, when it expires, in its children."""
+
+import json
+import logging
+import os
+import threading
+import time
+
+import pytest
+
+import guardai
+from guardai.errors import BundleError, ConfigError, PolicyDenied
+from guardai.gate import current
+from guardai.hooks import Call, Target, opened
+from guardai.policy.trust.archive import pack, unpack
+from guardai.policy.trust.build import build
+from guardai.policy.trust.repository import Lifetimes
+
+FORBID = '@id("no") @reason("not today") forbid (principal, action, resource);'
+PERMIT = '@id("p") permit (principal, action, resource);'
+
+
+def ask(**payload):
+    return opened(Call("tool.call", Target("tool", "", "lookup"), payload=payload))
+
+
+def denied(**payload):
+    with pytest.raises(PolicyDenied) as caught:
+        ask(**payload)
+    return str(caught.value)
+
+
+@pytest.fixture
+def start(publisher, server, time_, home, tmp_path):
+    """`guardai.init` with the repository as its policy; it asks by itself only at the start, unless told otherwise."""
+
+    def init(**given):
+        root = tmp_path / "trusted.json"
+        root.write_bytes(publisher.root)
+        usual = {"policy": server.url, "policy_root": root, "policy_refresh": "0"}
+        guardai.init(home=home, integrations=[], **{**usual, **given})
+
+    return init
+
+
+def test_events_name_the_digest_that_decided_and_that_it_is_signed(start, publisher, events):
+    start()
+    ask(q="x").close("y")
+    [intent] = events(kind="call.intent")
+    assert intent["decision"]["signed"] is True
+    [outcome] = events(kind="call.outcome")
+    assert outcome["decision"]["bundle"] == intent["decision"]["bundle"] == current().gate.engine.bundle.digest
+
+
+@pytest.mark.parametrize("what", ["starter", "folder", "file"])
+def test_event_says_that_nobody_signed_a_policy_of_ones_own(home, policy, tmp_path, events, what):
+    folder = policy(PERMIT)
+    (tmp_path / "b").write_bytes(build(folder))
+    guardai.init(home=home, integrations=[], policy={"starter": None, "folder": folder, "file": tmp_path / "b"}[what])
+    ask(q="x")
+    [intent] = events(kind="call.intent")
+    assert intent["decision"]["signed"] is False
+
+
+def test_recorded_calls_of_the_application_say_it_too(home, tmp_path, policy, key, signer, events):
+    """The same digest, first unsigned and then signed: what was encoded for one is not told of the other."""
+    from guardai.policy.trust.signed import beside, sign
+
+    file = tmp_path / "b"
+    file.write_bytes(build(policy(PERMIT)))
+    beside(file).write_bytes(sign(file.read_bytes(), [signer(key("a"))]))
+    for keys in (None, [tmp_path / "a.pem.pub"]):
+        guardai.init(home=home, integrations=[], policy=file, policy_keys=keys, app_calls="record")
+        opened(Call("tool.call", Target("tool", "", "x"), payload={}), current().acting.app()).close("")
+    assert [one["decision"]["signed"] for one in events(kind="call.intent")] == [False, True]
+
+
+def test_new_bundle_decides_from_the_next_call_on_and_a_running_call_ends_by_its_own(start, publisher, events):
+    start()
+    running = ask(q="x")
+    first = current().gate.bundle
+    publisher.publish("2", cedar=PERMIT + FORBID)
+    current().supply.refresh()
+    assert "not today" in denied(q="x")
+    running.close("y")
+    [outcome] = events(kind="call.outcome", call=running.id)
+    assert (outcome["decision"]["bundle"], outcome["status"]) == (first, "ok")
+    assert current().gate.bundle != first
+
+
+def test_no_call_reaches_for_the_network(start, server):
+    start()
+    server.shutdown()
+    server.socket.close()
+    asked = len(server.asked)
+    for _ in range(50):
+        ask(q="x").close("y")
+    assert len(server.asked) == asked
+
+
+def test_thread_fetches_what_is_new_by_itself(start, publisher):
+    start(policy_refresh="1s")
+    publisher.publish("2", cedar=PERMIT + FORBID)
+    until = time.monotonic() + 30
+    while current().gate.engine.bundle.version != "2" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "not today" in denied(q="x")
+
+
+def test_process_that_begins_while_the_server_is_away_has_the_last_good_bundle(start, server, caplog):
+    start()
+    server.shutdown()
+    server.socket.close()
+    with caplog.at_level(logging.WARNING):
+        start()
+    ask(q="x")
+    assert "the last good bundle decides until it expires" in caplog.text
+
+
+def test_process_that_begins_with_nothing_while_the_server_is_away_does_not_begin(start, server):
+    server.shutdown()
+    server.socket.close()
+    with pytest.raises(BundleError, match="cannot be fetched from"):
+        start()
+    assert current() is None
+
+
+def test_bundle_that_expires_while_the_server_is_away_denies_and_says_so(start, server, time_, events):
+    start()
+    server.shutdown()
+    server.socket.close()
+    time_.pass_(days=89)
+    ask(q="x")
+    time_.pass_(days=2)
+    said = denied(q="x")
+    assert "expired at 2030-04-01 00:00 UTC" in said
+    assert "guardai bundle status" in said
+    assert events(kind="call.outcome", status="denied")
+    with pytest.raises(BundleError, match=r"cannot be fetched from.*last good bundle.*expired at 2030-04-01"):
+        start()
+
+
+def test_clock_that_is_set_back_does_not_bring_an_expired_bundle_back(start, server, time_, monkeypatch):
+    start()
+    passed = time.monotonic() + 91 * 86_400
+    time_.pass_(days=-300)
+    ask(q="x")
+    monkeypatch.setattr("guardai.policy.trust.clock.time.monotonic", lambda: passed)
+    assert "expired" in denied(q="x")
+
+
+def test_bundle_that_says_when_it_expires_is_held_to_that(start, publisher, time_, now, folder):
+    from datetime import timedelta
+
+    publisher.publish("2", data=build(folder(PERMIT), expires=now + timedelta(days=2)))
+    start()
+    ask(q="x")
+    time_.pass_(days=3)
+    assert "expired at 2030-01-03" in denied(q="x")
+
+
+def test_metadata_that_is_signed_anew_prolongs_the_bundle_that_decides(start, publisher, time_):
+    start()
+    gate = current().gate
+    time_.pass_(days=5)
+    publisher.publish("1", now=time_())
+    current().supply.refresh()
+    assert current().gate is gate
+    time_.pass_(days=88)
+    ask(q="x")
+
+
+def broken(built):
+    """Properly signed, and of no use to this guardai."""
+    members = unpack(built(version="9"))
+    members["manifest.json"] = members["manifest.json"].replace(b'"0.1.0"', b'"999"')
+    return pack(members)
+
+
+def test_signed_bundle_that_cannot_be_used_changes_nothing(start, publisher, built):
+    start()
+    gate = current().gate
+    publisher.publish("9", data=broken(built))
+    with pytest.raises(BundleError, match="needs guardai 999"):
+        current().supply.refresh()
+    assert current().gate is gate
+    start()  # the next process, too
+    ask(q="x")
+    assert current().gate.engine.bundle.version == "1"
+
+
+def test_bundle_with_detectors_that_cannot_be_used_changes_nothing(start, publisher, folder):
+    start()
+    gate = current().gate
+    root = folder(PERMIT, detectors_toml='[[detector]]\nlabel = "pii.x"\nliterals = ["a"]\npattern = "("\nrun = ""\n')
+    publisher.publish("2", data=build(root))
+    with pytest.raises(BundleError, match=r"detectors\.toml"):
+        current().supply.refresh()
+    assert current().gate is gate
+    ask(q="x")
+
+
+def test_detectors_of_a_new_bundle_find_from_the_next_call_on(start, publisher, folder, events):
+    start()
+    ask(q="badge EMP-004211")
+    own = (
+        '[[detector]]\nlabel = "pii.employee_id"\nliterals = ["EMP-"]\npattern = \'EMP-[0-9]{6}(?![0-9])\'\nrun = ""\n'
+    )
+    publisher.publish("2", data=build(folder(PERMIT, detectors_toml=own)))
+    current().supply.refresh()
+    ask(q="badge EMP-004211")
+    assert [list(one["findings"]) for one in events(kind="call.intent")] == [[], ["pii.employee_id"]]
+
+
+def test_forked_child_asks_by_itself(start, publisher, server):
+    start(policy_refresh="1s")
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            names = [thread.name for thread in threading.enumerate()]
+            until = time.monotonic() + 30
+            while current().gate.engine.bundle.version != "2" and time.monotonic() < until:
+                time.sleep(0.05)
+            os.write(write, json.dumps([names, current().gate.engine.bundle.version]).encode())
+            code = 0
+        finally:
+            os._exit(code)
+    publisher.publish("2", cedar=PERMIT + FORBID)
+    assert os.waitpid(child, 0)[1] == 0
+    names, version = json.loads(os.read(read, 4096))
+    assert "guardai-policy" in names
+    assert version == "2"
+
+
+def test_nothing_is_adopted_after_shutdown(start, publisher):
+    start(policy_refresh="0")
+    runtime = current()
+    gate = runtime.gate
+    guardai.shutdown()
+    publisher.publish("2", cedar=PERMIT + FORBID)
+    runtime.supply.refresh()
+    assert runtime.gate is gate
+
+
+def test_process_of_the_same_home_does_not_ask_again_at_once(start, server):
+    start(policy_refresh="10m")
+    server.asked.clear()
+    start(policy_refresh="10m")
+    assert server.asked == []
+
+
+def test_waiting_grows_with_every_failure_up_to_the_usual_and_never_is_the_same(start):
+    start(policy_refresh="10m")
+    wait = current().supply._wait
+    assert len({wait(0) for _ in range(20)}) > 10
+    assert all(4 <= wait(1) <= 6 and 32 <= wait(4) <= 48 and 480 <= wait(60) <= 720 for _ in range(50))
+
+
+def test_shorter_metadata_shortens_nothing_that_was_promised_longer(start, publisher, time_):
+    """What vouches last counts: a publisher who wants a bundle to end sooner signs so."""
+    from datetime import timedelta
+
+    start()
+    publisher.publish("1", lifetimes=Lifetimes(targets=timedelta(days=1)))
+    current().supply.refresh()
+    time_.pass_(days=2)
+    assert "expired" in denied(q="x")
+
+
+# ---- settings ----
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com/policy", "http://10.0.0.1/", "ftp://example.com/", "s3://bucket/x", "file://host/x", "https://",
+     "https://user:word@example.com/", "https://example.com/?x=1", "https://example.com/#x"],
+)  # fmt: skip
+def test_url_that_policy_cannot_come_from_is_refused(home, url):
+    with pytest.raises(ConfigError, match="'policy' must be") as caught:
+        guardai.init(home=home, policy=url)
+    assert "word" not in str(caught.value)
+
+
+def test_url_without_a_trusted_root_is_refused(home, server):
+    with pytest.raises(BundleError, match="whose keys are trusted there\\? Set policy_root"):
+        guardai.init(home=home, policy=server.url)
+    with pytest.raises(BundleError, match="cannot be read"):
+        guardai.init(home=home, policy=server.url, policy_root="nowhere")
+
+
+def test_root_that_is_none_is_refused(start, tmp_path):
+    (tmp_path / "x").write_text("{}")
+    with pytest.raises(BundleError, match="the trusted root is no root metadata"):
+        start(policy_root=tmp_path / "x")
+
+
+def test_file_that_all_keys_signed_is_used_and_no_other(home, policy, tmp_path, key, signer):
+    from guardai.policy.trust.signed import beside, sign
+
+    file, keys = tmp_path / "b", [tmp_path / "a.pem.pub", tmp_path / "b.pem.pub"]
+    file.write_bytes(build(policy(PERMIT)))
+    a, b = signer(key("a")), signer(key("b"))
+    with pytest.raises(BundleError, match=r"b\.dsse: cannot be read"):
+        guardai.init(home=home, policy=file, policy_keys=keys)
+    beside(file).write_bytes(sign(file.read_bytes(), [a]))
+    with pytest.raises(BundleError, match="1 of the 2 keys signed it; 2 must have"):
+        guardai.init(home=home, policy=file, policy_keys=keys)
+    beside(file).write_bytes(sign(file.read_bytes(), [a, b]))
+    guardai.init(home=home, policy=file, policy_keys=keys, integrations=[])
+    assert current().gate.signed
+    with pytest.raises(BundleError, match="policy has to be a bundle file"):
+        guardai.init(home=home, policy=policy(PERMIT), policy_keys=keys)
+
+
+def test_repository_in_a_folder_is_a_policy(start, publisher):
+    start(policy=publisher.folder.as_uri())
+    ask(q="x")
+    assert current().gate.signed
+
+
+def test_trusted_root_without_a_repository_is_not_passed_over_in_silence(home, policy, tmp_path):
+    with pytest.raises(BundleError, match="policy has to be the URL of a repository"):
+        guardai.init(home=home, policy=policy(PERMIT), policy_root=tmp_path / "root.json")
+
+
+def test_no_call_waits_while_a_large_bundle_is_swapped_in(start, publisher, built):
+    """The bundle takes a second to build. A call waits for no lock, only for its turn at the interpreter."""
+    start()
+    call = Call("tool.call", Target("tool", "", "lookup"), payload={"q": "x"})
+    large = "\n".join(
+        f'@id("p{n}") permit (principal, action, resource == Tool::"t{n}") when {{ context.environment == "e{n}" }};'
+        for n in range(1500)
+    )
+    publisher.publish("2", data=built(PERMIT + large, version="2"))
+    done, waits = threading.Event(), []
+    opened(call).close("y")  # the first compiles what scans
+
+    def calls():
+        while not done.is_set():
+            began = time.perf_counter()
+            opened(call).close("y")
+            waits.append(time.perf_counter() - began)
+
+    thread = threading.Thread(target=calls)
+    thread.start()
+    try:
+        time.sleep(0.2)
+        began = time.perf_counter()
+        before = len(waits)
+        current().supply.refresh()
+        took = time.perf_counter() - began
+        during = len(waits) - before
+    finally:
+        done.set()
+        thread.join()
+    assert current().gate.engine.bundle.version == "2"
+    # Built under a lock that calls take, or in one piece, there would be next to none meanwhile.
+    assert took > 0.1
+    assert during > 50
+    assert max(waits) < took / 2
