@@ -6,8 +6,9 @@ There is at most one. A fork keeps it: the ledger opens a new log in the child b
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardai.errors import BundleError, GuardError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from guardai.text import Own, Recogniser
 
 __all__ = ["Runtime", "current", "require", "start", "stop"]
+
+_log: Final = logging.getLogger("guardai")
 
 
 class Runtime:
@@ -67,7 +70,7 @@ class Runtime:
             until=supplied.until,
         )
         self.pump.start()
-        self.supply.start(self.adopt)
+        self.supply.start(self.adopt, lambda why: self._tell("bundle.refused", {"why": why}))
 
     def adopt(self, supplied: Supplied) -> None:
         """What was supplied decides from the next call on, or what decides is good for longer.
@@ -78,7 +81,22 @@ class Runtime:
         if supplied.bundle is self.gate.engine.bundle:
             self.gate.in_force.until = supplied.until
             return
+        before = self.gate.in_force.digest
         self.swap(supplied.bundle, signed=supplied.signed, until=supplied.until)
+        bundle = supplied.bundle
+        self._tell(
+            "bundle.adopted",
+            {"from": before, "name": bundle.name, "to": bundle.digest, "version": bundle.version},
+        )
+
+    def _tell(self, kind: str, body: dict[str, object]) -> None:
+        """Records what became of the policy; where that cannot be written, the log says so, and the policy holds."""
+        from guardai.gate.scope import emit_in
+
+        try:
+            emit_in(self.acting.app(), kind, body)
+        except GuardError as error:
+            _log.warning("%s could not be recorded: %s", kind, error)
 
     @staticmethod
     def _read_detectors(bundle: Bundle) -> tuple[Own, tuple[Recogniser, ...]]:

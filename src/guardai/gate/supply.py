@@ -96,6 +96,8 @@ class Supply:
         self._served: Served | None = None
         self._unkept = False
         self._adopt: Callable[[Supplied], None] | None = None
+        self._refused: Callable[[str], None] = lambda _: None
+        self._problem = ""
         self._fresh_locks()
         _supplies.add(self)
         if isinstance(settings.policy, str):
@@ -108,14 +110,17 @@ class Supply:
         else:
             self.current = self._local(settings.policy, settings.policy_keys)
 
-    def start(self, adopt: Callable[[Supplied], None]) -> None:
-        """What was supplied is in use. From here on `adopt` is told of what comes after it, from a thread.
+    def start(self, adopt: Callable[[Supplied], None], refused: Callable[[str], None]) -> None:
+        """What was supplied is in use. From here on these two are told of what comes after it, from a thread.
 
         Args:
             adopt: puts a bundle to use; raises BundleError if it cannot, and has changed nothing then.
+            refused: is told why there is no newer one; once, while it stays the same.
         """
-        self._adopt = adopt
+        self._adopt, self._refused = adopt, refused
         self._keep()
+        if self._problem:
+            refused(self._problem)
         if self._client is not None and self._pause:
             self._go()
 
@@ -192,6 +197,7 @@ class Supply:
         except BundleError as error:
             if found is None:
                 raise BundleError(f"{error}{why}") from error
+            self._problem = str(error)
             _log.warning("policy: %s; the last good bundle decides until it expires", error)
             return found
         self._served, self._unkept = served, True
@@ -233,17 +239,17 @@ class Supply:
 
     def _run(self) -> None:
         failures = 0
-        said = ""
         while not self._stopped.wait(self._wait(failures)):
             try:
                 self.refresh()
-                failures, said = 0, ""
+                failures, self._problem = 0, ""
             except Exception as error:
                 failures += 1
                 why = str(error) if isinstance(error, BundleError) else f"{type(error).__name__} while asking for it"
-                if why != said:
-                    _log.warning("policy: %s; what decides now goes on until it expires", why)
-                said = why
+                if why != self._problem and not self._stopped.is_set():
+                    self._problem = why
+                    _log.warning("policy: %s; the last good bundle decides until it expires", why)
+                    self._refused(why)
 
     def _wait(self, failures: int) -> float:
         """Seconds until the server is asked again; never the same for two processes, or they would ask all at once."""

@@ -360,3 +360,40 @@ def test_no_call_waits_while_a_large_bundle_is_swapped_in(start, publisher, buil
     assert took > 0.1
     assert during > 50
     assert max(waits) < took / 2
+
+
+def test_change_of_policy_and_what_was_refused_are_in_the_record(start, publisher, events):
+    start(policy_refresh="1s")
+    first = current().gate.bundle
+    publisher.publish("2", cedar=PERMIT + "// changed\n")
+    current().supply.refresh()
+    [adopted] = events(kind="bundle.adopted")
+    assert adopted["body"] == {"from": first, "name": "shop", "to": current().gate.bundle, "version": "2"}
+    (publisher.folder / "metadata" / "timestamp.json").write_text("{}")
+    until = time.monotonic() + 30
+    while not events(kind="bundle.refused") and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)
+    [refused] = events(kind="bundle.refused")
+    assert "is not what was signed" in refused["body"]["why"]
+    ask(q="x")
+
+
+def test_start_on_the_last_good_bundle_is_in_the_record(start, server, events):
+    start()
+    server.shutdown()
+    server.socket.close()
+    start()
+    assert "cannot be fetched from" in events(kind="bundle.refused")[0]["body"]["why"]
+
+
+def test_folder_as_policy_imports_nothing_of_repositories(policy, home):
+    import subprocess
+    import sys
+
+    program = (
+        f"import sys, guardai; guardai.init(home={str(home)!r}, policy={str(policy(PERMIT))!r}, integrations=[]);"
+        "print([name for name in sys.modules if name.split('.')[0] in ('tuf', 'securesystemslib', 'urllib3')])"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
