@@ -69,6 +69,13 @@ def test_file_holds_what_the_folder_holds_its_schema_and_a_manifest(built):
     assert b'"name": "shop"' in members["manifest.json"]
 
 
+def test_schema_of_the_folders_own_is_taken_along_and_decides_nothing(folder):
+    plain, own = folder(PERMIT), folder(PERMIT)
+    (own / "schema.cedarschema").write_text("// ours\n" + schema_text())
+    assert unpack(build(own))["schema.cedarschema"].startswith(b"// ours")
+    assert Bundle.load(own / "f", data=build(own)).digest == Bundle.load(plain).digest
+
+
 def test_any_tar_can_list_it(built):
     with tarfile.open(fileobj=io.BytesIO(built)) as file:
         assert {member.name for member in file} == set(unpack(built))

@@ -18,6 +18,7 @@ __all__ = ["build", "changed"]
 
 #: The first guardai that reads bundle files. What a later one adds to the vocabulary an older one refuses by itself.
 _FIRST: Final = "0.1.0"
+_SCHEMA: Final = "schema.cedarschema"
 
 
 def build(
@@ -50,7 +51,8 @@ def build(
     for file in contents:
         if not is_member(file):
             raise BundleError(f"{file}: rename it; a file of a bundle has plain letters, digits, _ - . and spaces")
-    contents["schema.cedarschema"] = schema_text().encode()
+    own = folder / _SCHEMA
+    contents[_SCHEMA] = own.read_bytes() if own.is_file() else schema_text().encode()
     manifest = Manifest(
         name=name or said.get("name") or folder.resolve().name,
         version=version or said.get("version") or "0",

@@ -112,15 +112,26 @@ class Client:
             BundleError: the trusted root is none.
         """
         root = self._newest_root()
+        name = self._good()
+        while name:
+            try:
+                targets = _bytes(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
+                return self._vouched(root, targets, _bytes(self._bundles / f"{name}.bundle", MAX_BYTES))
+            except (OSError, ValueError, BundleError) as error:
+                former, name = name, self._good()
+                if name == former:
+                    _log.debug("the cached bundle of %s is not used: %s", self.url, error)
+                    return None
+            # Another process kept a newer one meanwhile, and removed this one.
+        return None
+
+    def _good(self) -> str:
+        """The sha256 of the last good bundle, as far as the cache tells; "" if it does not."""
         try:
             name = _bytes(self.folder / "good", 64).decode("ascii")
-            if not _SHA.fullmatch(name):
-                return None
-            targets = _bytes(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
-            return self._vouched(root, targets, _bytes(self._bundles / f"{name}.bundle", MAX_BYTES))
-        except (OSError, ValueError, BundleError) as error:
-            _log.debug("the cached bundle of %s is not used: %s", self.url, error)
-            return None
+        except (OSError, ValueError):
+            return ""
+        return name if _SHA.fullmatch(name) else ""
 
     def refresh(self, seconds: float = 60.0) -> Served:
         """Asks the server for what is current now. It becomes the last good one by `keep`, once it has proved usable.
