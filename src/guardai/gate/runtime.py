@@ -94,7 +94,7 @@ class Runtime:
         from guardai.gate.scope import emit_in
 
         try:
-            emit_in(self.acting.app(), kind, body)
+            emit_in(self.acting.app(), kind, body, ledger=self.ledger)
         except GuardError as error:
             _log.warning("%s could not be recorded: %s", kind, error)
 

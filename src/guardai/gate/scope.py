@@ -11,6 +11,7 @@ from guardai.model import VERSION, Event
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from guardai.ledger import Ledger
     from guardai.model import Audience, OnDenied, Session
 
 __all__ = ["SessionScope", "emit_in"]
@@ -73,9 +74,11 @@ class SessionScope:
         self.__exit__(kind, exc, traceback)
 
 
-def emit_in(run: Run, kind: str, body: dict[str, object], *, outcome: bool = False) -> str:
-    """Records something of a session that is no call."""
-    return require().ledger.append(
+def emit_in(
+    run: Run, kind: str, body: dict[str, object], *, outcome: bool = False, ledger: Ledger | None = None
+) -> str:
+    """Records something of a session that is no call; in the ledger of this process, if none is named."""
+    return (ledger or require().ledger).append(
         Event(
             body=body,
             id="",

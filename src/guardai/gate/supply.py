@@ -101,6 +101,10 @@ class Supply:
         self._fresh_locks()
         _supplies.add(self)
         if isinstance(settings.policy, str):
+            if settings.policy_keys:
+                raise BundleError(
+                    "policy_keys are for a bundle file; whose keys count in a repository, its policy_root says"
+                )
             self._client = client_of(settings)
             self.current = self._begin(self._client)
         elif settings.policy_root is not None:
@@ -137,23 +141,35 @@ class Supply:
         """
         client, former = self._client, self._served
         assert client is not None
-        served = client.refresh(limit)
+        try:
+            served = client.refresh(limit)
+        except BundleError:
+            # A new root may have come before the rest failed. What a key had signed that it counts no more is good no more.
+            if former is not None and not client.vouches(former):
+                now = client.clock.now()
+                self._hand_over(self.current._replace(until=Until(now, now)))
+            raise
         same = former is not None and served.sha256 == former.sha256
         if same:
             supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
         else:
             with _other_threads_first():
                 supplied = self._loaded(client, served)
-        with self._adopting:
-            if self._stopped.is_set() or self._adopt is None:
-                return
-            self._adopt(supplied)
-            self.current = supplied
+        if not self._hand_over(supplied):
+            return
         if not same:
             _log.info("policy: %s %s, digest %s", supplied.bundle.name, supplied.bundle.version, supplied.bundle.digest)
         self._unkept = former is None or served[1:] != former[1:]
         self._served = served
         self._keep()
+
+    def _hand_over(self, supplied: Supplied) -> bool:
+        with self._adopting:
+            if self._stopped.is_set() or self._adopt is None:
+                return False
+            self._adopt(supplied)
+            self.current = supplied
+            return True
 
     # ------------------------------------------------------------------ at the start
 

@@ -125,7 +125,7 @@ class Publisher:
         return self.repository.trusted_root.read_bytes()
 
     def create(self, now=NOW, **given):
-        data = self._built(version="1")
+        data = self.data = self._built(version="1")
         self.repository.create(
             data,
             {"root": self.roots, "targets": self.targets, "snapshot": self.online, "timestamp": self.online},

@@ -163,7 +163,7 @@ def test_metadata_that_is_signed_anew_prolongs_the_bundle_that_decides(start, pu
     start()
     gate = current().gate
     time_.pass_(days=5)
-    publisher.publish("1", now=time_())
+    publisher.publish("1", now=time_(), data=publisher.data)
     current().supply.refresh()
     assert current().gate is gate
     time_.pass_(days=88)
@@ -263,7 +263,7 @@ def test_shorter_metadata_shortens_nothing_that_was_promised_longer(start, publi
     from datetime import timedelta
 
     start()
-    publisher.publish("1", lifetimes=Lifetimes(targets=timedelta(days=1)))
+    publisher.publish("1", data=publisher.data, lifetimes=Lifetimes(targets=timedelta(days=1)))
     current().supply.refresh()
     time_.pass_(days=2)
     assert "expired" in denied(q="x")
@@ -381,10 +381,12 @@ def test_change_of_policy_and_what_was_refused_are_in_the_record(start, publishe
 
 def test_start_on_the_last_good_bundle_is_in_the_record(start, server, events):
     start()
+    guardai.shutdown()
     server.shutdown()
     server.socket.close()
     start()
-    assert "cannot be fetched from" in events(kind="bundle.refused")[0]["body"]["why"]
+    [refused] = events(kind="bundle.refused")
+    assert "cannot be fetched from" in refused["body"]["why"]
 
 
 def test_folder_as_policy_imports_nothing_of_repositories(policy, home):
@@ -397,3 +399,24 @@ def test_folder_as_policy_imports_nothing_of_repositories(policy, home):
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_bundle_whose_keys_a_new_root_removed_decides_no_more(start, publisher, server, now, key, signer):
+    """A thief of the targets keys who can keep the rest back gains nothing: the root alone is enough."""
+    start()
+    gone = [one.public_key for one in publisher.targets]
+    new = [signer(key(f"new-{n}")) for n in range(2)]
+    signers = [*publisher.roots, *publisher.online, *new]
+    publisher.repository.rotate(["targets"], signers, add=[one.public_key for one in new], remove=gone, now=now)
+    server.answers["targets.json"] = lambda to: to.send_error(500)
+    with pytest.raises(BundleError, match="the server answers 500"):
+        current().supply.refresh()
+    assert "expired" in denied(q="x")
+    server.answers.clear()
+    current().supply.refresh()
+    ask(q="x")
+
+
+def test_keys_of_a_file_do_not_go_with_a_repository(start, tmp_path):
+    with pytest.raises(BundleError, match="policy_keys are for a bundle file"):
+        start(policy_keys=[tmp_path / "a.pub"])

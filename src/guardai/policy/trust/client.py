@@ -154,6 +154,14 @@ class Client:
             self._note(State(now.timestamp(), now.timestamp()))
             return served
 
+    def vouches(self, served: Served) -> bool:
+        """Whether the newest root that is known still counts the keys that signed for it."""
+        try:
+            self._vouched(self._newest_root(), served.targets, served.data)
+        except BundleError:
+            return False
+        return True
+
     def keep(self, served: Served) -> None:
         """From here on this is the last good bundle, also of processes that begin later.
 
