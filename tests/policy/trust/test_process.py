@@ -78,14 +78,14 @@ def test_recorded_calls_of_the_application_say_it_too(home, tmp_path, policy, ke
 def test_new_bundle_decides_from_the_next_call_on_and_a_running_call_ends_by_its_own(start, publisher, events):
     start()
     running = ask(q="x")
-    first = current().gate.bundle
+    first = current().gate.in_force.digest
     publisher.publish("2", cedar=PERMIT + FORBID)
     current().supply.refresh()
     assert "not today" in denied(q="x")
     running.close("y")
     [outcome] = events(kind="call.outcome", call=running.id)
     assert (outcome["decision"]["bundle"], outcome["status"]) == (first, "ok")
-    assert current().gate.bundle != first
+    assert current().gate.in_force.digest != first
 
 
 def test_no_call_reaches_for_the_network(start, server):
@@ -161,11 +161,11 @@ def test_bundle_that_says_when_it_expires_is_held_to_that(start, publisher, time
 
 def test_metadata_that_is_signed_anew_prolongs_the_bundle_that_decides(start, publisher, time_):
     start()
-    gate = current().gate
+    gate = current().gate.in_force
     time_.pass_(days=5)
     publisher.publish("1", now=time_(), data=publisher.data)
     current().supply.refresh()
-    assert current().gate is gate
+    assert current().gate.in_force is gate
     time_.pass_(days=88)
     ask(q="x")
 
@@ -179,11 +179,11 @@ def broken(built):
 
 def test_signed_bundle_that_cannot_be_used_changes_nothing(start, publisher, built):
     start()
-    gate = current().gate
+    gate = current().gate.in_force
     publisher.publish("9", data=broken(built))
     with pytest.raises(BundleError, match="needs guardai 999"):
         current().supply.refresh()
-    assert current().gate is gate
+    assert current().gate.in_force is gate
     start()  # the next process, too
     ask(q="x")
     assert current().gate.engine.bundle.version == "1"
@@ -191,12 +191,12 @@ def test_signed_bundle_that_cannot_be_used_changes_nothing(start, publisher, bui
 
 def test_bundle_with_detectors_that_cannot_be_used_changes_nothing(start, publisher, folder):
     start()
-    gate = current().gate
+    gate = current().gate.in_force
     root = folder(PERMIT, detectors_toml='[[detector]]\nlabel = "pii.x"\nliterals = ["a"]\npattern = "("\nrun = ""\n')
     publisher.publish("2", data=build(root))
     with pytest.raises(BundleError, match=r"detectors\.toml"):
         current().supply.refresh()
-    assert current().gate is gate
+    assert current().gate.in_force is gate
     ask(q="x")
 
 
@@ -237,11 +237,11 @@ def test_forked_child_asks_by_itself(start, publisher, server):
 def test_nothing_is_adopted_after_shutdown(start, publisher):
     start(policy_refresh="0")
     runtime = current()
-    gate = runtime.gate
+    gate = runtime.gate.in_force
     guardai.shutdown()
     publisher.publish("2", cedar=PERMIT + FORBID)
     runtime.supply.refresh()
-    assert runtime.gate is gate
+    assert runtime.gate.in_force is gate
 
 
 def test_process_of_the_same_home_does_not_ask_again_at_once(start, server):
@@ -309,7 +309,7 @@ def test_file_that_all_keys_signed_is_used_and_no_other(home, policy, tmp_path, 
         guardai.init(home=home, policy=file, policy_keys=keys)
     beside(file).write_bytes(sign(file.read_bytes(), [a, b]))
     guardai.init(home=home, policy=file, policy_keys=keys, integrations=[])
-    assert current().gate.signed
+    assert current().gate.in_force.signed
     with pytest.raises(BundleError, match="policy has to be a bundle file"):
         guardai.init(home=home, policy=policy(PERMIT), policy_keys=keys)
 
@@ -317,7 +317,7 @@ def test_file_that_all_keys_signed_is_used_and_no_other(home, policy, tmp_path, 
 def test_repository_in_a_folder_is_a_policy(start, publisher):
     start(policy=publisher.folder.as_uri())
     ask(q="x")
-    assert current().gate.signed
+    assert current().gate.in_force.signed
 
 
 def test_trusted_root_without_a_repository_is_not_passed_over_in_silence(home, policy, tmp_path):
@@ -364,11 +364,11 @@ def test_no_call_waits_while_a_large_bundle_is_swapped_in(start, publisher, buil
 
 def test_change_of_policy_and_what_was_refused_are_in_the_record(start, publisher, events):
     start(policy_refresh="1s")
-    first = current().gate.bundle
+    first = current().gate.in_force.digest
     publisher.publish("2", cedar=PERMIT + "// changed\n")
     current().supply.refresh()
     [adopted] = events(kind="bundle.adopted")
-    assert adopted["body"] == {"from": first, "name": "shop", "to": current().gate.bundle, "version": "2"}
+    assert adopted["body"] == {"from": first, "name": "shop", "to": current().gate.in_force.digest, "version": "2"}
     (publisher.folder / "metadata" / "timestamp.json").write_text("{}")
     until = time.monotonic() + 30
     while not events(kind="bundle.refused") and time.monotonic() < until:
