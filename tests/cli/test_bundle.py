@@ -93,7 +93,7 @@ def test_bundle_is_signed_and_verified_and_refused_when_it_was_changed(bundle, p
     assert bundle("verify", "b", *both, "--threshold", "1").returncode == 0
     assert bundle("verify", "b", *both, "--threshold", "3").returncode == 2
     data = (tmp_path / "b").read_bytes()
-    (tmp_path / "b").write_bytes(data.replace(b"permit", b"forbid"))
+    (tmp_path / "b").write_bytes(data.replace(b"permit (", b"forbid ("))
     refused = bundle("verify", "b", "--key", "one.pem.pub")
     assert refused.returncode == 1
     assert "policies/test.cedar is not what manifest.json lists" in refused.stderr
@@ -106,10 +106,16 @@ def test_bundle_that_nobody_signed_is_refused(bundle, policy):
     assert (done.returncode, "nobody signed it" in done.stderr) == (1, True)
 
 
-def test_signed_bundle_that_has_expired_is_refused(bundle, policy):
+def test_bundle_that_has_expired_is_neither_signed_nor_good(bundle, policy, tmp_path):
+    from guardai.policy.trust.keys import signer
+    from guardai.policy.trust.signed import beside, sign
+
     assert bundle("build", policy(PERMIT), "-o", "b", "--expires", "2026-01-01").returncode == 0
     assert bundle("key", "k").returncode == 0
-    assert bundle("sign", "b", "--key", "k").returncode == 0
+    refused = bundle("sign", "b", "--key", "k")
+    assert (refused.returncode, "expired at 2026-01-01" in refused.stderr) == (1, True)
+    file = tmp_path / "b"
+    beside(file).write_bytes(sign(file.read_bytes(), [signer(str(tmp_path / "k"), lambda _: "")]))
     done = bundle("verify", "b", "--key", "k.pub")
     assert (done.returncode, "expired at 2026-01-01" in done.stderr) == (1, True)
 

@@ -78,7 +78,7 @@ def build_command(
     try:
         begun = _begun(created)
         until = _until(expires, begun or changed(directory))
-        data = build(directory, name=name, version=version, created=begun, expires=until)
+        data = build(directory, labels, name=name, version=version, created=begun, expires=until)
         bundle = Bundle.load(output, labels, data=data, now=datetime.min.replace(tzinfo=UTC))
         output.write_bytes(data)
     except BundleError as error:
@@ -156,12 +156,15 @@ def sign_command(
 
     Exit codes: 0 signed, 1 it is no bundle, 2 a key or a file cannot be used.
     """
+    from guardai.policy.trust.build import honest
     from guardai.policy.trust.signed import beside, sign
 
     signers = signers_of(keys)
     envelope = beside(file)
     try:
-        envelope.write_bytes(sign(_content(file), signers, envelope.read_bytes() if envelope.exists() else b""))
+        data = _content(file)
+        honest(data, _labels())
+        envelope.write_bytes(sign(data, signers, envelope.read_bytes() if envelope.exists() else b""))
     except BundleError as error:
         refuse(f"{file}: {error}")
     except OSError as error:

@@ -78,6 +78,7 @@ def publish_command(
     Exit codes: 0 published, 1 refused: nothing was changed, 2 wrong usage.
     """
     from guardai.policy import Bundle
+    from guardai.policy.trust.build import honest
     from guardai.policy.trust.repository import Repository
 
     place = Repository(repository)
@@ -86,6 +87,8 @@ def publish_command(
     try:
         data = file.read_bytes() if file is not None else None
         bundle = Bundle.load(file, _labels(), data=data) if file is not None else None
+        if data is not None:
+            honest(data, _labels())
         if place.exists:
             signed = place.publish(data, [*targets, *roots, *online], now=_now(), lifetimes=lives)
         elif data is None:

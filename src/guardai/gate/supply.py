@@ -194,7 +194,7 @@ class Supply:
             raise BundleError(f"{error.filename}: cannot be read: {error.strerror}") from None
         except BundleError as error:
             raise BundleError(f"{policy}: {error}") from error
-        bundle = Bundle.load(policy, self._labels, data=data)
+        bundle = Bundle.load(policy, self._labels, data=data, signed=True)
         return Supplied(bundle, signed=True, until=Until(bundle.expires) if bundle.expires else None)
 
     def _begin(self, client: Client) -> Supplied:
@@ -235,7 +235,7 @@ class Supply:
         if served.expires <= now:
             raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
         file = client.folder / "bundles" / f"{served.sha256}.bundle"
-        bundle = Bundle.load(file, self._labels, data=served.data, now=now)
+        bundle = Bundle.load(file, self._labels, data=served.data, now=now, signed=True)
         return Supplied(bundle, signed=True, until=_until(bundle, served, now))
 
     def _keep(self) -> None:

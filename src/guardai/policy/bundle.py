@@ -25,7 +25,7 @@ from guardai.policy.source import Fault, Policy, parse, split
 from guardai.policy.stored import Stored, belongs_to, taken
 from guardai.policy.tally import Counted
 from guardai.policy.tree import Scope, reads, scope
-from guardai.policy.trust.archive import MAX_BYTES, unpack
+from guardai.policy.trust.archive import INDEX, MAX_BYTES, unpack
 from guardai.policy.trust.manifest import content_digest, moment, opened
 from guardai.policy.vocabulary import known_label
 
@@ -86,6 +86,7 @@ class Bundle:
         index: bytes | None = None,
         data: bytes | None = None,
         now: datetime | None = None,
+        signed: bool = False,
     ) -> Bundle:
         """Reads a bundle. Who made it is not asked here: see `guardai.policy.trust`.
 
@@ -98,11 +99,12 @@ class Bundle:
                 Then a policy is parsed when the first question reaches it. One that does not belong here is not looked at.
             data: the file's content, where it has been read already; then `path` only tells where it is from.
             now: the time by which it may have expired; by default the clock's.
+            signed: keys that are trusted vouch for the file, and so for the index that stands in it.
 
         Raises:
             BundleError: it cannot be used; names the file, and the line where there is one.
         """
-        read = _Read(path or STARTER, labels, index, data)
+        read = _Read(path or STARTER, labels, index, data, signed=signed)
         if read.expires is not None and read.expires <= (now or datetime.now(UTC)):
             raise BundleError(f"{read.path}: it expired at {read.expires:%Y-%m-%d %H:%M:%S} UTC; get a newer one")
         errors = [problem for problem in read.problems if problem.severity == "error"]
@@ -135,18 +137,19 @@ def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]
     return sorted(set(problems), key=lambda one: (one.severity, one.file, one.line, one.policy, one.message))
 
 
-def stored_index(path: Path, labels: Iterable[str] = ()) -> bytes:
+def stored_index(path: Path, labels: Iterable[str] = (), data: bytes | None = None) -> bytes:
     """What a bundle's builder puts into it, under its signature, so that processes load it in a tenth of the time.
 
     Args:
         path: the bundle's directory.
         labels: what packs of detectors find, those of the processes that will load it. With others they parse everything.
+        data: of a bundle file, its content.
 
     Raises:
         BundleError: the bundle cannot be used.
     """
-    Bundle.load(path, labels)
-    read = _Read(path, labels)
+    Bundle.load(path, labels, data=data)
+    read = _Read(path, labels, None, data)
     warnings = [one for one in read.problems if one.severity == "warning"]
     return Stored(read.policies, read.scopes, warnings).encoded(read.texts, belongs_to(read.digest, read.labels))
 
@@ -155,7 +158,13 @@ class _Read:
     """A directory or file as it was read: what is in it, and what is wrong with it."""
 
     def __init__(
-        self, path: Path, labels: Iterable[str], index: bytes | None = None, data: bytes | None = None
+        self,
+        path: Path,
+        labels: Iterable[str],
+        index: bytes | None = None,
+        data: bytes | None = None,
+        *,
+        signed: bool = False,
     ) -> None:
         self.path = path
         self.labels = frozenset(labels)
@@ -166,6 +175,8 @@ class _Read:
         self.name = "starter" if path == STARTER else path.resolve().name
         self.version = ""
         self.expires: datetime | None = None
+        self._index = index
+        self._signed = signed
         contents = self._packed(data) if data is not None or path.is_file() else self._files()
         self.digest = content_digest(contents)
         self.scopes: dict[str, Scope] = {}
@@ -184,6 +195,7 @@ class _Read:
                 self._error(file, 0, "not UTF-8 text")
             except BundleError as error:
                 self._error(file, 0, str(error).removeprefix(f"{file}: "))
+        index = self._index
         stored = taken(index, self.texts, belongs_to(self.digest, self.labels)) if index and not self.problems else None
         if stored is not None:
             self.policies, self.scopes, self.problems = stored.policies, stored.scopes, stored.warnings
@@ -216,6 +228,8 @@ class _Read:
         except BundleError as error:
             self._error(str(self.path), 0, str(error))
             return {}
+        if self._signed:
+            self._index = members.get(INDEX)
         self.name, self.version = manifest.name, manifest.version
         self.expires = moment(manifest.expires) if manifest.expires else None
         names = [name for name in BEFORE if name in members]

@@ -64,7 +64,13 @@ def test_file_has_the_digest_of_its_folder(folder, tmp_path):
 
 def test_file_holds_what_the_folder_holds_its_schema_and_a_manifest(built):
     members = unpack(built)
-    assert list(members) == ["manifest.json", "catalog.toml", "policies/test.cedar", "schema.cedarschema"]
+    assert list(members) == [
+        "manifest.json",
+        "catalog.toml",
+        "index.msgpack",
+        "policies/test.cedar",
+        "schema.cedarschema",
+    ]
     assert members["schema.cedarschema"].decode() == schema_text()
     assert b'"name": "shop"' in members["manifest.json"]
 
@@ -206,3 +212,34 @@ def test_file_that_expired_is_refused_and_one_that_has_not_is_not(folder, tmp_pa
 def test_policy_file_with_a_name_that_no_bundle_can_hold_is_told_at_build(folder):
     with pytest.raises(BundleError, match="rename it"):
         build(folder({"käse.cedar": PERMIT}))
+
+
+def test_index_of_the_builder_is_taken_where_the_file_is_signed_and_nowhere_else(built, tmp_path, monkeypatch):
+    from guardai.policy import bundle
+
+    seen = []
+    monkeypatch.setattr(bundle, "taken", lambda *given: seen.append(given[0]))
+    Bundle.load(tmp_path / "f", data=built)
+    assert seen == []
+    Bundle.load(tmp_path / "f", data=built, signed=True)
+    assert seen == [unpack(built)["index.msgpack"]]
+
+
+def test_file_whose_index_tells_of_other_policies_is_not_signed(folder):
+    """The text forbids; the index, which a process would begin with, says that it is about something else."""
+    import hashlib
+
+    from guardai.policy.trust.build import honest
+
+    data = build(folder(PERMIT + '@id("f") forbid (principal, action in Action::"db", resource);'))
+    honest(data)
+    other = build(folder(PERMIT + '@id("f") forbid (principal, action in Action::"llm", resource);'))
+    members = unpack(data)
+    lie = unpack(other)["index.msgpack"]
+    members["manifest.json"] = members["manifest.json"].replace(
+        hashlib.sha256(members["index.msgpack"]).hexdigest().encode(), hashlib.sha256(lie).hexdigest().encode()
+    )
+    members["index.msgpack"] = lie
+    assert Bundle.load(folder(PERMIT), data=pack(members))
+    with pytest.raises(BundleError, match="build it again"):
+        honest(pack(members))

@@ -14,17 +14,20 @@ from typing import Final
 
 from guardai.errors import BundleError
 
-__all__ = ["MANIFEST", "MAX_BYTES", "is_member", "pack", "unpack"]
+__all__ = ["INDEX", "MANIFEST", "MAX_BYTES", "is_member", "pack", "unpack"]
 
 #: No bundle is this large: 10,000 policies are some 3 MB.
 MAX_BYTES: Final = 64 * 1024 * 1024
 MANIFEST: Final = "manifest.json"
+#: What the builder worked out about the policies, so that processes begin with it.
+INDEX: Final = "index.msgpack"
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 #: Plain letters, so that a name is the same on every file system and fits into a header of its own.
 _PLAIN: Final = r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,79}"
 _MEMBER: Final = re.compile(
-    rf"policies/{_PLAIN}\.cedar|tests/{_PLAIN}\.toml|catalog\.toml|detectors\.toml|schema\.cedarschema|manifest\.json"
+    rf"policies/{_PLAIN}\.cedar|tests/{_PLAIN}\.toml|catalog\.toml|detectors\.toml|schema\.cedarschema|manifest\.json|"
+    rf"index\.msgpack"
 )
 
 
