@@ -1,4 +1,4 @@
-"""`guardai policy`: check a policy folder, explain an answer."""
+"""`guardai policy`: check a policy folder, print its schema, explain an answer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,14 @@ def check_command(
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
         found = [
-            {"severity": one.severity, "file": one.file, "line": one.line, "policy": one.policy, "message": one.message}
+            {
+                "severity": one.severity,
+                "file": one.file,
+                "line": one.line,
+                "column": one.column,
+                "policy": one.policy,
+                "message": one.message,
+            }
             for one in problems
         ]
         print_json({"ok": not errors, "problems": found})
@@ -99,6 +106,31 @@ def _detectors(content: bytes) -> int:
 
     pack = Own.read(content).pack
     return len(pack.kinds()) if pack else 0
+
+
+@app.command("schema")
+def schema_command(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A policy folder that may add to it.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the Cedar schema: what policies can see, with what the folder's schema.cedarschema adds.
+
+    Exit codes: 0 printed, 1 what the folder adds contradicts guardai's own, 2 no such folder.
+    """
+    from guardai.policy import schema_of
+
+    if directory is not None and not directory.is_dir():
+        refuse(f"{escape(str(directory))}: no such folder", code=USAGE, next_step="Without a folder: guardai's own.")
+    try:
+        text = schema_of(directory)
+    except BundleError as error:
+        refuse(escape(str(error)), next_step="What may be added: docs/policy-reference.md")
+    if as_json:
+        print_json({"schema": text})
+    else:
+        typer.echo(text, nl=False)
 
 
 @app.command("explain")

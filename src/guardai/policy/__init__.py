@@ -6,7 +6,7 @@ from guardai.policy.counters import Counters
 from guardai.policy.engine import Engine
 from guardai.policy.explain import explain, words
 from guardai.policy.problem import Problem
-from guardai.policy.schema import schema_text
+from guardai.policy.schema import schema_of, schema_text
 from guardai.policy.source import Policy
 from guardai.policy.tally import Tally
 
@@ -24,6 +24,7 @@ __all__ = [
     "ToolEntry",
     "check",
     "explain",
+    "schema_of",
     "schema_text",
     "stored_index",
     "words",

@@ -14,14 +14,15 @@ import cedarpy
 from guardai.errors import BundleError
 from guardai.model import Label
 from guardai.policy.catalog import Catalog
+from guardai.policy.extension import NOTHING
 from guardai.policy.faults import doubts, faults
 from guardai.policy.folder import BEFORE, folder_files, folder_manifest
 from guardai.policy.lens import counted
 from guardai.policy.problem import Problem
-from guardai.policy.schema import schema
+from guardai.policy.schema import SCHEMA_FILE, extension, parsed, schema_text
 from guardai.policy.selftest import silent
 from guardai.policy.slices import Index
-from guardai.policy.source import Fault, Policy, parse, split
+from guardai.policy.source import Fault, Policy, cut, parse
 from guardai.policy.stored import Stored, belongs_to, taken
 from guardai.policy.tally import Counted
 from guardai.policy.tree import Scope, reads, scope
@@ -54,13 +55,14 @@ class Bundle:
         index: the policies by what they can concern.
         detectors: what stands in its `detectors.toml`; None if there is none. Only its labels are read here.
         labels: those of the catalog, of the detectors, and those that it was told.
+        schema: the Cedar schema that its policies are checked with: guardai's, and what its `schema.cedarschema` adds.
         warnings: what is worth a look.
         counted: the counters that its policies read; None if they read none.
     """
 
     __slots__ = (
-        "catalog", "counted", "detectors", "digest", "expires", "index", "labels", "name", "path", "policies", "version",
-        "warnings",
+        "catalog", "counted", "detectors", "digest", "expires", "index", "labels", "name", "path", "policies", "schema",
+        "version", "warnings",
     )  # fmt: skip
 
     def __init__(self, read: _Read) -> None:
@@ -75,6 +77,7 @@ class Bundle:
         self.detectors = read.detectors
         self.labels = read.labels
         self.counted = Counted.of(_counters(read.policies, read.scopes))
+        self.schema = schema_text(read.extension)
         self.warnings: tuple[Problem, ...] = tuple(one for one in read.problems if one.severity == "warning")
 
     @classmethod
@@ -128,7 +131,9 @@ def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]
     policies = list(read.policies.values())
     for policy in policies:
         problems += doubts(policy, read.labels)
-    result = cedarpy.validate_policies("\n".join(policy.source for policy in policies), schema())
+    result = cedarpy.validate_policies(
+        "\n".join(policy.source for policy in policies), parsed(schema_text(read.extension))
+    )
     for error in result.errors:
         # Cedar numbers the policies of a text: policy0, policy1, …
         policy = policies[int(error.policy_id.removeprefix("policy"))]
@@ -172,6 +177,7 @@ class _Read:
         self.problems: list[Problem] = []
         self.policies: dict[str, Policy] = {}
         self.catalog = Catalog()
+        self.extension = NOTHING
         self.name = "starter" if path == STARTER else path.resolve().name
         self.version = ""
         self.expires: datetime | None = None
@@ -189,8 +195,12 @@ class _Read:
                 elif file == "catalog.toml":
                     self.catalog = Catalog.parse(content.decode(), file, self.labels)
                     self.labels |= self.catalog.labels
+                elif file == SCHEMA_FILE:
+                    self.extension = extension(content.decode())
                 else:
                     self.texts[file] = content.decode()
+            except Fault as fault:
+                self._error(file, fault.line, str(fault), column=fault.column)
             except UnicodeDecodeError:
                 self._error(file, 0, "not UTF-8 text")
             except BundleError as error:
@@ -209,10 +219,10 @@ class _Read:
             self._error("policies", 0, "no policy in any file; without one everything would be denied")
         self.index = Index(self.policies.values(), self.scopes)
         if all(problem.severity != "error" for problem in self.problems):
-            self.problems += silent(self.policies, self.scopes, self.index)
+            self.problems += silent(self.policies, self.scopes, self.index, self.extension.types)
 
-    def _error(self, file: str, line: int, message: str, policy: str = "") -> None:
-        self.problems.append(Problem("error", file, line, policy, message))
+    def _error(self, file: str, line: int, message: str, policy: str = "", column: int = 0) -> None:
+        self.problems.append(Problem("error", file, line, policy, message, column))
 
     def _packed(self, data: bytes | None) -> Mapping[str, bytes]:
         """What decides in a bundle file, in the order in which it is read."""
@@ -262,19 +272,20 @@ class _Read:
 
     def _cedar(self, file: str, text: str) -> None:
         try:
-            pieces = split(text)
+            pieces = cut(text)
         except Fault as fault:
-            self._error(file, fault.line, str(fault))
+            self._error(file, fault.line, str(fault), column=fault.column)
             return
-        for line, piece in pieces:
+        for line, column, piece in pieces:
             try:
-                policy = parse(piece, file, line)
+                policy = parse(piece, file, line, column)
             except Fault as fault:
-                self._error(file, fault.line, str(fault))
+                self._error(file, fault.line, str(fault), column=fault.column)
                 continue
             other = self.policies.get(policy.id)
             if other:
-                self._error(file, line, f"@id is taken by the policy in {other.file}:{other.line}", policy.id)
+                taken = f"@id is taken by the policy in {other.file}:{other.line}"
+                self._error(file, line, taken, policy.id, column)
             else:
                 self.policies[policy.id] = policy
 

@@ -13,7 +13,7 @@ from guardai.policy.trust.manifest import check_version
 __all__ = ["BEFORE", "folder_files", "folder_manifest"]
 
 #: What is read before the policies. The detectors first: the catalog may speak of their labels.
-BEFORE: Final = ("detectors.toml", "catalog.toml")
+BEFORE: Final = ("detectors.toml", "catalog.toml", "schema.cedarschema")
 
 
 def folder_files(folder: Path) -> dict[str, Path]:

@@ -18,6 +18,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=False):
         line: from 1; 0 where no line is meant.
         policy: the policy's `@id`; "" where none is meant.
         message: what is wrong, and what would be right.
+        column: from 1; 0 where no column is meant.
     """
 
     severity: Literal["error", "warning"]
@@ -25,8 +26,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=False):
     line: int
     policy: str
     message: str
+    column: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        place = f":{self.line}:{self.column}" if self.column else f":{self.line}"
+        where = f"{self.file}{place}" if self.line else self.file
         who = f" policy {self.policy!r}:" if self.policy else ""
         return f"{where}:{who} {self.message}"

@@ -35,11 +35,14 @@ __all__ = ["silent"]
 _PROBE = "guardai-self-test"
 
 
-def silent(policies: dict[str, Policy], scopes: dict[str, Scope], index: Index) -> Iterator[Problem]:
+def silent(
+    policies: dict[str, Policy], scopes: dict[str, Scope], index: Index, own: frozenset[str] = frozenset()
+) -> Iterator[Problem]:
     """The group forbids that do not fire. Forbids with the same head are tried once.
 
     One that does not deny a call that is in its group is an error of ours or of Cedar's, and the bundle is refused. One that
-    no call can be in the group of is its author's, and harmless to the others: a warning.
+    no call can be in the group of is its author's, and harmless to the others: a warning. `own` are resource types that the
+    folder's schema adds: what is in them only its author knows.
     """
     tried: set[bytes] = set()
     for policy in policies.values():
@@ -58,7 +61,7 @@ def silent(policies: dict[str, Policy], scopes: dict[str, Scope], index: Index) 
             action = head.actions[proofs.index(False)]
             message = f"self-test: its head does not match a call of {action}, so it would never deny one"
             yield Problem("error", policy.file, policy.line, policy.id, message)
-        elif True not in proofs:
+        elif True not in proofs and own.isdisjoint(_types(tree["resource"])):
             message = "self-test: no call can match its head, so it never denies"
             yield Problem("warning", policy.file, policy.line, policy.id, message)
 
@@ -72,6 +75,11 @@ def _fires(name: str, tree: Tree, action: str, alone: Any, index: Index) -> bool
         if answer.diagnostics.reasons != [name] or name not in index.names(action, uids(who), uids(what)):
             return False
     return True if calls else None
+
+
+def _types(head: Any) -> set[str]:
+    entity = head["in"]["entity"] if "in" in head else head.get("entity")
+    return {*([head["entity_type"]] if "entity_type" in head else []), *([entity["type"]] if entity else [])}
 
 
 def _principals(head: Any) -> list[Entity]:

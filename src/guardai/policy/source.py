@@ -14,7 +14,7 @@ from typing import Any, Final
 import cedarpy
 import msgspec
 
-__all__ = ["MAX_DEPTH", "MAX_OPERATORS", "Fault", "Policy", "parse", "split"]
+__all__ = ["MAX_DEPTH", "MAX_OPERATORS", "Fault", "Policy", "parse", "position", "split"]
 
 #: Nested brackets in one policy. Crashes begin at 40 on a 512 KB stack; people write five.
 MAX_DEPTH: Final = 24
@@ -27,6 +27,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<op>&&|\|\||[=!<>]=|[-+*.<>!]|\b(?:if|in|has|like|is)\b)|(?P<word>\w+)|(?P<rest>\S)",
     re.DOTALL,
 )
+_UNEXPECTED: Final = re.compile(r"unexpected token `(.+)`")
 _NAME: Final = re.compile(r"[^\x00-\x1f`\x7f]{1,128}")
 
 
@@ -40,9 +41,10 @@ class Policy:
         source: its text as written, comments before it left out.
         file: relative to the bundle, `policies/starter.cedar`.
         line: where it begins, from 1.
+        column: where in its line it begins, from 1.
     """
 
-    __slots__ = ("_json", "annotations", "effect", "file", "id", "line", "source")
+    __slots__ = ("_json", "annotations", "column", "effect", "file", "id", "line", "source")
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class Policy:
         file: str,
         line: int,
         json: bytes | None = None,
+        column: int = 1,
     ) -> None:
         """`json` is None where the text was found good by whoever built the bundle; then it is parsed when it is needed."""
         self.id = id
@@ -62,6 +65,7 @@ class Policy:
         self.file = file
         self.line = line
         self._json = json
+        self.column = column
 
     @property
     def json(self) -> bytes:
@@ -85,20 +89,32 @@ class Policy:
 
 
 class Fault(ValueError):
-    """This text is no policy. `line` is where the policy begins that it should have been."""
+    """This text is no policy. `line` and `column` are where it stops being one; `column` is 0 where that is not known."""
 
-    def __init__(self, message: str, line: int) -> None:
+    def __init__(self, message: str, line: int, column: int = 0) -> None:
         super().__init__(message)
         self.line = line
+        self.column = column
+
+
+def position(text: str, offset: int, line: int = 1, column: int = 1) -> tuple[int, int]:
+    """Line and column, both from 1, of an offset in a text that itself begins at `line` and `column`."""
+    lines = text.count("\n", 0, offset)
+    return line + lines, offset - text.rfind("\n", 0, offset) if lines else column + offset
 
 
 def split(text: str) -> list[tuple[int, str]]:
-    """Cuts a file into its policies: (line, text) pairs, comments and blank space between them left out.
+    """Cuts a file into its policies: (line, text) pairs; as `cut`, without columns."""
+    return [(line, piece) for line, _, piece in cut(text)]
+
+
+def cut(text: str) -> list[tuple[int, int, str]]:
+    """Cuts a file into its policies: (line, column, text), comments and blank space between them left out.
 
     Raises:
         Fault: a policy is nested too deeply, or the text after the last semicolon is more than comments.
     """
-    policies: list[tuple[int, str]] = []
+    policies: list[tuple[int, int, str]] = []
     begin = -1
     depth = operators = 0
     line_at = _Lines(text)
@@ -109,7 +125,7 @@ def split(text: str) -> list[tuple[int, str]]:
         if begin < 0:
             begin = token.start()
         if kind == "end":
-            policies.append((line_at(begin), text[begin : token.end()]))
+            policies.append((line_at(begin), begin - text.rfind("\n", 0, begin), text[begin : token.end()]))
             begin, depth, operators = -1, 0, 0
         elif kind == "open":
             depth += 1
@@ -119,9 +135,13 @@ def split(text: str) -> list[tuple[int, str]]:
             operators += 1
         if depth > MAX_DEPTH or operators > MAX_OPERATORS:
             what = f"{MAX_DEPTH} nested brackets" if depth > MAX_DEPTH else f"{MAX_OPERATORS} operators"
-            raise Fault(f"a policy has more than {what}; split it, or write a list of values as a set", line_at(begin))
+            column = begin - text.rfind("\n", 0, begin)
+            raise Fault(
+                f"a policy has more than {what}; split it, or write a list of values as a set", line_at(begin), column
+            )
     if begin >= 0:
-        raise Fault("a policy is not finished: no semicolon ends it", line_at(begin))
+        column = begin - text.rfind("\n", 0, begin)
+        raise Fault("a policy is not finished: no semicolon ends it", line_at(begin), column)
     return policies
 
 
@@ -139,8 +159,8 @@ class _Lines:
         return self._line
 
 
-def parse(text: str, file: str, line: int) -> Policy:
-    """Reads one policy as `split` returned it.
+def parse(text: str, file: str, line: int, column: int = 1) -> Policy:
+    """Reads one policy as `cut` returned it.
 
     Raises:
         Fault: it is not Cedar, or Cedar that a bundle cannot hold (a template, an `@id` that cannot be shown).
@@ -148,21 +168,54 @@ def parse(text: str, file: str, line: int) -> Policy:
     try:
         tree = msgspec.json.decode(cedarpy.policies_to_json_str(text))
     except ValueError as error:
-        raise Fault(_plain(str(error)), line) from None
+        raise Fault(_plain(str(error)), *position(text, _stops(text, str(error)), line, column)) from None
     if tree["templates"]:
-        raise Fault("templates (`?principal`, `?resource`) are not supported; write the policy out", line)
+        raise Fault("templates (`?principal`, `?resource`) are not supported; write the policy out", line, column)
     (policy,) = tree["staticPolicies"].values()
     encoded = msgspec.json.encode(policy)
     try:
         # The limit here is on nested JSON: about sixty links of one && or || chain.
         cedarpy.PolicySet.from_json_str(document([("policy0", encoded)]))
     except ValueError:
-        raise Fault("a condition is nested too deeply; write a list of values as a set", line) from None
+        raise Fault("a condition is nested too deeply; write a list of values as a set", line, column) from None
     annotations = {name: value or "" for name, value in policy.get("annotations", {}).items()}
     name = annotations.get("id", f"{file}:{line}")
     if not _NAME.fullmatch(name):
-        raise Fault("an @id is 1 to 128 printable characters without backquotes", line)
-    return Policy(name, policy["effect"], annotations, text, file, line, encoded)
+        raise Fault("an @id is 1 to 128 printable characters without backquotes", line, column)
+    return Policy(name, policy["effect"], annotations, text, file, line, encoded, column)
+
+
+def _stops(text: str, error: str) -> int:
+    """The offset at which Cedar stops understanding a policy; it does not tell.
+
+    Its parser refuses a token as soon as nothing that begins so can be a policy. So the first token is looked for up to
+    which the text is refused for something else than its end: by halves, some ten questions.
+    """
+    tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup != "comment"]
+    low, high = 0, len(tokens) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if _refused(text[: tokens[middle].end()]):
+            high = middle
+        else:
+            low = middle + 1
+    if named := _UNEXPECTED.search(error):
+        # Where the parser goes on after a bad token it is refused at a later one.
+        return next((one.start() for one in tokens[low::-1] if one[0] == named[1]), tokens[low].start())
+    if "token" in error:
+        return tokens[low].start()
+    # What is found wrong after parsing, such as a variable in the head, is named at the message's end.
+    word = error.rpartition(": ")[2]
+    found = re.search(rf"{re.escape(word)}\b", text) if re.fullmatch(r"@?\w+", word) else None
+    return found.start() if found else 0
+
+
+def _refused(text: str) -> bool:
+    try:
+        cedarpy.policies_to_json_str(text)
+    except ValueError as error:
+        return "unexpected end" not in str(error)
+    return False
 
 
 def document(policies: list[tuple[str, bytes]]) -> str:

@@ -15,6 +15,7 @@ from guardai.model import ACTIONS, GROUPS, MASKS, REVEAL, ancestors, labels
 
 __all__ = [
     "ANNOTATIONS",
+    "BEARERS",
     "CONTEXT",
     "COUNTERS",
     "ENTITIES",
@@ -65,10 +66,21 @@ RECORDS: Final = MappingProxyType(
         "session": False,
         "sql": True,  # only a call that carries a SQL statement has it
         "model": True,  # only `llm.*` calls
-        "tool": True,  # only `tool.call` and `mcp.call`
+        "tool": True,  # only where a tool is called
         "to": False,  # only the question `reveal`, and there always
         "count": False,
         "resource_count": False,
+    }
+)
+
+#: Record → the actions whose calls can have it; every record that is not here is there for all. `reveal` asks in the
+#: context of the call that has the data, whichever it is.
+BEARERS: Final = MappingProxyType(
+    {
+        "sql": frozenset({*(verb for verb, group in ACTIONS.items() if group == "db"), REVEAL}),
+        "model": frozenset({*(verb for verb, group in ACTIONS.items() if group == "llm"), REVEAL}),
+        "tool": frozenset({"tool.call", "mcp.call", "process.exec", "data.export", REVEAL}),
+        "to": frozenset({REVEAL}),
     }
 )
 

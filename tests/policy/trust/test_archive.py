@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardai.errors import BundleError
-from guardai.policy import Bundle, schema_text
+from guardai.policy import Bundle
 from guardai.policy.trust import archive
 from guardai.policy.trust.archive import MAX_BYTES, pack, unpack
 from guardai.policy.trust.build import build
@@ -62,8 +62,11 @@ def test_file_has_the_digest_of_its_folder(folder, tmp_path):
     assert loaded.detectors == b""
 
 
-def test_file_holds_what_the_folder_holds_its_schema_and_a_manifest(built):
-    members = unpack(built)
+def test_file_holds_what_the_folder_holds_and_a_manifest(folder):
+    adds = "entity Ticket;\n"
+    root = folder(PERMIT, "", manifest_json='{"name": "shop", "version": "7"}')
+    (root / "schema.cedarschema").write_text(adds)
+    members = unpack(build(root))
     assert list(members) == [
         "manifest.json",
         "catalog.toml",
@@ -71,15 +74,18 @@ def test_file_holds_what_the_folder_holds_its_schema_and_a_manifest(built):
         "policies/test.cedar",
         "schema.cedarschema",
     ]
-    assert members["schema.cedarschema"].decode() == schema_text()
+    assert members["schema.cedarschema"].decode() == adds
     assert b'"name": "shop"' in members["manifest.json"]
 
 
-def test_schema_of_the_folders_own_is_taken_along_and_decides_nothing(folder):
-    plain, own = folder(PERMIT), folder(PERMIT)
-    (own / "schema.cedarschema").write_text("// ours\n" + schema_text())
-    assert unpack(build(own))["schema.cedarschema"].startswith(b"// ours")
-    assert Bundle.load(own / "f", data=build(own)).digest == Bundle.load(plain).digest
+def test_what_a_folder_adds_to_the_schema_is_in_the_file_and_in_the_digest(folder, tmp_path):
+    root = folder(PERMIT, "")
+    before = Bundle.load(root).digest
+    (root / "schema.cedarschema").write_text("entity Ticket;\n")
+    file = tmp_path / "x.bundle"
+    file.write_bytes(build(root))
+    assert "entity Ticket;" in Bundle.load(file).schema
+    assert Bundle.load(file).digest == Bundle.load(root).digest != before
 
 
 def test_any_tar_can_list_it(built):

@@ -12,7 +12,6 @@ import msgspec
 from guardai.errors import BundleError
 from guardai.policy.bundle import stored_index
 from guardai.policy.folder import folder_files, folder_manifest
-from guardai.policy.schema import schema_text
 from guardai.policy.trust.archive import INDEX, MANIFEST, MAX_BYTES, is_member, pack, unpack
 from guardai.policy.trust.manifest import Manifest, content_digest, decides, sha256, written
 
@@ -20,7 +19,6 @@ __all__ = ["build", "changed", "honest"]
 
 #: The first guardai that reads bundle files. What a later one adds to the vocabulary an older one refuses by itself.
 _FIRST: Final = "0.1.0"
-_SCHEMA: Final = "schema.cedarschema"
 
 
 def build(
@@ -55,8 +53,6 @@ def build(
     for file in contents:
         if not is_member(file):
             raise BundleError(f"{file}: rename it; a file of a bundle has plain letters, digits, _ - . and spaces")
-    own = folder / _SCHEMA
-    contents[_SCHEMA] = own.read_bytes() if own.is_file() else schema_text().encode()
     contents[INDEX] = stored_index(folder, labels)
     manifest = Manifest(
         name=name or said.get("name") or folder.resolve().name,

@@ -44,8 +44,8 @@ def sha256(data: bytes) -> str:
 
 
 def decides(name: str) -> bool:
-    """Whether the member has a say in decisions. Manifest, tests and the generated schema have none."""
-    return name in ("catalog.toml", "detectors.toml") or name.startswith("policies/")
+    """Whether the member has a say in decisions. Manifest and tests have none."""
+    return name in ("catalog.toml", "detectors.toml", "schema.cedarschema") or name.startswith("policies/")
 
 
 def content_digest(contents: Mapping[str, bytes]) -> str:
