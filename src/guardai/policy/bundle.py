@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import cedarpy
-
 from guardai.errors import BundleError
 from guardai.model import Label
 from guardai.policy.catalog import Catalog
 from guardai.policy.extension import NOTHING
 from guardai.policy.faults import doubts, faults
 from guardai.policy.folder import BEFORE, folder_files, folder_manifest
+from guardai.policy.groups import misspelt
 from guardai.policy.lens import counted
 from guardai.policy.problem import Problem
+from guardai.policy.reach import idle
 from guardai.policy.schema import SCHEMA_FILE, extension, parsed, schema_text
 from guardai.policy.selftest import silent
 from guardai.policy.slices import Index
@@ -28,6 +28,7 @@ from guardai.policy.tally import Counted
 from guardai.policy.tree import Scope, reads, scope
 from guardai.policy.trust.archive import INDEX, MAX_BYTES, unpack
 from guardai.policy.trust.manifest import content_digest, moment, opened
+from guardai.policy.validate import validated
 from guardai.policy.vocabulary import known_label
 
 __all__ = ["STARTER", "Bundle", "check", "stored_index"]
@@ -122,8 +123,10 @@ class Bundle:
 
 
 def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]:
-    """Everything that is wrong with a bundle: what `load` refuses, and what Cedar's schema validation finds.
+    """Everything that is wrong with a bundle: what `load` refuses, and what only shows when it is looked at as a whole.
 
+    Errors are what Cedar's schema validation finds, comparisons with what cannot be, and policies that never apply.
+    Warnings are policies that another covers, permits that no call reaches, and groups that are probably misspelt.
     Of `detectors.toml` only the labels are read: what they find is tried by `guardai.text.trial`.
     """
     read = _Read(path or STARTER, labels)
@@ -131,15 +134,18 @@ def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]
     policies = list(read.policies.values())
     for policy in policies:
         problems += doubts(policy, read.labels)
-    result = cedarpy.validate_policies(
-        "\n".join(policy.source for policy in policies), parsed(schema_text(read.extension))
+    problems += validated(policies, parsed(schema_text(read.extension)))
+    wrong = {one.policy for one in problems if one.severity == "error"}
+    done = list(idle([policy for policy in policies if policy.id not in wrong], read.extension.resources))
+    # What never applies is an error; that it was silent in the self-test says no more.
+    never = {one.policy for one in done if one.severity == "error"}
+    problems = [
+        one for one in problems if one.severity == "error" or one.policy not in never or "self-test" not in one.message
+    ]
+    problems += [*done, *misspelt(policies)]
+    return sorted(
+        set(problems), key=lambda one: (one.severity, one.file, one.line, one.column, one.policy, one.message)
     )
-    for error in result.errors:
-        # Cedar numbers the policies of a text: policy0, policy1, …
-        policy = policies[int(error.policy_id.removeprefix("policy"))]
-        message = error.error.removeprefix(f"for policy `{error.policy_id}`, ")
-        problems.append(Problem("error", policy.file, policy.line, policy.id, message))
-    return sorted(set(problems), key=lambda one: (one.severity, one.file, one.line, one.policy, one.message))
 
 
 def stored_index(path: Path, labels: Iterable[str] = (), data: bytes | None = None) -> bytes:

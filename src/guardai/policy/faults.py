@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Literal
 
 from guardai.model import ACTIONS, GROUPS, REVEAL, ancestors
+from guardai.policy.places import Places
 from guardai.policy.problem import Problem
 from guardai.policy.source import Policy
-from guardai.policy.tree import Tree, approvals, comparisons, entity_literals, scope
+from guardai.policy.tree import Tree, approvals, compared, entity_literals, scope
 from guardai.policy.vocabulary import (
     ANNOTATIONS,
+    ENTITY_CHOICES,
     LABELS,
     NUMBERS,
     ON_FORBIDS,
@@ -29,81 +31,104 @@ from guardai.policy.vocabulary import (
 
 __all__ = ["doubts", "faults"]
 
+#: Severity, message, and the tokens where it is.
+_Fault = tuple[Literal["error", "warning"], str, tuple[str, ...]]
+#: Attributes of the context that hold labels.
+_LABELS: Final = ("labels", "session.labels", "opaque", "sql.labels")
 _DATABASE: Final = frozenset(verb for verb, group in ACTIONS.items() if group == "db")
 
 
 def faults(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
     """What a bundle is refused for, and what it is warned of. `labels` are those of the catalog."""
     tree = policy.tree
-    for severity, message in (*_annotations(policy, tree), *_literals(tree, labels)):
-        yield Problem(severity, policy.file, policy.line, policy.id, message)  # type: ignore[arg-type]
+    found = (*_annotations(policy, tree), *_literals(tree, labels))
+    places = Places(policy) if found else None
+    for severity, message, at in found:
+        line, column = places.word(*at) if places and at else (policy.line, policy.column)
+        yield Problem(severity, policy.file, line, policy.id, message, column)
 
 
 def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
     """What `check` calls an error besides: a comparison with something that the attribute can never be."""
-    for path, literal in comparisons(policy.tree):
-        attribute = SCALARS.get(path)
-        if attribute is None:
-            continue
-        if attribute.choices and literal not in attribute.choices:
-            message = f"context.{path} is never {literal!r}{_suggest(literal, attribute.choices)}"
-        elif path in ("labels", "session.labels", "opaque") and not known_label(literal, labels):
+    places = Places(policy)
+    for (variable, path), node in compared(places.conditions):
+        literal = node["Value"]
+        choices = _choices(variable, path)
+        if choices and literal not in choices:
+            message = f"{variable}.{path} is never {literal!r}{_suggest(literal, choices)}"
+        elif variable == "context" and path in _LABELS and not known_label(literal, labels):
             message = f"context.{path} never holds {literal!r}{_suggest(literal, (*LABELS, *labels))}"
         else:
             continue
-        yield Problem("error", policy.file, policy.line, policy.id, message)
+        line, column = places.of(node)
+        yield Problem("error", policy.file, line, policy.id, message, column)
 
 
-def _annotations(policy: Policy, tree: Tree) -> Iterator[tuple[str, str]]:
+def _choices(variable: str, path: str) -> tuple[str, ...]:
+    if variable == "context":
+        return SCALARS[path].choices if path in SCALARS else ()
+    return ENTITY_CHOICES.get(path, ())
+
+
+def _annotations(policy: Policy, tree: Tree) -> Iterator[_Fault]:
     given = policy.annotations
     for name, value in given.items():
         if name not in ANNOTATIONS:
-            yield "error", f"@{name} is not an annotation of guardai{_suggest(name, tuple(ANNOTATIONS))}"
+            yield "error", f"@{name} is not an annotation of guardai{_suggest(name, tuple(ANNOTATIONS))}", ("@", name)
         elif not value.strip():
-            yield "error", f"@{name} says nothing"
+            yield "error", f"@{name} says nothing", ("@", name)
         elif (choices := ANNOTATIONS[name]) and value not in choices:
-            yield "error", f"@{name} is {value!r}{_suggest(value, choices)}"
+            yield "error", f"@{name} is {value!r}{_suggest(value, choices)}", ("@", name)
         elif name in NUMBERS:
             try:
                 number(name, value)
             except ValueError as why:
-                yield "error", f"@{name} is {value!r}; {why}"
+                yield "error", f"@{name} is {value!r}; {why}", ("@", name)
     if "id" not in given:
-        yield "warning", f"it has no @id and is called {policy.id!r}, which changes with every line above it"
+        yield "warning", f"it has no @id and is called {policy.id!r}, which changes with every line above it", ()
     if policy.effect == "permit":
         for name in sorted(ON_FORBIDS & given.keys()):
-            yield "error", f"@{name} on a permit does nothing; it belongs on the forbid that denies"
+            yield "error", f"@{name} on a permit does nothing; it belongs on the forbid that denies", ("@", name)
     for name in sorted(ON_PERMITS & given.keys()):
         if policy.effect == "forbid":
-            yield "error", f"@{name} on a forbid does nothing; it belongs on the permit that allows"
+            yield "error", f"@{name} on a forbid does nothing; it belongs on the permit that allows", ("@", name)
         elif _DATABASE.isdisjoint(scope(tree).actions):
-            yield "error", f"@{name} does nothing on a permit that covers no action of databases"
+            yield "error", f"@{name} does nothing on a permit that covers no action of databases", ("@", name)
     if policy.effect == "forbid" and "mask" in given and REVEAL not in scope(tree).actions:
-        yield "error", f'@mask does nothing on a forbid that does not cover Action::"{REVEAL}"'
+        yield "error", f'@mask does nothing on a forbid that does not cover Action::"{REVEAL}"', ("@", "mask")
     asked = approvals(tree)
     if "approval" in given and asked != {given["approval"]}:
         written = ", ".join(sorted(asked)) or "nothing"
         wanted = f'unless {{ context.approvals.contains("{given["approval"]}") }}'
-        yield "error", f"@approval is {given['approval']!r}, its `unless` asks for {written}; write {wanted}"
+        yield (
+            "error",
+            f"@approval is {given['approval']!r}, its `unless` asks for {written}; write {wanted}",
+            ("@", "approval"),
+        )
     elif asked and "approval" not in given and policy.effect == "forbid":
-        yield "warning", "its `unless` asks for an approval, but without @approval nobody is ever asked"
+        yield "warning", "its `unless` asks for an approval, but without @approval nobody is ever asked", ("unless",)
 
 
-def _literals(tree: Tree, labels: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _literals(tree: Tree, labels: frozenset[str]) -> Iterator[_Fault]:
     for kind, name, how in entity_literals(tree):
+        at = (kind, "::", f'"{name}"')
         if kind == "Action":
             if not verbs(name):
-                yield "error", f'Action::"{name}" is unknown{_suggest(name, (*ACTIONS, *GROUPS, REVEAL))}'
+                yield "error", f'Action::"{name}" is unknown{_suggest(name, (*ACTIONS, *GROUPS, REVEAL))}', at
             elif how == "==" and name in GROUPS and name not in ACTIONS:
-                yield "error", f'Action::"{name}" is a group, which == never matches; write `action in`'
+                yield "error", f'Action::"{name}" is a group, which == never matches; write `action in`', at
         elif kind == "Label":
             if not known_label_or_group(name, labels):
                 known = {*LABELS, *labels, *OPEN_FAMILIES}
                 known.update(*(ancestors(label) for label in (*LABELS, *labels)))
                 hint = _suggest(name, tuple(known))
-                yield "error", f'Label::"{name}" is unknown{hint}; a label of your own stands in catalog.toml, [labels]'
+                yield (
+                    "error",
+                    f'Label::"{name}" is unknown{hint}; a label of your own stands in catalog.toml, [labels]',
+                    at,
+                )
             elif how == "==" and not known_label(name, labels):
-                yield "error", f'Label::"{name}" is a group, which == never matches; write `resource in`'
+                yield "error", f'Label::"{name}" is a group, which == never matches; write `resource in`', at
 
 
 def _suggest(word: str, known: tuple[str, ...]) -> str:

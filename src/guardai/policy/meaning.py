@@ -46,7 +46,7 @@ ATTRIBUTES_MEAN: Final = MappingProxyType(
     {
         "assurance": "How it is known who it is: `asserted` by the program, or `verified`.",
         "chain": "The agents through which the call came, the first one first.",
-        "effects": "What the tool does: `read`, `write` or `unknown`.",
+        "effects": "What the tool does: `read`, `write`, `destroy` or `unknown`.",
         "environment": "`dev`, `prod`, …: the catalog's, else the process's.",
         "host": "The host that was asked.",
         "region": "Where it is, or `unknown`; of a label the last word of `origin.<region>`, empty for every other.",

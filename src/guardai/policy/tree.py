@@ -1,6 +1,6 @@
 """What a policy's syntax tree says: its scope, what it reads of the context, the literals that it names.
 
-Every expression in Cedar's JSON format is an object with one member, the operator; `_children` knows the few shapes of
+Every expression in Cedar's JSON format is an object with one member, the operator; `children` knows the few shapes of
 its operands, so that a record literal with a key named `Var` is not mistaken for a variable.
 """
 
@@ -20,10 +20,12 @@ __all__ = [
     "Uid",
     "approvals",
     "ceilings",
-    "comparisons",
+    "children",
+    "compared",
     "entity_literals",
     "looks_at_resource",
     "merge",
+    "path_of",
     "reads",
     "scope",
 ]
@@ -115,7 +117,7 @@ def reads(policy: Tree) -> Reads:
             attribute = node["has"]["attr"]
             present.update((path, f"{path}.{attribute}") if path else (attribute,))
         else:
-            stack.extend(_children(node))
+            stack.extend(children(node))
     return Reads(frozenset(values), frozenset(present), everything)
 
 
@@ -123,7 +125,7 @@ def looks_at_resource(policy: Tree) -> bool:
     """Whether the policy needs to know more of the resource than its type and id: its attributes, or what it is in."""
     if _side(policy["resource"])[1]:
         return True
-    return any(node == {"Var": "resource"} for node, _ in _nodes(policy))
+    return any(node == {"Var": "resource"} for node, _ in _nodes(policy.get("conditions", ())))
 
 
 def merge(several: Iterable[Reads]) -> Reads:
@@ -146,27 +148,27 @@ def entity_literals(policy: Tree) -> Iterator[tuple[str, str, str]]:
         named += [constraint["in"]["entity"]] if "in" in constraint else []
         for uid in named:
             yield uid["type"], uid["id"], how
-    for node, _ in _nodes(policy):
+    for node, _ in _nodes(policy.get("conditions", ())):
         value = node.get("Value")
         if isinstance(value, dict) and "__entity" in value:
             yield value["__entity"]["type"], value["__entity"]["id"], "when"
 
 
-def comparisons(policy: Tree) -> Iterator[tuple[str, str]]:
-    """(path, literal) for every string that an attribute of the context is compared with or searched for."""
-    for node, _ in _nodes(policy):
+def compared(conditions: Iterable[Tree]) -> Iterator[tuple[tuple[str, str], Tree]]:
+    """((variable, path), literal) for every string that an attribute is compared with or searched for."""
+    for node, _ in _nodes(conditions):
         for operator in ("==", "!=", "contains", "containsAny", "containsAll"):
             if operator not in node:
                 continue
             left, right = node[operator]["left"], node[operator]["right"]
             for one, other in ((left, right), (right, left)):
-                if path := _path(one):
-                    yield from ((path, text) for text in _strings(other))
+                if (path := path_of(one)) and path[1]:
+                    yield from ((path, member) for member in _strings(other))
 
 
 def ceilings(policy: Tree) -> Iterator[tuple[str, int]]:
     """(path, greatest number) for every attribute of the context that is compared with a number by order."""
-    for node, _ in _nodes(policy):
+    for node, _ in _nodes(policy.get("conditions", ())):
         for operator, more in ((">", 0), ("<=", 0), (">=", -1), ("<", -1)):
             if operator not in node:
                 continue
@@ -181,24 +183,25 @@ def ceilings(policy: Tree) -> Iterator[tuple[str, int]]:
 def approvals(policy: Tree) -> frozenset[str]:
     """The groups whose approval an `unless` asks for: the literals of `context.approvals.contains("…")`."""
     found: set[str] = set()
-    for node, kind in _nodes(policy):
+    for node, kind in _nodes(policy.get("conditions", ())):
         for operator in ("contains", "containsAny", "containsAll"):
             if kind == "unless" and operator in node and _path(node[operator]["left"]) == "approvals":
-                found.update(_strings(node[operator]["right"]))
+                found.update(member["Value"] for member in _strings(node[operator]["right"]))
     return frozenset(found)
 
 
-def _nodes(policy: Tree) -> Iterator[tuple[Tree, str]]:
+def _nodes(conditions: Iterable[Tree]) -> Iterator[tuple[Tree, str]]:
     """Every expression of the conditions, with the kind of its clause; without recursion, for depth is the author's."""
-    for clause in policy.get("conditions", ()):
+    for clause in conditions:
         stack = [clause["body"]]
         while stack:
             node = stack.pop()
             yield node, clause["kind"]
-            stack.extend(_children(node))
+            stack.extend(children(node))
 
 
-def _children(node: Tree) -> list[Tree]:
+def children(node: Tree) -> list[Tree]:
+    """The operands of an expression, in the order of the text."""
     ((operator, body),) = node.items()
     if operator in ("Value", "Var"):
         return []
@@ -218,6 +221,18 @@ def _path(node: Tree) -> str | None:
     return ".".join(reversed(parts)) if node == _CONTEXT else None
 
 
-def _strings(node: Tree) -> list[str]:
+def path_of(node: Tree) -> tuple[str, str] | None:
+    """`context.a.b`, `resource.region`, `principal` as (variable, dotted path); None for anything else."""
+    parts: list[str] = []
+    while "." in node:
+        parts.append(node["."]["attr"])
+        node = node["."]["left"]
+    variable = node.get("Var")
+    if not isinstance(variable, str) or any("." in part for part in parts):
+        return None
+    return variable, ".".join(reversed(parts))
+
+
+def _strings(node: Tree) -> list[Tree]:
     members = node.get("Set", [node])
-    return [member["Value"] for member in members if isinstance(member.get("Value"), str)]
+    return [member for member in members if isinstance(member.get("Value"), str)]

@@ -19,6 +19,7 @@ __all__ = [
     "CONTEXT",
     "COUNTERS",
     "ENTITIES",
+    "ENTITY_CHOICES",
     "LABELS",
     "NUMBERS",
     "ON_FORBIDS",
@@ -144,7 +145,7 @@ CONTEXT: Final[tuple[Attribute, ...]] = (
     Attribute("model.name", "String", "The model that was asked for."),
     Attribute("model.host", "String", "The host that was asked."),
     Attribute("tool.name", "String", "The tool's name."),
-    Attribute("tool.effects", "String", "What it does: `read`, `write`; `unknown` if nobody said."),
+    Attribute("tool.effects", "String", "What it does: `read`, `write`, `destroy`; `unknown` if nobody said."),
     Attribute("tool.resource", "String", "What it acts on, in its author's words; empty if nobody said."),
     Attribute("approvals", "Set<String>", "Groups of which a human has agreed to this call."),
     Attribute("grants", "Set<String>", "Short-lived permissions that cover this call."),
@@ -180,6 +181,9 @@ ENTITIES: Final = MappingProxyType(
         "Label": (("region", "String"),),
     }
 )
+
+#: Attribute of an entity → all the values that it can have, where there is such a list.
+ENTITY_CHOICES: Final = MappingProxyType({"assurance": ("asserted", "verified"), "trust": _TRUST})
 
 #: Entity type → the type that it can be `in`.
 PARENTS: Final = MappingProxyType(

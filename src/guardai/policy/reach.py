@@ -1,0 +1,223 @@
+"""Policies that do nothing: that never apply, that another forbid covers, that a forbid keeps every call from.
+
+INVARIANT: what is said here is proved, for every call that guardai makes; what cannot be proved is not said. Only policies
+that Cedar's validation passes are looked at, so that no expression has a type that it cannot have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Final, NamedTuple
+
+from guardai.model import MASKS, REVEAL, ancestors
+from guardai.policy.logic import Alternatives, Path, Term, TooMany, applies, is_false, is_true, reads_of
+from guardai.policy.places import Places
+from guardai.policy.problem import Problem
+from guardai.policy.solve import Case, impossible, is_there
+from guardai.policy.source import Policy
+from guardai.policy.tree import Head, Tree, children, scope
+from guardai.policy.vocabulary import PARENTS, RESOURCES
+
+__all__ = ["idle"]
+
+_PRINCIPALS: Final = ("Agent", "App")
+#: How many pairs of policies are compared. Beyond it nothing more is said: a warning is no guarantee.
+_PAIRS: Final = 20_000
+#: Operators that can fail although their operands are there.
+_CAN_FAIL: Final = frozenset({"+", "-", "*", "neg", "getTag"})
+
+
+class _Known(NamedTuple):
+    """A policy, taken apart.
+
+    Attributes:
+        nodes: what is all true if it applies.
+        when: each kind of call in which it may apply, and when.
+        otherwise: when one of the nodes is false; None where that is too much to decide, or where it may fail instead.
+        reads: what has to be there so that it does not fail.
+        principal, resource: what its head is filed under.
+    """
+
+    policy: Policy
+    places: Places
+    nodes: list[Tree]
+    when: dict[Case, Alternatives]
+    otherwise: Alternatives | None
+    reads: frozenset[Path]
+    principal: Head
+    resource: Head
+
+
+def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]]) -> Iterator[Problem]:
+    """What is wrong with policies that are right by themselves.
+
+    Args:
+        policies: those that Cedar's validation passes, of one bundle.
+        more: action → types of resource that the folder's schema adds.
+    """
+    known = []
+    for policy in policies:
+        found = _taken_apart(policy, more)
+        if isinstance(found, Problem):
+            yield found
+        elif found is not None:
+            known.append(found)
+    forbids: dict[tuple[Head, Head], list[_Known]] = {}
+    for one in known:
+        if one.policy.effect == "forbid":
+            forbids.setdefault((one.principal, one.resource), []).append(one)
+    yield from _covered(known, forbids)
+
+
+def _taken_apart(policy: Policy, more: Mapping[str, tuple[str, ...]]) -> _Known | Problem | None:
+    """The policy, or that it never applies; None if it is too much to decide."""
+    places = Places(policy)
+    tree = policy.tree
+    nodes = applies(tree, places.conditions)
+    try:
+        alternatives = is_true(nodes)
+    except TooMany:
+        return None
+    cases = [
+        Case(action, principal, resource)
+        for action in scope(tree).actions
+        for principal in _PRINCIPALS
+        for resource in (*RESOURCES[action], *more.get(action, ()))
+    ]
+    when = {
+        case: possible for case in cases if (possible := [one for one in alternatives if not impossible(one, case)])
+    }
+    head = scope(tree)
+    if when:
+        reads = frozenset().union(*map(reads_of, nodes))
+        return _Known(policy, places, nodes, when, _otherwise(nodes), reads, head.principal, head.resource)
+    line, column, why = _why_never(places, alternatives, cases)
+    return Problem("error", policy.file, line, policy.id, f"it never applies: {why}", column)
+
+
+def _why_never(places: Places, alternatives: Alternatives, cases: list[Case]) -> tuple[int, int, str]:
+    """Where and why: the one test that no call passes, or the two that exclude each other."""
+    if len(alternatives) == 1:
+        for term in alternatives[0]:
+            if places.text(term.node) and all(impossible((term,), case) for case in cases):
+                never = "never true" if term.as_written else "always true"
+                return *places.of(term.node), f"for the calls in its head, {places.text(term.node)} is {never}"
+        for one, other in combinations(alternatives[0], 2):
+            if all(impossible((one, other), case) for case in cases):
+                said = f"{_said(one, places)} and {_said(other, places)} exclude each other"
+                return *places.of(other.node), said
+    if not alternatives:
+        return *places.begin, "its conditions are false by themselves"
+    return *places.begin, "no call passes its head and all of its conditions"
+
+
+def _said(term: Term, places: Places) -> str:
+    text = places.text(term.node) or "its head"
+    return text if term.as_written else f"not ({text})"
+
+
+def _covered(known: list[_Known], forbids: dict[tuple[Head, Head], list[_Known]]) -> Iterator[Problem]:
+    left = _PAIRS
+    order = {one.policy.id: number for number, one in enumerate(known)}
+    for one in known:
+        candidates = [
+            other
+            for who in _above(one.principal)
+            for what in _above(one.resource)
+            for other in forbids.get((who, what), ())
+            if other is not one and _may_cover(one, other, order)
+        ]
+        left -= len(candidates)
+        if left < 0:
+            return
+        if one.policy.effect == "permit":
+            blocking = _all_covered(one, candidates)
+            if blocking:
+                names = " and ".join(_named(other) for other in blocking)
+                yield _warning(one, f"no call reaches it: what it permits is denied by {names}")
+            continue
+        for other in candidates:
+            if _all_covered(one, [other]):
+                yield _warning(
+                    one,
+                    f"it adds nothing: all that it denies is denied by {_named(other)}; remove it, or narrow the other",
+                )
+                break
+
+
+def _may_cover(one: _Known, other: _Known, order: dict[str, int]) -> bool:
+    """Whether the other is at least as strict. Of two that say the same the later one is superfluous."""
+    if one.policy.effect == "permit":
+        return True
+    mine, theirs = one.policy.annotations, other.policy.annotations
+    if "on_denied" in mine and mine["on_denied"] != theirs.get("on_denied"):
+        return False
+    if "approval" in theirs and theirs["approval"] != mine.get("approval"):
+        return False
+    if any(case.action == REVEAL for case in one.when):
+        if ("mask" in mine) is not ("mask" in theirs):
+            return False  # the catalog's mask, whichever it is, is one of the two
+        if "mask" in mine and MASKS.index(theirs["mask"]) > MASKS.index(mine["mask"]):
+            return False
+    same = one.nodes == other.nodes and one.when.keys() == other.when.keys()
+    return not same or order[other.policy.id] < order[one.policy.id]
+
+
+def _above(head: Head) -> list[Head]:
+    """What a policy's side of a head has to be filed under to cover this one."""
+    found: list[Head] = [None]
+    if isinstance(head, str):
+        found.append(head)
+    elif head is not None:
+        kind, name = head
+        found += [head, kind, *(child for child, parent in PARENTS.items() if parent == kind and child != kind)]
+        if kind == "Label":
+            found += [(kind, group) for group in ancestors(name)]
+    return found
+
+
+def _all_covered(one: _Known, others: list[_Known]) -> list[_Known]:
+    """The policies that cover every case of the first; none if some case is left."""
+    used: dict[str, _Known] = {}
+    for case, alternatives in one.when.items():
+        for tests in alternatives:
+            for other in others:
+                if _follows(other, tests, case):
+                    used[other.policy.id] = other
+                    break
+            else:
+                return []
+    return list(used.values())
+
+
+def _follows(other: _Known, tests: tuple[Term, ...], case: Case) -> bool:
+    """Whether the other policy applies wherever these tests pass: it cannot be false, and it cannot fail."""
+    if other.otherwise is None or case not in other.when:
+        return False
+    if any(is_there(path, case, tests) is not True for path in other.reads):
+        return False
+    return all(impossible((*tests, *more), case) for more in other.otherwise)
+
+
+def _otherwise(nodes: list[Tree]) -> Alternatives | None:
+    stack = list(nodes)
+    while stack:
+        one = stack.pop()
+        ((operator, body),) = one.items()
+        if operator in _CAN_FAIL or (isinstance(body, list) and operator != "Set"):
+            return None
+        stack.extend(children(one))
+    try:
+        return is_false(nodes)
+    except TooMany:
+        return None
+
+
+def _named(known: _Known) -> str:
+    return f"{known.policy.id} ({known.policy.file}:{known.policy.line})"
+
+
+def _warning(known: _Known, message: str) -> Problem:
+    line, column = known.places.begin
+    return Problem("warning", known.policy.file, line, known.policy.id, message, column)
