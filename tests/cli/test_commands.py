@@ -37,9 +37,10 @@ class TestInit:
         assert done.returncode == 0, done.stderr
         assert set(json.loads(done.stdout)["made"]) == {
             "guardai-policy/catalog.toml", "guardai-policy/detectors.toml", "guardai-policy/policies/starter.cedar",
-            "guardai.toml",
+            "guardai-policy/tests/acts.toml", "guardai-policy/tests/reveals.toml", "guardai.toml",
         }  # fmt: skip
         assert guardai_command("policy", "check", "guardai-policy").returncode == 0
+        assert guardai_command("policy", "test", "guardai-policy", "--fail-under", "100").returncode == 0
         told = json.loads(guardai_command("doctor", "--json").stdout)
         assert told["bundle"]["path"] == str(tmp_path / "guardai-policy")
 

@@ -42,7 +42,7 @@ def check_command(
             code=USAGE,
             next_step="Name a folder with policies/*.cedar, or make one: guardai init",
         )
-    labels = _labels()
+    labels = known_labels()
     problems = check(directory, labels)
     problems += _tried(directory, problems, home_of(home) / "cache")
     errors = sum(problem.severity == "error" for problem in problems)
@@ -76,7 +76,7 @@ def check_command(
     )
 
 
-def _labels() -> frozenset[str]:
+def known_labels() -> frozenset[str]:
     """What the packs of other distributions find."""
     from guardai.text import PackError, packs
 
@@ -151,7 +151,7 @@ def explain_command(
 
     asked = _request(request)
     try:
-        bundle = Bundle.load(policy, _labels())
+        bundle = Bundle.load(policy, known_labels())
     except BundleError as error:
         refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
     try:

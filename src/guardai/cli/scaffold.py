@@ -49,7 +49,7 @@ def scaffold(
     console.print(
         f"\nEdit [bold]{folder}/catalog.toml[/]: your databases, the columns that hold personal data, your models.\n"
         f"Edit [bold]{folder}/policies/starter.cedar[/]: what agents may do; its comments show how.\n"
-        f"Then: [bold]guardai policy check {folder}[/]"
+        f"Then: [bold]guardai policy check {folder}[/] and [bold]guardai policy test {folder}[/]"
     )
     if str(settings) not in made:
         console.print(f'\n[yellow]guardai.toml was left as it is; it needs the line[/] policy = "{folder.as_posix()}"')

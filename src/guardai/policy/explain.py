@@ -29,7 +29,7 @@ from guardai.policy.question import (
 from guardai.policy.source import Policy, document
 from guardai.policy.vocabulary import RESOURCES, verbs
 
-__all__ = ["Request", "explain", "words"]
+__all__ = ["Request", "answers", "explain", "words"]
 
 _SHAPE: Final = (
     '{"principal": {"type": "Agent", "id": "a"}, "action": "db.read", "resource": {"type": "Table", "id": "shop.customers"}, '
@@ -148,7 +148,7 @@ def explain(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
         ValueError: it is no request.
     """
     asked = Request.read(request)
-    decision, reveals = _answers(Engine(bundle), asked)
+    decision, reveals = answers(Engine(bundle), asked)
     return {
         "decision": decision.effect,
         "policies": list(decision.policies),
@@ -158,7 +158,8 @@ def explain(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _answers(engine: Engine, asked: Request) -> tuple[Decision, dict[str, Reveal]]:
+def answers(engine: Engine, asked: Request) -> tuple[Decision, dict[str, Reveal]]:
+    """The answers to a request: whether it may be done, and for each label whether it may be revealed."""
     flat, to = asked.flat(), asked.where()
     try:
         context_document(flat.items(), (), None)
@@ -178,7 +179,7 @@ def words(bundle: Bundle, request: dict[str, Any]) -> list[str]:
     """
     asked = Request.read(request)
     who, what = asked.who(), asked.what()
-    decision, reveals = _answers(Engine(bundle), asked)
+    decision, reveals = answers(Engine(bundle), asked)
     verdict = {"allow": "is allowed", "deny": "is denied", "pause": "waits for approval"}[decision.effect]
     told = [f'{who.kind}::"{who.agent}" {asked.action} on {what.type}::"{what.id}" {verdict}.']
     told += [f"Error: {error}. What cannot be evaluated is denied." for error in decision.errors]

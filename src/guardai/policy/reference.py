@@ -35,7 +35,8 @@ __all__ = ["page"]
 _INTRODUCTION = """# Policy reference
 
 Everything that a policy can see and say. This page is written from the tables that `guardai policy check` and the engine
-work with (`python -m guardai.policy.reference docs/policy-reference.md`).
+work with (`python -m guardai.policy.reference docs/policy-reference.md`). How to write and test a policy is told in the
+[policy guide](policy-guide.md).
 
     guardai policy schema
 
