@@ -17,6 +17,9 @@ STEP = re.compile(
 def test_the_guide_works_from_top_to_bottom(tmp_path):
     steps = list(STEP.finditer(PAGE.read_text(encoding="utf-8")))
     assert sum(bool(step["file"]) for step in steps) == 2
+    env = {**os.environ, "GUARDAI_HOME": str(tmp_path / "home"), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    seed = "import guardai; guardai.init(); guardai.session().__enter__(); guardai.shutdown()"
+    subprocess.run([sys.executable, "-c", seed], cwd=tmp_path, env=env, check=True, timeout=120)
     told = []
     for step in steps:
         if step["file"]:
@@ -24,14 +27,13 @@ def test_the_guide_works_from_top_to_bottom(tmp_path):
                 file.write(step["text"])
             continue
         done = subprocess.run(
-            [*GUARDAI, *shlex.split(step["command"])], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "GUARDAI_HOME": str(tmp_path / "home"), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            [*GUARDAI, *shlex.split(step["command"])], cwd=tmp_path, capture_output=True, text=True, timeout=120, env=env,
         )  # fmt: skip
         assert done.returncode == 0, f"{step['command']}: {done.stdout}{done.stderr}"
         told.append(done.stdout)
     assert "21 policies" in told[1]
-    assert "tests/shop.toml ...." in told[2]
-    assert "21 of 21 policies decided something (100 %)" in told[2]
+    assert "tests/shop.toml ...." in told[3]
+    assert "21 of 21 policies decided something (100 %)" in told[3]
     assert (tmp_path / "results.xml").exists()
 
 

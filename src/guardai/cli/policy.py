@@ -28,11 +28,20 @@ def check_command(
         Path, typer.Argument(metavar="DIR", help="A folder with policies/*.cedar.", show_default=False)
     ],
     home: Home = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="HOME",
+            help="Also tell which entries of the catalog match nothing that this home's ledger has seen.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a policy folder, and try its detectors, and those of installed packs, on their examples.
 
-    Exit codes: 0 nothing or only warnings, 1 errors, 2 no such folder.
+    Exit codes: 0 nothing or only warnings, 1 errors, 2 no such folder or ledger.
     """
     from guardai.policy import Bundle, check
 
@@ -45,6 +54,8 @@ def check_command(
     labels = known_labels()
     problems = check(directory, labels)
     problems += _tried(directory, problems, home_of(home) / "cache")
+    if against is not None:
+        problems += _unseen(directory, against, labels)
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
         found = [
@@ -99,6 +110,29 @@ def _tried(directory: Path, problems: list[Problem], cache: Path) -> list[Proble
         return []
     faults = tried(file.read_bytes() if file.is_file() else b"", cache)
     return [Problem(one.severity, str(directory) if one.pack else Own.FILE, 0, "", str(one)) for one in faults]
+
+
+def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Problem]:
+    """Entries of the catalog that match nothing in a ledger; none if the folder cannot be used, for that is said already."""
+    import sqlite3
+
+    from guardai.gate.reports.unseen import seen, unseen
+    from guardai.policy import Bundle
+
+    if not (against / "ledger").is_dir():
+        refuse(
+            f"there is no ledger under {against}", code=USAGE, next_step="Name a home: the folder that ledger/ is in."
+        )
+    try:
+        found = seen(against)
+    except sqlite3.Error as error:
+        refuse(f"the store cannot be read: {error}", code=USAGE, next_step="guardai verify tells what is wrong with it")
+    file = directory / "catalog.toml"
+    try:
+        catalog = Bundle.load(directory, labels).catalog
+    except BundleError:
+        return []
+    return list(unseen(catalog, file.read_text("utf-8") if file.is_file() else "", found))
 
 
 def _detectors(content: bytes) -> int:

@@ -47,7 +47,7 @@ from guardai.model import Mask, ancestors
 from guardai.policy.tables import Table
 from guardai.policy.vocabulary import LABELS, OPEN_FAMILIES
 
-__all__ = ["Catalog", "DatabaseEntry", "ModelEntry", "ToolEntry", "bare_url", "is_loopback"]
+__all__ = ["Catalog", "DatabaseEntry", "Entry", "ModelEntry", "ToolEntry", "bare_url", "is_loopback"]
 
 #: Answers about columns that are remembered: more columns than most schemas have, and less than 10 MB.
 _REMEMBERED: Final = 16_384
@@ -82,10 +82,26 @@ class ToolEntry(NamedTuple):
     trust: str = "unlisted"
 
 
+class Entry(NamedTuple):
+    """One entry of the catalog, and what it matches.
+
+    Attributes:
+        table: `databases`, `columns`, `models` or `tools`.
+        key: its pattern, as written; of a model its host and name.
+        number: which of its table it is, from 0.
+        matches: tells whether it matches a database's address, a column (`table.column`), a model (host, name), a tool.
+    """
+
+    table: str
+    key: str
+    number: int
+    matches: Callable[..., bool]
+
+
 class Catalog:
     """A catalog, read and checked. It does not change after it was built."""
 
-    __slots__ = ("_columns", "_databases", "_masks", "_models", "_seen", "_tools", "has_columns", "labels")
+    __slots__ = ("_columns", "_databases", "_masks", "_models", "_seen", "_tools", "entries", "has_columns", "labels")
 
     def __init__(
         self, data: dict[str, Any] | None = None, file: str = "catalog.toml", found: frozenset[str] = frozenset()
@@ -122,6 +138,13 @@ class Catalog:
             self._tools.append((_glob(pattern), tool))
         self._columns = [(_glob(pattern.lower()), labels) for pattern, labels in given.label_lists("columns")]
         self._masks: dict[str, Mask] = given.masks("labels")
+        #: Every entry by itself, whichever of them counts.
+        self.entries: tuple[Entry, ...] = (
+            *_entries("databases", given, lambda is_: lambda url: bool(is_(bare_url(url)))),
+            *_entries("columns", given, lambda is_: lambda name: any(map(is_, _forms(name.lower()))), lower=True),
+            *(_model_entry(number, one) for number, one in enumerate(given.array("models"))),
+            *_entries("tools", given, lambda is_: lambda name: bool(is_(name))),
+        )
         #: Whether any column has a label: if not, no row needs to be looked at for one.
         self.has_columns = bool(self._columns)
         #: The labels that the catalog adds to the vocabulary.
@@ -166,11 +189,7 @@ class Catalog:
         return found
 
     def _find(self, name: str) -> frozenset[str]:
-        forms = [name]
-        # A schema in front of a table's name must not hide the column from a pattern that does not name one.
-        while name.count(".") > 1:
-            name = name.partition(".")[2]
-            forms.append(name)
+        forms = _forms(name)
         return frozenset().union(*(labels for matches, labels in self._columns if any(map(matches, forms))))
 
     def model(self, host: str, name: str) -> ModelEntry:
@@ -194,6 +213,38 @@ class Catalog:
             if name in self._masks:
                 return self._masks[name]
         return "redact"
+
+
+def _entries(
+    table: str, given: Table, matcher: Callable[[_Is], Callable[..., bool]], *, lower: bool = False
+) -> list[Entry]:
+    patterns = given.keys(table)
+    return [
+        Entry(table, pattern, number, matcher(_glob(pattern.lower() if lower else pattern)))
+        for number, pattern in enumerate(patterns)
+    ]
+
+
+def _model_entry(number: int, entry: Table) -> Entry:
+    host, name = entry.text("host", "*"), entry.text("name", "*")
+    host_is, name_is = _glob(host.lower()), _glob(name)
+
+    def matches(seen: str, model: str) -> bool:
+        bare = _bare_host(seen)
+        if bare is None or not name_is(model):
+            return False
+        return is_loopback(bare) if host == "loopback" else bool(host_is(bare))
+
+    return Entry("models", host if name == "*" else f"{host} {name}", number, matches)
+
+
+def _forms(name: str) -> list[str]:
+    """A column's name, and without what stands before its table: a schema must not hide it from a pattern without one."""
+    forms = [name]
+    while name.count(".") > 1:
+        name = name.partition(".")[2]
+        forms.append(name)
+    return forms
 
 
 @cache

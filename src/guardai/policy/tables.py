@@ -34,6 +34,9 @@ class Table:
             raise self._error(f"must be {' or '.join(map(repr, choices)) if choices else 'a string'}", key)
         return value
 
+    def keys(self, key: str) -> list[str]:
+        return list(Table(self._data.get(key, {}), self._file, key)._data)
+
     def tables(self, key: str) -> list[tuple[str, Table]]:
         inner = Table(self._data.get(key, {}), self._file, key)
         return [(name, Table(entry, self._file, f'{key}."{name}"')) for name, entry in inner._data.items()]

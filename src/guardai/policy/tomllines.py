@@ -33,6 +33,15 @@ class Lines:
         heads = list(re.finditer(rf"^[ \t]*\[\[[ \t]*{name}[ \t]*\]\]", self._bare, re.MULTILINE))
         return self._line(heads[number].start()) if number < len(heads) else 0
 
+    def of_head(self, name: str, key: str) -> int:
+        """The line of `[name."key"]`; 0 if it is written in another way."""
+        escaped = re.escape(key)
+        head = re.compile(rf"""[ \t]*\[[ \t]*{name}[ \t]*\.[ \t]*["']?{escaped}["']?[ \t]*\]""")
+        for number, (line, bare) in enumerate(zip(self._text.split("\n"), self._bare.split("\n"), strict=True), 1):
+            if bare.lstrip().startswith("[") and head.match(line):
+                return number
+        return 0
+
     def of_key(self, key: str, begin: int = 0) -> int:
         """The line of a key or of a table's head from line `begin` on; `begin` if it is not found."""
         lines = self._text.split("\n")
