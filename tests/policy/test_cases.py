@@ -46,6 +46,7 @@ to = "abroad"
 expect = "allow"
 masks = { "pii.email" = "token" }
 policies = ["reads"]
+masked_by = ["tokens"]
 
 [[case]]
 name = "at home all is revealed"
@@ -104,7 +105,7 @@ def wrong(root):
 def test_good_cases_pass_and_every_listed_request_is_tried(with_tests):
     results = outcome(with_tests())
     assert [result.failures for result in results] == [()] * 8
-    assert [result.case.line for result in results][:2] == [11, 20]
+    assert [result.case.line for result in results][:2] == [11, 21]
     assert [result.name for result in results][4:] == [
         'nobody destroys [db.destroy, Table::"shop.customers"]',
         'nobody destroys [db.destroy, Database::"shop"]',
@@ -136,6 +137,8 @@ def test_coverage_counts_what_decided_the_act_and_the_reveals(with_tests):
         (('"pii.email" = "token"', '"pii.email" = "redact"'), "pii.email: expected masked with redact, is masked with token by tokens"),
         (('{ "pii.email" = "token" }', "{}"), "pii.email: expected revealed, is masked with token by tokens"),
         (('to = "home"\nmasks = {}', 'to = "home"\nmasks = { "secret.x" = "redact" }'), "secret.x: expected masked with redact, is revealed by home"),
+        (('masked_by = ["tokens"]', 'masked_by = []'), "expected to be masked by none, is by tokens"),
+        (('masked_by = ["tokens"]', 'masked_by = ["tokns"]'), "no policy has the id 'tokns'"),
         (('environment = "prod", ', ""), "a policy failed: ask: attribute environment is missing"),
     ],
 )  # fmt: skip
@@ -157,19 +160,20 @@ def test_an_error_fails_a_case_that_expects_the_denial_that_it_gives(with_tests)
         (GOOD.replace('policies = ["reads"]', 'polcies = ["reads"]'), 18, "'polcies' is unknown here; known: name"),
         (GOOD.replace("[defaults]", "[defualts]"), 6, "'defualts' is unknown here"),
         (GOOD.replace('principal = \'Agent::"bot"\'', 'princpal = "x"'), 7, "'princpal' is unknown here"),
-        (GOOD.replace('expect = "pause"', 'expect = "pasue"'), 30, "expect is 'pasue'; known: allow, deny, pause"),
+        (GOOD.replace('expect = "pause"', 'expect = "pasue"'), 31, "expect is 'pasue'; known: allow, deny, pause"),
         (GOOD.replace('"token" }', '"blur" }'), 17, "the mask of 'pii.email' is 'blur'"),
         (GOOD.replace('{ "pii.email" = "token"', '{ "pii.dob" = "token"'), 17, "'pii.dob' is not among the case's labels"),
         (GOOD.replace('to = "abroad"', 'to = "abraod"'), 15, "'abraod' is not among [destinations]: abroad, home"),
         (GOOD.replace('to = "abroad"\n', ""), 11, "labels are given but not where"),
         (GOOD.replace('action = "db.read"\nlabels = ["pii.email"]\n', 'action = "db.raed"\n'), 11, "action 'db.raed' is unknown"),
         (GOOD.replace("'Agent::\"bot\"'", "'bot'"), 7, "principal is written"),
-        (GOOD.replace('name = "a change waits for the DBA"', 'name = ""'), 28, "a case has a name"),
-        (GOOD.replace('name = "what was agreed is done"', 'name = "a change waits for the DBA"'), 35, "another case is called"),
-        (GOOD.replace('expect = "deny"\npolicies = []\n', ""), 41, "the case expects nothing"),
-        (GOOD.replace('["db.destroy", "db.admin"]', "[]"), 43, "action is an empty list"),
-        (GOOD.replace('policies = ["ask"]', 'policies = "ask"'), 31, "policies is a list of names"),
-        (GOOD.replace("{ kind = \"process\"", "{ knid = \"process\""), 20, "not a request"),
+        (GOOD.replace('approvals = ["dba"]\n\n', 'masked_by = []\n\n'), 33, "the case has no labels"),
+        (GOOD.replace('name = "a change waits for the DBA"', 'name = ""'), 29, "a case has a name"),
+        (GOOD.replace('name = "what was agreed is done"', 'name = "a change waits for the DBA"'), 36, "another case is called"),
+        (GOOD.replace('expect = "deny"\npolicies = []\n', ""), 42, "the case expects nothing"),
+        (GOOD.replace('["db.destroy", "db.admin"]', "[]"), 44, "action is an empty list"),
+        (GOOD.replace('policies = ["ask"]', 'policies = "ask"'), 32, "policies is a list of names"),
+        (GOOD.replace("{ kind = \"process\"", "{ knid = \"process\""), 21, "not a request"),
         ("[[case]\n", 1, "not TOML"),
         ("a = 1\nb = [", 2, "not TOML"),
         ("", 0, "no [[case]]"),
@@ -246,7 +250,7 @@ def test_a_failure_is_told_with_its_place_and_ends_in_1(with_tests):
     done = run(with_tests(GOOD.replace('expect = "pause"', 'expect = "allow"')))
     assert done.exit_code == 1
     assert "tests/a.toml ..F....." in done.stdout
-    assert "FAILED tests/a.toml:27 a change waits for the DBA" in done.stdout
+    assert "FAILED tests/a.toml:28 a change waits for the DBA" in done.stdout
     assert "expected allow, got pause by ask: Ask the DBA" in done.stdout
 
 
@@ -266,7 +270,7 @@ def test_json_says_the_same_to_a_program(with_tests):
     data = json.loads(done.stdout)
     assert data["ok"] is False
     assert [one["ok"] for one in data["cases"]] == [True, True, False, True, True, True, True, True]
-    assert data["cases"][2]["line"] == 27
+    assert data["cases"][2]["line"] == 28
     assert data["cases"][2]["policies"] == ["ask"]
     assert data["coverage"] == {
         "percent": 100.0,
@@ -290,7 +294,7 @@ def test_junit_is_read_by_a_build_servers_parser(with_tests, tmp_path):
     cases = list(suites[0])
     assert [bool(case.result) for case in cases] == [False, False, True, False, False, False, False, False]
     assert "expected allow, got pause by ask" in cases[2].result[0].message
-    assert "tests/a.toml:27" in cases[2].result[0].text
+    assert "tests/a.toml:28" in cases[2].result[0].text
     assert cases[1].name.startswith("at <home> & � ")
     assert cases[0].classname == "tests.a"
     root = ElementTree.parse(file).getroot()

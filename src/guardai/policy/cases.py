@@ -17,6 +17,7 @@
     to = "abroad"                                   # a list: each of them is tried
     expect = "allow"                                # "allow", "deny" or "pause"
     masks = { "pii.email" = "token" }               # exactly what is masked; {} if all is revealed
+    masked_by = ["personal-data"]                   # exactly the policies that determine those masks
     policies = ["reads"]                            # exactly the policies that determine the answer
     approvals = []                                  # exactly the groups that would lift a pause
 
@@ -41,7 +42,7 @@ from guardai.policy.tomllines import Lines
 __all__ = ["Case", "Expected", "Run", "read"]
 
 _ASKED: Final = ("principal", "action", "resource", "context", "labels", "to")
-_EXPECTED: Final = ("expect", "masks", "policies", "approvals")
+_EXPECTED: Final = ("expect", "masks", "masked_by", "policies", "approvals")
 _DECISIONS: Final = ("allow", "deny", "pause")
 _ENTITY: Final = re.compile(r'([A-Za-z_]\w*)::"((?:[^"\\]|\\["\\])*)"')
 _PLACE: Final = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
@@ -54,6 +55,7 @@ class Expected(NamedTuple):
     masks: Mapping[str, str] | None
     policies: frozenset[str] | None
     approvals: frozenset[str] | None
+    masked_by: frozenset[str] | None
 
 
 class Run(NamedTuple):
@@ -215,7 +217,10 @@ def _expected(entry: dict[str, Any], asked: dict[str, Any]) -> Expected:
             raise _Wrong("masks", f"{label!r} is not among the case's labels, so nothing is asked about it")
     if masks is not None and not asked.get("labels"):
         raise _Wrong("masks", "masks are expected, but the case has no labels")
-    return Expected(decision, masks, _names(entry, "policies"), _names(entry, "approvals"))
+    if "masked_by" in entry and not asked.get("labels"):
+        raise _Wrong("masked_by", "policies are expected to mask, but the case has no labels")
+    policies, approvals, masked_by = (_names(entry, key) for key in ("policies", "approvals", "masked_by"))
+    return Expected(decision, masks, policies, approvals, masked_by)
 
 
 def _names(entry: dict[str, Any], key: str) -> frozenset[str] | None:

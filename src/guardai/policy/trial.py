@@ -59,7 +59,8 @@ def tried(bundle: Bundle, cases: Iterable[Case]) -> Iterator[Result]:
     """
     engine = Engine(bundle)
     for case in cases:
-        unknown = sorted((case.expected.policies or frozenset()) - bundle.policies.keys())
+        named = (case.expected.policies or frozenset()) | (case.expected.masked_by or frozenset())
+        unknown = sorted(named - bundle.policies.keys())
         for run in case.runs:
             begin = time.perf_counter()
             decision, reveals = answers(engine, run.request)
@@ -93,6 +94,9 @@ def _differences(expected: Expected, decision: Decision, reveals: dict[str, Reve
             if reveal.mask != wanted:
                 by = f" by {', '.join(reveal.policies)}" if reveal.policies else ""
                 yield f"{label}: expected {_fate(wanted)}, is {_fate(reveal.mask)}{by}"
+    masking = frozenset(name for reveal in reveals.values() if reveal.mask for name in reveal.policies)
+    if expected.masked_by not in (None, masking):
+        yield f"expected to be masked by {_names(expected.masked_by)}, is by {_names(masking)}"
 
 
 def _fate(mask: str | None) -> str:
