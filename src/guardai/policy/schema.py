@@ -11,7 +11,8 @@ import cedarpy
 
 from guardai.errors import BundleError
 from guardai.model import ACTIONS, GROUPS, REVEAL
-from guardai.policy.extension import NOTHING, Extension, Field, Record, merged, read
+from guardai.policy.declarations import Field, Record
+from guardai.policy.extension import NOTHING, Extension, merged, read
 from guardai.policy.source import Fault
 from guardai.policy.vocabulary import CONTEXT, ENTITIES, PARENTS, RECORDS, RESOURCES
 
