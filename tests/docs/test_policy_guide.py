@@ -50,6 +50,7 @@ def test_every_finding_of_the_guides_table_is_one_of_check(tmp_path):
         ('@approval("a") forbid (principal, action, resource) unless { context.approvals.contains("b") };', "error"),
         ('forbid (principal, action == Action::"reveal", resource) when { context.to.kind == "modle" };', "error"),
         ('permit (principal, action, resource) when { context.mode == "enforce" && context.mode == "observe" };', "error"),
+        ('permit (principal, action in Action::"llm", resource) when { context.mode == "observe" || context has sql };', "warning"),
         (f'permit ({db}); @id("f") forbid ({db});', "warning"),
         (f'@id("f") forbid ({db}); @id("g") forbid ({db}) when {{ context.mode == "enforce" }};', "warning"),
         ("\n".join(asks.format(group, verb) for group, verb in (("dba", "db.read"), ("dba", "db.write"), ("DBA", "db.admin"))), "warning"),

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 
 import cedarpy
 import pytest
@@ -13,6 +14,7 @@ from guardai.policy.question import scene, with_entity
 from guardai.policy.vocabulary import BEARERS, CONTEXT, ENTITIES, ENTITY_CHOICES, PARENTS, RESOURCES
 
 NEVER, UNREACHED, SHADOWED = "it never applies", "no call reaches it", "it adds nothing"
+DEAD = "part of it never holds: "
 
 
 def said(folder, cedar, catalog=None):
@@ -184,6 +186,37 @@ def test_what_another_policy_makes_superfluous_is_a_warning(folder, cedar, expec
     found = said(folder, cedar)
     assert [(one.policy, one.message[: len(expected[0][1])] if expected else one) for one in found] == expected
     assert {one.severity for one in found} <= {"warning"}
+
+
+@pytest.mark.parametrize(
+    ("cedar", "part"),
+    [
+        (
+            ANY + ' when { context.region == "eu" || (context.mode == "enforce" && context.mode == "observe") };',
+            'context.mode == "enforce" && context.mode == "observe"',
+        ),
+        (
+            'permit (principal, action in Action::"llm", resource) when { context.mode == "observe" || context has sql };',
+            "context has sql",
+        ),
+        (
+            'permit (principal is Agent, action, resource) unless { principal is App || context.mode == "observe" };',
+            "principal is App",
+        ),
+        (ANY + ' when { context.mode == "observe" || ["observe", "enforce"].contains(context.mode) };', None),
+        (ANY + ' when { context has sql && context.sql.unbounded || context has model && context.model.trust == "listed" };', None),
+        (ANY + ' unless { principal in User::"u" || resource has region };', None),
+        (ANY + ' when { action in Action::"db" || action in Action::"llm" || action in Action::"tool" };', None),
+    ],
+)  # fmt: skip
+def test_an_alternative_that_never_holds_is_a_warning_with_its_place(folder, cedar, part):
+    found = said(folder, cedar)
+    if part is None:
+        assert found == []
+        return
+    (problem,) = found
+    assert (problem.severity, problem.message) == ("warning", DEAD + part)
+    assert cedar[problem.column - 1 :].startswith(part)
 
 
 @pytest.mark.parametrize("path", [STARTER])
@@ -395,22 +428,28 @@ def answered(text, request, entities):
 
 
 def test_whatever_is_said_to_do_nothing_does_nothing_in_any_call(tmp_path):
-    """Never applies: never among those that decide. Not reached: never permits. Adds nothing: never denies alone."""
+    """Never applies: never among those that decide. Not reached: never permits. Adds nothing: never denies alone.
+    A part never holds: with nothing but that part it would never apply.
+    """
     (tmp_path / "policies").mkdir()
-    tried = dict.fromkeys((NEVER, UNREACHED, SHADOWED), 0)
+    tried = dict.fromkeys((NEVER, UNREACHED, SHADOWED, DEAD), 0)
     for seed in range(250):
         r = random.Random(seed)
         policies = {f"p{n}": policy(r, n) for n in range(r.choice((1, 3, 6)))}
         whole = "\n".join(policies.values())
         (tmp_path / "policies" / "p.cedar").write_text(whole)
-        found = [(one.policy, kind) for one in check(tmp_path) for kind in tried if one.message.startswith(kind)]
-        for name, kind in found:
+        found = [(one, kind) for one in check(tmp_path) for kind in tried if one.message.startswith(kind)]
+        for problem, kind in found:
+            name = problem.policy
             tried[kind] += 1
             for _ in range(40):
                 request, entities = call(r)
                 answer, reasons = answered(whole, request, entities)
-                if kind == NEVER:
-                    _, alone = answered(policies[name], request, entities)
+                if kind in (NEVER, DEAD):
+                    # Of an alternative: its policy's head with nothing but the alternative.
+                    head = re.split(r" (?:when|unless) \{", policies[name])[0]
+                    part = f"{head} when {{ {problem.message.removeprefix(DEAD)} }};"
+                    _, alone = answered(part if kind == DEAD else policies[name], request, entities)
                     assert not alone, policies[name]
                 elif kind == UNREACHED:
                     assert not (answer.allowed and name in reasons), whole

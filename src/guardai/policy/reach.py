@@ -63,6 +63,7 @@ def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]]) -> Ite
             yield found
         elif found is not None:
             known.append(found)
+            yield from _dead(found, _cases(policy.tree, more))
     forbids: dict[tuple[Head, Head], list[_Known]] = {}
     for one in known:
         if one.policy.effect == "forbid":
@@ -79,12 +80,7 @@ def _taken_apart(policy: Policy, more: Mapping[str, tuple[str, ...]]) -> _Known 
         alternatives = is_true(nodes)
     except TooMany:
         return None
-    cases = [
-        Case(action, principal, resource)
-        for action in scope(tree).actions
-        for principal in _PRINCIPALS
-        for resource in (*RESOURCES[action], *more.get(action, ()))
-    ]
+    cases = _cases(tree, more)
     when = {
         case: possible for case in cases if (possible := [one for one in alternatives if not impossible(one, case)])
     }
@@ -94,6 +90,15 @@ def _taken_apart(policy: Policy, more: Mapping[str, tuple[str, ...]]) -> _Known 
         return _Known(policy, places, nodes, when, _otherwise(nodes), reads, head.principal, head.resource)
     line, column, why = _why_never(places, alternatives, cases)
     return Problem("error", policy.file, line, policy.id, f"it never applies: {why}", column)
+
+
+def _cases(tree: Tree, more: Mapping[str, tuple[str, ...]]) -> list[Case]:
+    return [
+        Case(action, principal, resource)
+        for action in scope(tree).actions
+        for principal in _PRINCIPALS
+        for resource in (*RESOURCES[action], *more.get(action, ()))
+    ]
 
 
 def _why_never(places: Places, alternatives: Alternatives, cases: list[Case]) -> tuple[int, int, str]:
@@ -115,6 +120,28 @@ def _why_never(places: Places, alternatives: Alternatives, cases: list[Case]) ->
 def _said(term: Term, places: Places) -> str:
     text = places.text(term.node) or "its head"
     return text if term.as_written else f"not ({text})"
+
+
+def _dead(known: _Known, cases: list[Case]) -> Iterator[Problem]:
+    """Alternatives, of those that are joined by `||`, that no call in the head passes, whatever else holds."""
+    head = applies(known.policy.tree, ())
+    stack = [clause["body"] for clause in known.places.conditions]
+    while stack:
+        node = stack.pop()
+        stack.extend(children(node))
+        if "||" not in node:
+            continue
+        for part in (node["||"]["left"], node["||"]["right"]):
+            if "||" in part or not known.places.text(part):
+                continue
+            try:
+                alternatives = is_true([*head, part])
+            except TooMany:
+                continue
+            if all(impossible(one, case) for one in alternatives for case in cases):
+                line, column = known.places.of(part)
+                message = f"part of it never holds: {known.places.text(part)}"
+                yield Problem("warning", known.policy.file, line, known.policy.id, message, column)
 
 
 def _covered(known: list[_Known], forbids: dict[tuple[Head, Head], list[_Known]]) -> Iterator[Problem]:
