@@ -148,6 +148,48 @@ def test_what_is_not_as_expected_is_told_in_a_sentence(with_tests, change, says)
     assert any(says in failure for result in results for failure in result.failures), results
 
 
+LIMITED = """
+@id("wide") @row_cap("100") @timeout("1m") permit (principal, action == Action::"db.read", resource);
+@id("narrow") @row_cap("0") @capture("before") permit (principal, action == Action::"db.read", resource == Table::"shop.a");
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "limits", "says"),
+    [
+        ("shop.b", '{ row_cap = 100, timeout = "60s" }', None),
+        ("shop.a", '{ row_cap = 0, timeout = "1m", capture = "before" }', None),
+        ("shop.a", '{ row_cap = 100, timeout = "1m", capture = "before" }', "got capture 1, row_cap 0, timeout 60"),
+        ("shop.b", "{}", "expected limits none, got row_cap 100, timeout 60"),
+        (
+            "shop.b",
+            '{ row_cap = 100, timeout = "60s", affected_cap = 1 }',
+            "expected limits affected_cap 1, row_cap 100",
+        ),
+    ],
+)
+def test_limits_are_expected_exactly(with_tests, table, limits, says):
+    toml = DEFAULTS + f"[[case]]\nname = 'n'\naction = 'db.read'\nresource = 'Table::\"{table}\"'\nlimits = {limits}\n"
+    (result,) = outcome(with_tests(toml, LIMITED))
+    assert bool(result.failures) is bool(says)
+    assert not says or says in result.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ("{ rows = 1 }", "'rows' is no limit; known: affected_cap, capture, row_cap, timeout"),
+        ("{ row_cap = -1 }", "row_cap is -1; write a number of rows"),
+        ("{ timeout = 5 }", "timeout is 5; write a time"),
+        ("{ capture = true }", "capture is True; known: before"),
+        ("3", "limits must be a table"),
+    ],
+)
+def test_a_limit_that_there_is_not_is_told_with_its_line(with_tests, limits, says):
+    found, _ = wrong(with_tests(DEFAULTS + f"[[case]]\nname = 'n'\naction = 'db.read'\nlimits = {limits}\n"))
+    assert [(line, message) for line, message in found if says in message and line == 13], found
+
+
 def test_an_error_fails_a_case_that_expects_the_denial_that_it_gives(with_tests):
     cedar = '@id("p") permit (principal, action, resource) when { context.missing };'
     toml = DEFAULTS + '[[case]]\nname = "n"\naction = "db.read"\nexpect = "deny"\n'

@@ -12,6 +12,7 @@ from guardai.model import ACTIONS
 from guardai.policy import STARTER, Bundle, check
 from guardai.policy.cases import read
 from guardai.policy.trial import tried
+from guardai.policy.vocabulary import ON_PERMITS
 
 READY = Path(__file__).parents[2] / "examples" / "policies"
 FOLDERS = sorted(path for path in READY.iterdir() if path.is_dir())
@@ -27,6 +28,11 @@ def test_they_are_the_ones_that_the_readme_and_the_guide_name():
         text = page.read_text(encoding="utf-8")
         assert all(f"`{folder.name}`" in text or f"policies/{folder.name}" in text for folder in FOLDERS), page
     assert len(FOLDERS) == 7
+
+
+def missed(bundle, cases):
+    failures = [failure for result in tried(bundle, cases) for failure in result.failures]
+    return [failure for failure in failures if not failure.startswith("no policy has the id")]
 
 
 @each
@@ -54,13 +60,21 @@ def test_every_policy_that_goes_is_missed_by_a_test(folder, tmp_path):
         file.write_text(file.read_text(encoding="utf-8").replace(policy.source, ""), encoding="utf-8")
         without = Bundle.load(root)
         assert len(without.policies) == len(bundle.policies) - 1
-        failures = [
-            failure
-            for result in tried(without, cases)
-            for failure in result.failures
-            if not failure.startswith("no policy has the id")
-        ]
-        assert failures, f"no test misses {policy.id}"
+        assert missed(without, cases), f"no test misses {policy.id}"
+
+
+@each
+def test_every_limit_that_goes_is_missed_by_a_test(folder, tmp_path):
+    cases, _ = read(folder)
+    for policy in Bundle.load(folder).policies.values():
+        for name in ON_PERMITS & policy.annotations.keys():
+            root = tmp_path / f"{policy.id}-{name}"
+            shutil.copytree(folder, root)
+            file = root / policy.file
+            text = file.read_text(encoding="utf-8")
+            unlimited = policy.source.replace(f'@{name}("{policy.annotations[name]}")', "")
+            file.write_text(text.replace(policy.source, unlimited), encoding="utf-8")
+            assert missed(Bundle.load(root), cases), f"no test misses @{name} of {policy.id}"
 
 
 @each

@@ -20,6 +20,7 @@
     masked_by = ["personal-data"]                   # exactly the policies that determine those masks
     policies = ["reads"]                            # exactly the policies that determine the answer
     approvals = []                                  # exactly the groups that would lift a pause
+    limits = { row_cap = 10000, timeout = "30s" }   # exactly what is owed if it is allowed; {} if nothing is
 
 What is not expected is not looked at, but a case has to expect something. A case's `context` is laid over the defaults'.
 A key that is not above is an error: a misspelt expectation would hold for ever.
@@ -38,11 +39,12 @@ from guardai.model import MASKS
 from guardai.policy.explain import Request
 from guardai.policy.problem import Problem
 from guardai.policy.tomllines import Lines
+from guardai.policy.vocabulary import ANNOTATIONS, NUMBERS, ON_PERMITS, number
 
 __all__ = ["Case", "Expected", "Run", "read"]
 
 _ASKED: Final = ("principal", "action", "resource", "context", "labels", "to")
-_EXPECTED: Final = ("expect", "masks", "masked_by", "policies", "approvals")
+_EXPECTED: Final = ("expect", "masks", "masked_by", "policies", "approvals", "limits")
 _DECISIONS: Final = ("allow", "deny", "pause")
 _ENTITY: Final = re.compile(r'([A-Za-z_]\w*)::"((?:[^"\\]|\\["\\])*)"')
 _PLACE: Final = re.compile(r"^(.*) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
@@ -56,6 +58,7 @@ class Expected(NamedTuple):
     policies: frozenset[str] | None
     approvals: frozenset[str] | None
     masked_by: frozenset[str] | None
+    limits: Mapping[str, int] | None
 
 
 class Run(NamedTuple):
@@ -124,8 +127,8 @@ def _file(file: str, text: str, cases: list[Case], problems: list[Problem]) -> N
         problems.append(Problem("error", file, lines.of_key(wrong.key), "", str(wrong)))
         return
     names: set[str] = set()
-    for number, entry in enumerate(entries):
-        begin = lines.of_array("case", number)
+    for which, entry in enumerate(entries):
+        begin = lines.of_array("case", which)
         try:
             case = _case(file, begin, entry, defaults, destinations)
             if case.name in names:
@@ -220,7 +223,27 @@ def _expected(entry: dict[str, Any], asked: dict[str, Any]) -> Expected:
     if "masked_by" in entry and not asked.get("labels"):
         raise _Wrong("masked_by", "policies are expected to mask, but the case has no labels")
     policies, approvals, masked_by = (_names(entry, key) for key in ("policies", "approvals", "masked_by"))
-    return Expected(decision, masks, policies, approvals, masked_by)
+    return Expected(decision, masks, policies, approvals, masked_by, _limits(entry))
+
+
+def _limits(entry: dict[str, Any]) -> dict[str, int] | None:
+    """What an annotation of a permit says, as numbers: rows, seconds; of `capture` whether."""
+    if "limits" not in entry:
+        return None
+    found = {}
+    for name, value in _table(entry, "limits").items():
+        if name not in ON_PERMITS:
+            raise _Wrong("limits", f"{name!r} is no limit; known: {', '.join(sorted(ON_PERMITS))}")
+        try:
+            if name in NUMBERS:
+                found[name] = number(name, str(value))
+            elif value in ANNOTATIONS[name]:
+                found[name] = 1
+            else:
+                raise ValueError(f"known: {', '.join(ANNOTATIONS[name])}")
+        except ValueError as why:
+            raise _Wrong("limits", f"{name} is {value!r}; {why}") from None
+    return found
 
 
 def _names(entry: dict[str, Any], key: str) -> frozenset[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from guardai.model import Decision, Reveal
@@ -12,6 +12,7 @@ from guardai.policy.cases import Case, Expected, Run
 from guardai.policy.engine import Engine
 from guardai.policy.explain import answers
 from guardai.policy.source import Policy
+from guardai.policy.vocabulary import ON_PERMITS
 
 __all__ = ["Coverage", "Result", "coverage", "tried"]
 
@@ -88,6 +89,11 @@ def _differences(expected: Expected, decision: Decision, reveals: dict[str, Reve
     approvals = frozenset(decision.obligations.approvals)
     if expected.approvals not in (None, approvals):
         yield f"expected approvals of {_names(expected.approvals)}, got {_names(approvals)}"
+    said = {name: getattr(decision.obligations, name) for name in ON_PERMITS}
+    # A limit of 0 is one: only None and False are none.
+    owed = {name: int(value) for name, value in said.items() if value is not None and value is not False}
+    if expected.limits not in (None, owed):
+        yield f"expected limits {_limits(expected.limits)}, got {_limits(owed)}"
     if expected.masks is not None:
         for label, reveal in reveals.items():
             wanted = expected.masks.get(label)
@@ -101,6 +107,10 @@ def _differences(expected: Expected, decision: Decision, reveals: dict[str, Reve
 
 def _fate(mask: str | None) -> str:
     return f"masked with {mask}" if mask else "revealed"
+
+
+def _limits(limits: Mapping[str, int] | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted((limits or {}).items())) or "none"
 
 
 def _names(names: Iterable[str] | None) -> str:
