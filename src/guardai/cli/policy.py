@@ -51,7 +51,7 @@ def check_command(
             code=USAGE,
             next_step="Name a folder with policies/*.cedar, or make one: guardai init",
         )
-    labels = known_labels()
+    labels = _labels()
     problems = check(directory, labels)
     problems += _tried(directory, problems, home_of(home) / "cache")
     if against is not None:
@@ -87,7 +87,7 @@ def check_command(
     )
 
 
-def known_labels() -> frozenset[str]:
+def _labels() -> frozenset[str]:
     """What the packs of other distributions find."""
     from guardai.text import PackError, packs
 
@@ -185,7 +185,7 @@ def explain_command(
 
     asked = _request(request)
     try:
-        bundle = Bundle.load(policy, known_labels())
+        bundle = Bundle.load(policy, _labels())
     except BundleError as error:
         refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
     try:
