@@ -53,7 +53,8 @@ def test_every_finding_of_the_guides_table_is_one_of_check(tmp_path):
         ('permit (principal, action in Action::"llm", resource) when { context.mode == "observe" || context has sql };', "warning"),
         (f'permit ({db}); @id("f") forbid ({db});', "warning"),
         (f'@id("f") forbid ({db}); @id("g") forbid ({db}) when {{ context.mode == "enforce" }};', "warning"),
-        ("\n".join(asks.format(group, verb) for group, verb in (("dba", "db.read"), ("dba", "db.write"), ("DBA", "db.admin"))), "warning"),
+        (asks.format("dba", "db.read"), "warning"),
+        ("permit (principal, action, resource);\n" + "\n".join(asks.format(group, verb) for group, verb in (("dba", "db.read"), ("dba", "db.write"), ("DBA", "db.admin"))), "warning"),
     ]  # fmt: skip
     rows = re.findall(r"^\| .+ \| (error|warning) \|$", PAGE.read_text(encoding="utf-8"), re.M)
     assert rows == [severity for _, severity in examples]

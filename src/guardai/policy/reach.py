@@ -24,6 +24,7 @@ __all__ = ["idle"]
 _PRINCIPALS: Final = ("Agent", "App")
 #: How many pairs of policies are compared. Beyond it nothing more is said: a warning is no guarantee.
 _PAIRS: Final = 20_000
+_APPROVALS: Final = ("context", "approvals")
 #: Operators that can fail although their operands are there.
 _CAN_FAIL: Final = frozenset({"+", "-", "*", "neg", "getTag"})
 
@@ -69,6 +70,9 @@ def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]]) -> Ite
         if one.policy.effect == "forbid":
             forbids.setdefault((one.principal, one.resource), []).append(one)
     yield from _covered(known, forbids)
+    # A permit that was too much to take apart may be the one that is missing.
+    if len(known) == len(policies):
+        yield from _in_vain(known)
 
 
 def _taken_apart(policy: Policy, more: Mapping[str, tuple[str, ...]]) -> _Known | Problem | None:
@@ -166,11 +170,32 @@ def _covered(known: list[_Known], forbids: dict[tuple[Head, Head], list[_Known]]
             continue
         for other in candidates:
             if _all_covered(one, [other]):
-                yield _warning(
-                    one,
-                    f"it adds nothing: all that it denies is denied by {_named(other)}; remove it, or narrow the other",
-                )
+                asked = "approval" in one.policy.annotations and "approval" not in other.policy.annotations
+                vain = ", so nobody is ever asked for its approval" if asked else ""
+                message = f"it adds nothing: all that it denies is denied by {_named(other)}{vain}"
+                yield _warning(one, f"{message}; remove it, or narrow the other")
                 break
+
+
+def _in_vain(known: list[_Known]) -> Iterator[Problem]:
+    """Forbids that wait for an approval of what no permit permits: it is denied at once, and nobody is asked."""
+    permits = [one for one in known if one.policy.effect == "permit"]
+    for one in known:
+        if "approval" not in one.policy.annotations or any(case.action == REVEAL for case in one.when):
+            continue  # a reveal is masked, it does not pause; what it can be lifted by is another question
+        if not any(_together(one, permit) for permit in permits):
+            message = "no permit covers what it forbids, so an approval would not allow it, and nobody is asked"
+            yield _warning(one, f"{message}; an approval lifts a forbid, it does not replace a permit")
+
+
+def _together(forbid: _Known, permit: _Known) -> bool:
+    """Whether the permit may apply, once approved, to something that the forbid denies."""
+    for case in forbid.when.keys() & permit.when.keys():
+        for tests in forbid.when[case]:
+            left = tuple(test for test in tests if test.path != _APPROVALS)
+            if any(not impossible((*left, *more), case) for more in permit.when[case]):
+                return True
+    return False
 
 
 def _may_cover(one: _Known, other: _Known, order: dict[str, int]) -> bool:
