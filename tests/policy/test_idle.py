@@ -1,6 +1,7 @@
 """Policies that do nothing. What is claimed is proved: bare Cedar is asked with every kind of call that guardai makes."""
 
 import itertools
+import json
 import random
 import re
 
@@ -14,7 +15,7 @@ from guardai.policy.question import scene, with_entity
 from guardai.policy.vocabulary import BEARERS, CONTEXT, ENTITIES, ENTITY_CHOICES, PARENTS, RESOURCES
 
 NEVER, UNREACHED, SHADOWED = "it never applies", "no call reaches it", "it adds nothing"
-DEAD = "part of it never holds: "
+DEAD, VAIN = "part of it never holds: ", "no permit covers"
 
 
 def said(folder, cedar, catalog=None):
@@ -401,7 +402,16 @@ def policy(r, number):
         f"{r.choice(('when', 'unless'))} {{ {expression(r, reveal, r.choice((0, 1, 2)))} }}"
         for _ in range(r.choice((0, 0, 1, 1, 2)))
     ]
-    return f'@id("p{number}") {r.choice(("permit", "forbid"))} ({head}) {" ".join(clauses)};'  # fmt: skip
+    effect, group = r.choice(("permit", "forbid")), r.choice("gh")
+    if effect == "forbid" and not reveal and r.random() < 0.3:
+        clauses.append(f'unless {{ context.approvals.contains("{group}") }}')
+        # The only group that the policy may ask for is the one that it names.
+        clauses = [
+            clause.replace('contains("g")', f'contains("{group}")').replace('contains("h")', f'contains("{group}")')
+            for clause in clauses
+        ]
+        return f'@id("p{number}") @approval("{group}") {effect} ({head}) {" ".join(clauses)};'
+    return f'@id("p{number}") {effect} ({head}) {" ".join(clauses)};'
 
 
 def value(r, attribute):
@@ -459,10 +469,10 @@ def answered(text, request, entities):
 
 def test_whatever_is_said_to_do_nothing_does_nothing_in_any_call(tmp_path):
     """Never applies: never among those that decide. Not reached: never permits. Adds nothing: never denies alone.
-    A part never holds: with nothing but that part it would never apply.
+    A part never holds: with nothing but that part it would never apply. In vain: no approval allows what it denies.
     """
     (tmp_path / "policies").mkdir()
-    tried = dict.fromkeys((NEVER, UNREACHED, SHADOWED, DEAD), 0)
+    tried = dict.fromkeys((NEVER, UNREACHED, SHADOWED, DEAD, VAIN), 0)
     for seed in range(250):
         r = random.Random(seed)
         policies = {f"p{n}": policy(r, n) for n in range(r.choice((1, 3, 6)))}
@@ -481,6 +491,10 @@ def test_whatever_is_said_to_do_nothing_does_nothing_in_any_call(tmp_path):
                     part = f"{head} when {{ {problem.message.removeprefix(DEAD)} }};"
                     _, alone = answered(part if kind == DEAD else policies[name], request, entities)
                     assert not alone, policies[name]
+                elif kind == VAIN:
+                    approved = {**json.loads(request["context"]), "approvals": ["g", "h"]}
+                    agreed, _ = answered(whole, {**request, "context": json.dumps(approved)}, entities)
+                    assert not (name in reasons and agreed.allowed), whole
                 elif kind == UNREACHED:
                     assert not (answer.allowed and name in reasons), whole
                 else:
