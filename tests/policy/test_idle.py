@@ -254,6 +254,22 @@ def test_an_approval_of_what_nothing_permits_is_warned_of(folder, permit, warned
         assert "no permit covers what it forbids" in found[0].message
 
 
+def test_a_policy_that_never_applies_is_no_permit_for_what_waits(folder):
+    forbid = '@id("f") @approval("dba") forbid (principal, action == Action::"db.admin", resource) unless { context.approvals.contains("dba") };'
+    never = (
+        '@id("n") permit (principal, action, resource) when { context.mode == "enforce" && context.mode == "observe" };'
+    )
+    assert {one.policy: one.severity for one in said(folder, forbid + never)} == {"f": "warning", "n": "error"}
+
+
+def test_what_is_too_much_to_decide_is_not_reported(folder):
+    """Two to the ninth alternatives: more than are looked at. That none of them can hold is not said."""
+    pairs = " && ".join(f'(context.region == "a{n}" || context.region == "b{n}")' for n in range(9))
+    much = '@id("much") permit (principal, action in Action::"db", resource) when { ' + pairs + " };"
+    asks = '@id("f") @approval("dba") forbid (principal, action == Action::"db.admin", resource) unless { context.approvals.contains("dba") };'
+    assert said(folder, much + asks) == []
+
+
 def test_many_policies_do_not_take_for_ever(folder):
     many = "\n".join(
         f'@id("p{n}") {effect} (principal, action in Action::"db", resource) when {{ context.environment == "e{n}" }};'

@@ -58,11 +58,15 @@ def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]]) -> Ite
         more: action → types of resource that the folder's schema adds.
     """
     known = []
+    undecided = False
     for policy in policies:
         found = _taken_apart(policy, more)
         if isinstance(found, Problem):
             yield found
-        elif found is not None:
+        elif found is None:
+            # It may be the permit that another policy seems to lack.
+            undecided = True
+        else:
             known.append(found)
             yield from _dead(found, _cases(policy.tree, more))
     forbids: dict[tuple[Head, Head], list[_Known]] = {}
@@ -70,8 +74,7 @@ def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]]) -> Ite
         if one.policy.effect == "forbid":
             forbids.setdefault((one.principal, one.resource), []).append(one)
     yield from _covered(known, forbids)
-    # A permit that was too much to take apart may be the one that is missing.
-    if len(known) == len(policies):
+    if not undecided:
         yield from _in_vain(known)
 
 
