@@ -262,6 +262,14 @@ def test_a_policy_that_never_applies_is_no_permit_for_what_waits(folder):
     assert {one.policy: one.severity for one in said(folder, forbid + never)} == {"f": "warning", "n": "error"}
 
 
+def test_what_a_policy_with_a_fault_would_permit_is_not_called_missing(folder):
+    forbid = '@id("f") @approval("dba") forbid (principal, action == Action::"db.admin", resource) unless { context.approvals.contains("dba") };'
+    assert {
+        one.policy
+        for one in said(folder, forbid + '@id("p") permit (principal, action, resource) when { context.zone };')
+    } == {"p"}
+
+
 def test_what_is_too_much_to_decide_is_not_reported(folder):
     """Two to the ninth alternatives: more than are looked at. That none of them can hold is not said."""
     pairs = " && ".join(f'(context.region == "a{n}" || context.region == "b{n}")' for n in range(9))

@@ -136,7 +136,8 @@ def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]
         problems += doubts(policy, read.labels)
     problems += validated(policies, parsed(schema_text(read.extension)))
     wrong = {one.policy for one in problems if one.severity == "error"}
-    done = list(idle([policy for policy in policies if policy.id not in wrong], read.extension.resources))
+    right = [policy for policy in policies if policy.id not in wrong]
+    done = list(idle(right, read.extension.resources, complete=not wrong))
     # What never applies is an error; that it was silent in the self-test says no more.
     never = {one.policy for one in done if one.severity == "error"}
     problems = [

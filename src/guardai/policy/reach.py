@@ -50,15 +50,16 @@ class _Known(NamedTuple):
     resource: Head
 
 
-def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]]) -> Iterator[Problem]:
+def idle(policies: Sequence[Policy], more: Mapping[str, tuple[str, ...]], *, complete: bool) -> Iterator[Problem]:
     """What is wrong with policies that are right by themselves.
 
     Args:
         policies: those that Cedar's validation passes, of one bundle.
         more: action → types of resource that the folder's schema adds.
+        complete: these are all of the bundle's policies; otherwise nothing is said of what is missing.
     """
     known = []
-    undecided = False
+    undecided = not complete
     for policy in policies:
         found = _taken_apart(policy, more)
         if isinstance(found, Problem):
