@@ -71,10 +71,10 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    def write(catalog):
+    def write(catalog, cedar=CEDAR):
         root = tmp_path / "policy"
         (root / "policies").mkdir(parents=True)
-        (root / "policies" / "p.cedar").write_text(CEDAR)
+        (root / "policies" / "p.cedar").write_text(cedar)
         if catalog is not None:
             (root / "catalog.toml").write_text(catalog)
         return root
@@ -110,6 +110,30 @@ def test_columns_of_a_table_that_was_written_are_not_called_unseen(ledger, folde
         folder('[columns]\n"orders.card" = ["pii.card"]\n"main.orders.c*" = ["pii.card"]\n'), ledger, tmp_path
     )
     assert [one["message"].partition(" matches")[0] for one in problems] == ['columns."main.orders.c*"']
+
+
+def test_what_policies_name_and_nobody_has_seen_is_warned_of_with_its_place(ledger, folder, tmp_path):
+    cedar = (
+        CEDAR
+        + """
+@id("near") forbid (principal, action == Action::"db.read", resource == Table::"shop.custmers");
+@id("right") forbid (principal, action == Action::"db.destroy", resource in Database::"shop");
+@id("tool") permit (principal, action == Action::"tool.call", resource)
+when { resource in [Tool::"search_orders", Tool::"serch_orders"] };
+@id("model") permit (principal, action == Action::"llm.generate", resource == Model::"gpt-4o");
+"""
+    )
+    done, problems = checked(folder('[databases."sqlite:///*/shop.db"]\nname = "shop"\n', cedar), ledger, tmp_path)
+    told = [(one["policy"], one["line"], one["message"]) for one in problems if "is nothing that" in one["message"]]
+    assert told == [
+        ("near", 2, "Table::\"shop.custmers\" is nothing that the ledger has seen; did you mean 'shop.customers'?"),
+        ("tool", 5, "Tool::\"serch_orders\" is nothing that the ledger has seen; did you mean 'search_orders'?"),
+    ]
+    columns = [one["column"] for one in problems if "is nothing that" in one["message"]]
+    lines = cedar.split("\n")
+    assert lines[1][columns[0] - 1 :].startswith('Table::"shop.custmers"')
+    assert lines[4][columns[1] - 1 :].startswith('Tool::"serch_orders"')
+    assert done.returncode == 0
 
 
 def test_people_are_told_the_same(ledger, folder, tmp_path):

@@ -33,7 +33,7 @@ def check_command(
         typer.Option(
             "--against",
             metavar="HOME",
-            help="Also tell which entries of the catalog match nothing that this home's ledger has seen.",
+            help="Also tell what the catalog and the policies name and this home's ledger has never seen.",
             show_default=False,
         ),
     ] = None,
@@ -113,10 +113,10 @@ def _tried(directory: Path, problems: list[Problem], cache: Path) -> list[Proble
 
 
 def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Problem]:
-    """Entries of the catalog that match nothing in a ledger; none if the folder cannot be used, for that is said already."""
+    """What catalog and policies name that is nothing in a ledger; none if the folder cannot be used, for that is said already."""
     import sqlite3
 
-    from guardai.gate.reports.unseen import seen, unseen
+    from guardai.gate.reports.unseen import seen, unknown, unseen
     from guardai.policy import Bundle
 
     if not (against / "ledger").is_dir():
@@ -129,10 +129,11 @@ def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Prob
         refuse(f"the store cannot be read: {error}", code=USAGE, next_step="guardai verify tells what is wrong with it")
     file = directory / "catalog.toml"
     try:
-        catalog = Bundle.load(directory, labels).catalog
+        bundle = Bundle.load(directory, labels)
     except BundleError:
         return []
-    return list(unseen(catalog, file.read_text("utf-8") if file.is_file() else "", found))
+    text = file.read_text("utf-8") if file.is_file() else ""
+    return [*unseen(bundle.catalog, text, found), *unknown(bundle, found)]
 
 
 def _detectors(content: bytes) -> int:

@@ -1,8 +1,9 @@
-"""Entries of a catalog that match nothing that a ledger has seen: what is misspelt protects nothing, and nobody notices."""
+"""What a policy folder names and a ledger has never seen: what is misspelt protects nothing, and nobody notices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -10,11 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from guardai.ledger import events
-from guardai.policy import Catalog, Problem
+from guardai.policy import Bundle, Catalog, Problem
 from guardai.policy.catalog import Entry
+from guardai.policy.places import Places
 from guardai.policy.tomllines import Lines
+from guardai.policy.tree import entity_literals
 
-__all__ = ["Seen", "seen", "unseen"]
+__all__ = ["Seen", "seen", "unknown", "unseen"]
 
 
 class _Row(msgspec.Struct):
@@ -24,7 +27,6 @@ class _Row(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(_Row).decode
-_OTHERS: Final = ("index://",)
 
 
 class Seen(msgspec.Struct):
@@ -35,7 +37,8 @@ class Seen(msgspec.Struct):
         columns: `table.column` of what was read.
         tables: those of which it is not known which columns were touched: read whole, or written.
         models: (host, name).
-        tools: their names.
+        tools, hosts, indexes: their names.
+        everything: (address, table) of all tables that were touched.
     """
 
     databases: set[str] = msgspec.field(default_factory=set)
@@ -43,6 +46,9 @@ class Seen(msgspec.Struct):
     tables: set[str] = msgspec.field(default_factory=set)
     models: set[tuple[str, str]] = msgspec.field(default_factory=set)
     tools: set[str] = msgspec.field(default_factory=set)
+    hosts: set[str] = msgspec.field(default_factory=set)
+    indexes: set[str] = msgspec.field(default_factory=set)
+    everything: set[tuple[str, str]] = msgspec.field(default_factory=set)
 
     def add(self, one: dict[str, Any]) -> None:
         """Takes in one resource of an event."""
@@ -50,9 +56,13 @@ class Seen(msgspec.Struct):
         if uri.startswith(("model://", "host://")):
             host, _, name = uri.partition("://")[2].partition("/")
             self.models.add((host, name))
+            if uri.startswith("host://"):
+                self.hosts.add(host)
+        elif uri.startswith("index://"):
+            self.indexes.add(uri.removeprefix("index://"))
         elif uri.startswith("tool://"):
             self.tools.add(uri.removeprefix("tool://"))
-        elif uri and not uri.startswith(_OTHERS):
+        elif uri:
             self._database(uri, one)
 
     def _database(self, uri: str, one: dict[str, Any]) -> None:
@@ -60,6 +70,7 @@ class Seen(msgspec.Struct):
         self.databases.add(address if mark else uri)
         if not mark:
             return
+        self.everything.add((address, table))
         columns = [str(column) for column in one.get("columns") or ()]
         self.columns.update(f"{table}.{column}" for column in columns if column != "*")
         if one.get("dir") == "write" or "*" in columns:
@@ -114,6 +125,40 @@ def unseen(catalog: Catalog, text: str, found: Seen, file: str = "catalog.toml")
             yield Problem("warning", file, line, "", message)
     for table in sorted(silent):
         yield Problem("warning", file, 0, "", f"the ledger has seen none of its {table}, so nothing is said of them")
+
+
+def unknown(bundle: Bundle, found: Seen) -> Iterator[Problem]:
+    """Warnings of databases, tables, models, tools, hosts and indexes that a policy names and the ledger has not seen.
+
+    Of a kind of which nothing was seen at all nothing is said.
+
+    Args:
+        bundle: whose policies, and whose catalog names the databases.
+        found: what was seen.
+    """
+    names = _names(bundle.catalog, found)
+    for policy in bundle.policies.values():
+        places = Places(policy)
+        for kind, name in dict.fromkeys((kind, name) for kind, name, _ in entity_literals(policy.tree)):
+            if names.get(kind) and name not in names[kind]:
+                line, column = places.word(kind, "::", f'"{name}"')
+                like = get_close_matches(name, names[kind], n=1)
+                hint = f"; did you mean {like[0]!r}?" if like else ""
+                message = f'{kind}::"{name}" is nothing that the ledger has seen{hint}'
+                yield Problem("warning", policy.file, line, policy.id, message, column)
+
+
+def _names(catalog: Catalog, found: Seen) -> dict[str, set[str]]:
+    """Type of entity → the names under which policies were asked about what was seen."""
+    database = {address: catalog.database(address).name for address in found.databases}
+    return {
+        "Database": set(database.values()),
+        "Table": {f"{database[address]}.{table}" for address, table in found.everything},
+        "Model": {name or host for host, name in found.models},
+        "Tool": found.tools,
+        "Host": found.hosts,
+        "Index": found.indexes,
+    }
 
 
 def _matched(entry: Entry, found: Seen) -> bool:
