@@ -1,7 +1,9 @@
 """Reading back: every event once, oldest first; derived tables; the commands."""
 
+import gc
 import json
 import sqlite3
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -258,3 +260,18 @@ def test_log_of_nothing_says_so(tmp_path, run):
 def test_log_shows_what_is_still_in_a_spool(home, open_ledger, event, run):
     open_ledger(seal=False).append(event())
     assert len(run("log", "--home", home, "--json").stdout.splitlines()) == 2
+
+
+def test_who_stops_reading_early_leaves_no_error_behind(home, open_ledger, event, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    ledger = open_ledger()
+    for _ in range(5):
+        ledger.append(event())
+    ledger.close()
+    reading = events(home)
+    assert next(reading)
+    reading.close()
+    del reading
+    gc.collect()
+    assert told == []

@@ -88,7 +88,9 @@ def _in_store(store: Store) -> Iterator[_Keyed]:
     rows = store.db.execute(
         "SELECT ts, logs.log, seq, bytes FROM events JOIN logs ON logs.n = events.log ORDER BY ts, logs.log, seq"
     )
-    yield from rows
+    # Not `yield from`: that would close the cursor of whoever stops early, after its database was closed.
+    for row in rows:  # noqa: UP028
+        yield row
 
 
 def _in_spool(log: str, content: bytes, start: int) -> Iterator[_Keyed]:
