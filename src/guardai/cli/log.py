@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 import time
@@ -39,6 +40,7 @@ class _Row(msgspec.Struct):
     body: dict[str, Any] | None = None
 
 
+_ASKED: Final = re.compile(rb'"kind":"(?:scene|session\.state)"')
 _decode: Final = msgspec.json.Decoder(_Row).decode
 
 log = typer.Typer(help="Show what was recorded.", invoke_without_command=True)
@@ -72,7 +74,9 @@ def _list(
         out.flush()
         return
     limit = last or _SHOWN
-    rows = deque(found, maxlen=limit + 1)
+    # What policy was asked is for programs that ask it again; `guardai policy explain` tells it to people.
+    shown = (data for data in found if kind or not _ASKED.search(data))
+    rows = deque(shown, maxlen=limit + 1)
     more = len(rows) > limit
     _print_table(list(rows)[1:] if more else list(rows))
     if more and last is None:

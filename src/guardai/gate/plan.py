@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from guardai.gate.touched import carried, plain, touched
-from guardai.model import Call, Destination, Resource
+from guardai.model import Call, Destination, Resource, Target
 from guardai.sql import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Plan(NamedTuple):
         sources: the outcome's `resource`, encoded, where more is known of it: columns, labels, keys.
         carried: of a statement that writes, written column → the columns that it is made of.
         labelled: of a statement, the labelled columns that it touches → their labels.
+        target: the other side, as the integration knows it.
     """
 
     action: str
@@ -53,6 +54,7 @@ class Plan(NamedTuple):
     sources: msgspec.Raw | None = None
     carried: dict[str, list[str]] = {}  # noqa: RUF012 - never changed
     labelled: Mapping[str, frozenset[str]] = {}
+    target: Target | None = None
 
     # What an integration asks of a statement. INVARIANT: one that was not understood may do anything.
 
@@ -104,8 +106,7 @@ class Plans:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make(call)
-            if call.facts:
-                plan = plan._replace(facts={**plan.facts, **call.facts})
+            plan = plan._replace(facts={**plan.facts, **call.facts}, target=call.target)
             if call.statement is None or len(call.statement) <= _LONGEST:
                 if len(self._plans) >= _ENTRIES:
                     self._plans.clear()

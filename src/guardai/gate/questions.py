@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from guardai.gate.in_force import InForce
     from guardai.gate.plan import Context, Plan
     from guardai.gate.run import Run
+    from guardai.gate.staged import Staged
     from guardai.policy import Engine, Tally
     from guardai.settings import Settings
 
@@ -49,6 +50,11 @@ class Owed:
         self._to = to
         self._context = context
         self._answers: dict[str, Reveal] = {}
+
+    @property
+    def to(self) -> Destination:
+        """Where the data would go."""
+        return self._to
 
     def __call__(self, label: str) -> Mask | None:
         """The mask owed, None if the label may be revealed."""
@@ -108,6 +114,7 @@ class Scene:
         columns: what is known of a result's columns, by their names and origins.
         statement: the commitment to its text; None until it was made.
         events: kind → what the records of its calls have in common; to be copied.
+        recorded: the ids of the events that hold it (see `staged`); None until it was told.
     """
 
     __slots__ = (
@@ -120,6 +127,7 @@ class Scene:
         "owed",
         "plan",
         "reads_only",
+        "recorded",
         "statement",
     )
 
@@ -133,6 +141,7 @@ class Scene:
         self.owed = Owed(engine, session.principal, plan.to, self.context, tally, observing=observing)
         back = Destination(session.audience, "", settings.region or "unknown", "internal")
         self.back = Owed(engine, session.principal, back, self.context, tally, observing=observing)
+        self.recorded: Staged | None = None
         self.decision: Decision | None = None
         self.reads_only: bool | None = None
         self.statement: dict[str, object] | None = None

@@ -29,7 +29,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import msgspec
-from msgspec import structs
 
 from guardai.approvals import Approval, State, Verdict
 from guardai.errors import (
@@ -47,8 +46,10 @@ from guardai.gate.in_force import InForce
 from guardai.gate.plan import NOT_UNDERSTOOD, Context, Plan
 from guardai.gate.questions import Columns, Owed, Scene, told
 from guardai.gate.rows import Rows
-from guardai.gate.run import HERE, Run, new_call_id
-from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations, strictest
+from guardai.gate.run import HERE, Run, new_call_id, process
+from guardai.gate.staged import Staged, event_of, session_of, staged
+from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations
+from guardai.policy import decide
 from guardai.sql import NotKept, describe, readable
 from guardai.text import Masking
 
@@ -66,6 +67,8 @@ __all__ = ["Gate", "Phase", "Ticket"]
 _log: Final = logging.getLogger("guardai")
 #: Kinds of call that a session keeps the scenes of.
 _SCENES: Final = 1024
+#: An event's id begins with its log: 16 digits.
+_LOG: Final = 16
 _NOTHING_OWED: Final = Obligations()
 _RECORDED: Final = Decision("allow", reason="the application's own call, recorded")
 
@@ -81,7 +84,18 @@ class Phase(Enum):
 class Gate:
     """Knows every room of floor 2 and joins them. One for each process, made by `init`; only its bundle is ever changed."""
 
-    __slots__ = ("acting", "counters", "emit", "images", "in_force", "key", "mode", "settings")
+    __slots__ = (
+        "_scenes",
+        "_states",
+        "acting",
+        "counters",
+        "emit",
+        "images",
+        "in_force",
+        "key",
+        "mode",
+        "settings",
+    )
 
     def __init__(
         self,
@@ -109,6 +123,11 @@ class Gate:
         self.key = key
         self.acting = acting
         self.images = images
+        #: What policy is asked in this process → the event that holds it. Statements that differ in their literals alone are
+        #: asked about in the same way.
+        self._scenes: dict[tuple[str | bytes, ...], str] = {}
+        #: What policies read of a session → the event that holds that.
+        self._states: dict[tuple[str | bytes, ...], str] = {}
 
     @property
     def engine(self) -> Engine:
@@ -152,17 +171,49 @@ class Gate:
             scene = scenes[id(plan)] = Scene(engine, plan, run, self.settings)
         return scene
 
+    def stage(self, run: Run, scene: Scene) -> Staged:
+        """The ids of the events that hold what policy is asked in this scene; empty if that cannot be told.
+
+        INVARIANT: they are in the log before the first intent that names them, and in the same one, unless the log ended
+        between the two.
+
+        Raises:
+            LedgerError: they cannot be recorded.
+        """
+        body, state = staged(scene, self.settings.environment), session_of(scene.context)
+        if body is None or state is None:
+            scene.recorded = ("", "")
+            return scene.recorded
+        scene.recorded = (
+            self._tell(self._scenes, (process(), bytes(body)), event_of("scene", body)),
+            self._tell(self._states, (process(), run.session.id, bytes(state)), event_of("session.state", state, run)),
+        )
+        return scene.recorded
+
+    def _tell(self, told: dict[tuple[str | bytes, ...], str], key: tuple[str | bytes, ...], event: Event) -> str:
+        found = told.get(key)
+        if found is None:
+            if len(told) >= _SCENES:
+                told.clear()
+            found = told[key] = self.emit(event)
+        return found
+
+    def opened(self, run: Run, event: str) -> None:
+        """A session was opened, and the event tells what policies read of it."""
+        state = session_of(run.context)
+        if state is not None:
+            self._states[process(), run.session.id, bytes(state)] = event
+
+    def restage(self, scene: Scene) -> None:
+        """A log ended and another began: what is asked in this scene is told anew in that."""
+        self._scenes.clear()
+        self._states.clear()
+        scene.recorded = None
+
     @staticmethod
     def act(engine: Engine, run: Run, plan: Plan, context: Context, tally: Tally | None = None) -> Decision:
         """May it be done? Where there are several verbs, the strictest answer counts."""
-        who = run.session.principal
-        answers = [engine.act(who, verb, plan.resources, context, tally) for verb in plan.asked]
-        if len(answers) == 1:
-            return answers[0]
-        worst = max(answers, key=_strictness)
-        if worst.effect != "allow":
-            return worst
-        return structs.replace(worst, obligations=strictest(answer.obligations for answer in answers))
+        return decide(engine, run.session.principal, plan.asked, plan.resources, context, tally)
 
     def open(self, call: Call, run: Run | None = None) -> Ticket:
         """Takes a call through inspection, decision, masking and the record of its intent.
@@ -207,8 +258,9 @@ class Ticket:
     """One call on the road. All ends are idempotent: the first one counts."""
 
     __slots__ = (
-        "_bytes", "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies", "_scene", "_started", "_tally", "_told",
-        "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase", "plan", "rows", "run",
+        "_asked", "_bytes", "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies", "_returned",
+        "_scene", "_started", "_tally", "_told", "approval", "call", "decision", "id", "intent", "outcome", "payload", "phase",
+        "plan", "rows", "run",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
@@ -221,6 +273,9 @@ class Ticket:
         self._commit: dict[str, object] | None = None
         self._bytes = 0
         self._scene: Scene | None = None
+        #: That in which policy gave the decision; None if it did not.
+        self._asked: Scene | None = None
+        self._returned: set[str] = set()
         self._tally: Tally | None = None
         #: That of nothing until the call has been understood, and for good if it could not be.
         self.plan: Plan = NOT_UNDERSTOOD
@@ -336,6 +391,7 @@ class Ticket:
         if decision.effect != "deny" and (call.opaque or call.returns):
             decision = self._unmaskable(scene) or decision
         self.decision = decision
+        self._asked = scene
 
     def leaving(self, payloads: Iterable[Any]) -> Iterator[Any]:
         """More of the request, which is only made while the call runs: each masked as it leaves, counted in the outcome.
@@ -388,7 +444,9 @@ class Ticket:
             self._end("denied")
             self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
         if state is State.APPROVED:
-            context: Context = {**self.run.context, **self.plan.facts}
+            # Not that of the first question: the session may have seen more labels while somebody thought.
+            self._asked = self._gate.scene(self.run, self.plan, self._force.engine, self._tally)
+            context: Context = {**self._asked.context}
             context["approvals"] = self.approval.groups
             if self._labels:
                 context["labels"] = tuple(sorted(self._labels))
@@ -699,6 +757,7 @@ class Ticket:
     def found(self, labels: dict[str, int], masks: dict[str, str]) -> None:
         """What was found in the result, and masked on its way back, for the outcome."""
         self._found(labels, masks)
+        self._returned.update(labels)
         if masks:
             self._policies += self._back().policies(masks)
 
@@ -738,8 +797,30 @@ class Ticket:
             event.body = {"does": self._words()[0]}  # whoever reads of a refusal wants to know of what
         if self.phase is Phase.PAUSED:
             event.status = "paused"
+        asked = self._asked
+        if asked is not None:
+            if call.opaque or call.returns or self.approval is not None or self._tally is not None:
+                event.body = {**cast("dict[str, object]", event.body or {}), **self._own()} or None
+            event.scene, event.state = there = asked.recorded or self._gate.stage(self.run, asked)
         self.intent = self._gate.emit(event)
+        if asked is not None and not (
+            self.intent.startswith(there[0][:_LOG]) and self.intent.startswith(there[1][:_LOG])
+        ):
+            self._gate.restage(asked)
         self._commit = None
+
+    def _own(self) -> dict[str, object]:
+        """What this call adds to the questions of its scene, besides the labels that were found in it."""
+        own: dict[str, object] = {}
+        if self.call.opaque:
+            own["opaque"] = list(self.call.opaque)
+        if self.call.returns:
+            own["returns"] = list(self.call.returns)
+        if self.approval is not None and self.phase is not Phase.PAUSED:
+            own["approvals"] = list(self.approval.groups)
+        if self._tally is not None and self._tally.seen:
+            own["counts"] = self._tally.told()
+        return own
 
     def _event(self, kind: str) -> Event:
         """A record of this call. What is the same for all calls of the scene is put together once."""
@@ -790,6 +871,10 @@ class Ticket:
             event.model = {**plan.model, "responded": str(done.pop("responded"))}
         if self.rows is not None:
             done["rows"] = self.rows.count
+        if self._returned and self._scene is not None:
+            back = self._scene.back
+            done["returned"] = {label: back(label) or "" for label in sorted(self._returned)}
+            event.scene, event.state = self._scene.recorded or ("", "")
         if plan.model is not None and self._tally is not None:
             self._tally.tokens(_tokens(done.get("usage"), self._bytes))
         if "usage" in done:
@@ -856,10 +941,6 @@ def _tokens(usage: object, sent: int) -> int:
         if counted > 0:
             return counted
     return -(-sent // 3)
-
-
-def _strictness(decision: Decision) -> int:
-    return ("allow", "pause", "deny").index(decision.effect)
 
 
 def _foreign(owed: Owed) -> str:

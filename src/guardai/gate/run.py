@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from guardai.gate.road import Ticket
     from guardai.text import Tokens
 
-__all__ = ["HERE", "Here", "Run", "new_call_id", "new_session_id"]
+__all__ = ["HERE", "Here", "Run", "new_call_id", "new_session_id", "process"]
 
 
 def new_session_id() -> str:
@@ -44,6 +44,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_Calls.renew)
 
 
+def process() -> str:
+    """A random name of this process; a forked child has another."""
+    return _Calls.prefix
+
+
 def new_call_id() -> str:
     """A unique id for a call."""
     return f"{_Calls.prefix}-{next(_Calls.count):x}"
@@ -62,6 +67,7 @@ def _forget_open_calls() -> None:
         for ticket in list(run.open):
             ticket.disown()
         run.open = set()
+        run.scenes = {}  # they name records of the parent's log
         run.tokens.in_child()
 
 

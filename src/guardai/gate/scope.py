@@ -46,7 +46,8 @@ class SessionScope:
         run = require().acting.begin(
             agent=agent, user=user, purpose=purpose, audience=audience, on_denied=on_denied, id_=id_
         )
-        emit_in(run, "session.open", {"purpose": purpose, "audience": audience, "on_denied": on_denied})
+        about = {"audience": run.session.audience, "implicit": False, "labels": sorted(run.labels), "purpose": purpose}
+        require().gate.opened(run, emit_in(run, "session.open", {**about, "on_denied": on_denied}))
         self._run = run
         self._before = HERE.get()
         HERE.set(Here(run, explicit=True, call=self._before.call if self._before is not None else ""))

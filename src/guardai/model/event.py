@@ -33,14 +33,16 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
         findings: {label: count}.
         id: unique, and tells log and position.
         key: id of the process key under whose signed head the event stands.
-        kind: `call.intent`, `call.outcome`, `log.open`, …
+        kind: `call.intent`, `call.outcome`, `scene`, `session.state`, `log.open`, …
         lineage: [{`from`: event id, `evidence`}].
         log, seq, prev: which log, which position, the hash (hex) of the event before.
         model: `provider`, `requested`, `responded`, `region`, `host`.
         parent: the call within which this one happened.
         principal: `kind`, `user`, `agent`, `chain`, `assurance`.
         resource: [{`uri`, `columns`, `rows`, `labels`, `dir`}].
+        scene: id of the `scene` event that holds what policy was asked about this call; "" if it was not asked.
         session: the session's id.
+        state: id of the `session.open` or `session.state` event that holds what policy could read of the session.
         status: of an outcome: `ok`, `error`, `denied`, `withheld`, `cancelled`, `unknown`, `abandoned`, `masked`.
         trace: `trace_id`, `span_id` of the W3C trace context, where there is one.
         ts: microseconds since 1970, UTC.
@@ -64,8 +66,10 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     prev: str
     principal: dict[str, object] | msgspec.Raw
     resource: list[dict[str, object]] | msgspec.Raw | None = None
+    scene: str = ""
     seq: int
     session: str = ""
+    state: str = ""
     status: str = ""
     trace: dict[str, str] | None = None
     ts: int

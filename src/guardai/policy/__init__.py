@@ -1,5 +1,6 @@
 """Policy: the bundle, its catalog, and the engine that answers from it."""
 
+from guardai.policy.asked import Asked, counts, decide, judge, reveals, uncounted
 from guardai.policy.bundle import STARTER, Bundle, check, stored_index
 from guardai.policy.catalog import Catalog, DatabaseEntry, ModelEntry, ToolEntry
 from guardai.policy.counters import Counters
@@ -12,6 +13,7 @@ from guardai.policy.tally import Tally
 
 __all__ = [
     "STARTER",
+    "Asked",
     "Bundle",
     "Catalog",
     "Counters",
@@ -23,9 +25,14 @@ __all__ = [
     "Tally",
     "ToolEntry",
     "check",
+    "counts",
+    "decide",
     "explain",
+    "judge",
+    "reveals",
     "schema_of",
     "schema_text",
     "stored_index",
+    "uncounted",
     "words",
 ]

@@ -60,9 +60,21 @@ class Tally:
 
     Attributes:
         asked: whether any answer so far depended on a counter.
+        seen: the numbers that the act was decided with; None where they were not the same for all of its questions.
     """
 
-    __slots__ = ("_counted", "_counters", "_held", "_numbers", "_resources", "_session", "_taking", "_who", "asked")
+    __slots__ = (
+        "_counted",
+        "_counters",
+        "_held",
+        "_numbers",
+        "_resources",
+        "_session",
+        "_taking",
+        "_who",
+        "asked",
+        "seen",
+    )
 
     def __init__(
         self, counters: Counters, counted: Counted, principal: Principal, session: str, *, taking: bool = True
@@ -77,6 +89,7 @@ class Tally:
         self._held: dict[Key, Entry] = {}
         self._resources: tuple[What, ...] = ()
         self.asked = False
+        self.seen: dict[str, int | None] = {}
 
     @property
     def labels(self) -> bool:
@@ -110,7 +123,15 @@ class Tally:
     def values(self, names: Iterable[str], action: str, what: What) -> dict[str, object]:
         """The numbers that policy compares."""
         self.asked = True
-        return {name: self._number(self._key(name, action, what)) for name in names}
+        numbers = {name: self._number(self._key(name, action, what)) for name in names}
+        if action != REVEAL:
+            for name, number in numbers.items():
+                self.seen[name] = number if self.seen.get(name, number) == number else None
+        return {**numbers}
+
+    def told(self) -> dict[str, int]:
+        """What of `seen` can be asked again with: one number each."""
+        return {name: number for name, number in sorted(self.seen.items()) if number is not None}
 
     def left(self, name: str, action: str, what: What) -> float:
         """Seconds until the counter's window ends."""
