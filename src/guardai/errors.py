@@ -41,7 +41,8 @@ class GuardError(Exception):
 def _denial(verb: str, reason: str, policies: tuple[str, ...], event: str, about: str) -> str:
     by = f" by {', '.join(policies)}" if policies else ""
     what = f"; the statement {about}" if about else ""
-    record = f" (event {event})" if event else ""
+    # The last words of a refusal are what to do next.
+    record = f"; why: guardai policy explain {event}" if event else ""
     return f"{verb}{by}: {reason}{what}{record}"
 
 

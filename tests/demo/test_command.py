@@ -108,7 +108,7 @@ def test_each_denial_names_policy_and_event(story):
     known = {call["intent"] for call in story["calls"]}
     for denial in denials:
         assert re.match(r"PolicyDenied: db\.\w+ denied by [\w-]+", denial)
-        assert re.search(r"\(event ([^)]+)\)$", denial)[1] in known
+        assert re.search(r"; why: guardai policy explain (\S+)$", denial)[1] in known
 
 
 def test_the_person_saw_no_address_though_the_model_wrote_one(story):

@@ -13,9 +13,11 @@ from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, pr
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
-    from guardai.policy import Problem
+    from collections.abc import Iterator
 
-__all__ = ["app"]
+    from guardai.policy import Bundle, Problem
+
+__all__ = ["app", "loaded"]
 
 app = typer.Typer(help="Check policies, and explain what they answer.", no_args_is_help=True)
 
@@ -170,36 +172,97 @@ def schema_command(
 
 @app.command("explain")
 def explain_command(
-    request: Annotated[Path, typer.Option("--request", help="A JSON file with the request.", show_default=False)],
+    event: Annotated[
+        str, typer.Argument(metavar="[EVENT]", help="The id of a recorded call's event.", show_default=False)
+    ] = "",
+    request: Annotated[
+        Path | None, typer.Option("--request", help="A JSON file with a made-up request instead.", show_default=False)
+    ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option("--policy", help="The policy folder; default: the starter policy.", show_default=False),
+        typer.Option(
+            "--policy",
+            help="The policy folder; default: the starter policy, for an event the one that is set for programs here.",
+            show_default=False,
+        ),
     ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how a request is answered, why, and what would have to change.
+    """Tell how a call is answered, why, and what would have to change: a recorded one, or one that is made up.
 
-    Exit codes: 0 answered, whatever the answer is; 1 the policy folder cannot be used; 2 the request cannot be read.
+    Exit codes: 0 answered, whatever the answer is; 1 the policy folder cannot be used, or the event cannot be decided again;
+    2 there is no such event, or the request cannot be read.
     """
-    from guardai.policy import Bundle, explain, words
-
-    asked = _request(request)
-    try:
-        bundle = Bundle.load(policy, _labels())
-    except BundleError as error:
-        refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
-    try:
-        answer = explain(bundle, asked)
-        told = [] if as_json else words(bundle, asked)
-    except ValueError as error:
-        refuse(escape(f"{request}: {error}"), code=USAGE)
+    if bool(event) is (request is not None):
+        refuse(
+            "name an event, or a file with --request, and not both", code=USAGE, next_step="guardai log lists events"
+        )
+    answer = _explained_event(event, policy, home_of(home)) if request is None else _explained_request(request, policy)
     if as_json:
         print_json(answer)
         return
-    console.print(f"[{_COLOURS[answer['decision']]}]{answer['decision']}[/] {escape(told[0])}", soft_wrap=True)
-    for line in told[1:]:
+    from guardai.policy import told
+
+    first, *more = told(answer)
+    console.print(f"[{_COLOURS[answer['decision']]}]{answer['decision']}[/] {escape(first)}", soft_wrap=True)
+    for line in (*more, *_compared(answer)):
         console.print(f"  {escape(line)}", soft_wrap=True)
+
+
+def _explained_request(request: Path, policy: Path | None) -> dict[str, Any]:
+    from guardai.policy import explain
+
+    asked = _request(request)
+    bundle = loaded(policy)
+    try:
+        return explain(bundle, asked)
+    except ValueError as error:
+        refuse(escape(f"{request}: {error}"), code=USAGE)
+
+
+def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, Any]:
+    import sqlite3
+
+    from guardai import settings
+    from guardai.gate.reports.why import EventError, why
+
+    if not (home / "ledger").is_dir():
+        refuse(f"there is no ledger under {home}", next_step="--home or GUARDAI_HOME names another place", code=USAGE)
+    bundle = loaded(policy or settings.load().policy)
+    try:
+        return why(home, event, bundle)
+    except EventError as error:
+        refuse(escape(str(error)), code=REFUSED if "decided again" in str(error) else USAGE)
+    except sqlite3.Error as error:
+        refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
+
+
+def loaded(policy: Path | None) -> Bundle:
+    """The bundle of a folder; ends the command if it cannot be used."""
+    from guardai.policy import Bundle
+
+    try:
+        return Bundle.load(policy, _labels())
+    except BundleError as error:
+        refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
+
+
+def _compared(answer: dict[str, Any]) -> Iterator[str]:
+    """What was recorded, where that is another answer or another policy's."""
+    for label, fate in answer.get("returned", {}).items():
+        by = f" by {', '.join(fate['policies'])}" if fate["policies"] else ""
+        yield f"{label}, on its way back, {'is revealed' if fate['mask'] is None else 'is masked with ' + fate['mask']}{by}."
+    then = answer.get("recorded")
+    if then is None:
+        return
+    if not then["same_bundle"]:
+        yield (
+            f"Another policy decided then (digest {then['bundle'][:12]}…): {then['decision']}"
+            f"{' by ' + ', '.join(then['policies']) if then['policies'] else ''}. --policy DIR asks another."
+        )
+    elif then["decision"] != answer["decision"]:
+        yield f"Recorded was {then['decision']}, by the same policy: something of the call is not in the ledger."
 
 
 def _request(file: Path) -> dict[str, Any]:

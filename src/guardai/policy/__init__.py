@@ -5,7 +5,7 @@ from guardai.policy.bundle import STARTER, Bundle, check, stored_index
 from guardai.policy.catalog import Catalog, DatabaseEntry, ModelEntry, ToolEntry
 from guardai.policy.counters import Counters
 from guardai.policy.engine import Engine
-from guardai.policy.explain import explain, words
+from guardai.policy.explain import examine, explain, told, words
 from guardai.policy.problem import Problem
 from guardai.policy.schema import schema_of, schema_text
 from guardai.policy.source import Policy
@@ -27,12 +27,14 @@ __all__ = [
     "check",
     "counts",
     "decide",
+    "examine",
     "explain",
     "judge",
     "reveals",
     "schema_of",
     "schema_text",
     "stored_index",
+    "told",
     "uncounted",
     "words",
 ]

@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from guardai.model import MASKS
-from guardai.policy.explain import Request
 from guardai.policy.problem import Problem
+from guardai.policy.request import Request
 from guardai.policy.tomllines import Lines
 from guardai.policy.vocabulary import ANNOTATIONS, NUMBERS, ON_PERMITS, number
 

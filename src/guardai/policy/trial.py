@@ -64,7 +64,7 @@ def tried(bundle: Bundle, cases: Iterable[Case]) -> Iterator[Result]:
         unknown = sorted(named - bundle.policies.keys())
         for run in case.runs:
             begin = time.perf_counter()
-            decision, reveals = answers(engine, run.request)
+            decision, reveals = answers(engine, run.request.asked())
             failures = [f"no policy has the id {name!r}" for name in unknown]
             failures += _differences(case.expected, decision, reveals)
             decided = {*decision.policies, *(name for reveal in reveals.values() for name in reveal.policies)}
