@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from guardai._version import __version__
-from guardai.cli import demo, doctor, log, policy, policy_tests, published, rollback, run, scaffold, scan, sql, verify
+from guardai.cli import (
+    demo,
+    doctor,
+    log,
+    policy,
+    policy_tests,
+    published,
+    rollback,
+    run,
+    scaffold,
+    scan,
+    sql,
+    verify,
+    whatif,
+)
 from guardai.cli.options import USAGE, refuse
 from guardai.errors import GuardError
 
@@ -43,6 +57,7 @@ def _root(
 for group in (demo, doctor, log, rollback, run, scaffold, scan, verify):
     group.register(app)
 policy_tests.register(policy.app)
+whatif.register(policy.app)
 app.add_typer(published.app, name="bundle")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sql.app, name="sql")

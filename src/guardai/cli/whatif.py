@@ -1,0 +1,172 @@
+"""`guardai policy replay`: a policy tried against what happened, before it goes live."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+from rich.markup import escape
+
+from guardai.cli.options import REFUSED, USAGE, Json, console, home_of, print_json, refuse
+from guardai.cli.policy import loaded
+from guardai.cli.progress import Bar
+
+if TYPE_CHECKING:
+    from guardai.gate.reports.replay import Replay
+
+__all__ = ["register"]
+
+Ledger = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger", "--home", envvar="GUARDAI_HOME", help="The home whose ledger is read.", show_default=False
+    ),
+]
+
+_COLOURS: Final = {"allow": "green", "deny": "red", "pause": "yellow"}
+_SHOWN: Final = 10
+_WIDE: Final = 24
+
+
+def register(group: typer.Typer) -> None:
+    """Adds the commands to `guardai policy`."""
+    group.command("replay")(replay_command)
+
+
+def ledger_of(given: Path | None) -> Path:
+    """The home that is named; ends the command if it holds no ledger."""
+    home = home_of(given)
+    if not (home / "ledger").is_dir():
+        refuse(f"there is no ledger under {home}", next_step="--ledger or GUARDAI_HOME names another place", code=USAGE)
+    return home
+
+
+def unreadable(error: Exception) -> NoReturn:
+    """Ends the command: the store is broken or of another version."""
+    refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
+
+
+def replay_command(
+    bundle: Annotated[Path, typer.Option("--bundle", help="The policy folder to try.", show_default=False)],
+    ledger: Ledger = None,
+    as_json: Json = False,
+) -> None:
+    """Decide every recorded call again under another policy, and tell what would change.
+
+    Exit codes: 0 nothing changes, 1 something does, or the policy folder cannot be used, 2 it cannot be told: wrong usage, no
+    ledger, or no recorded call can be decided again.
+    """
+    from guardai.gate.reports.replay import replay
+    from guardai.ledger.store import StoreVersionError
+
+    home = ledger_of(ledger)
+    new = loaded(bundle)
+    try:
+        with Bar("replaying", shown=not as_json) as bar:
+            found = replay(home, new, lambda events: bar("events", events, 0))
+    except (sqlite3.Error, StoreVersionError) as error:
+        unreadable(error)
+    if as_json:
+        print_json({"bundle": new.digest, **found.data()})
+    else:
+        _print(found, new.name)
+    if found.changed or found.masked:
+        raise typer.Exit(REFUSED)
+    if not found.decided:
+        raise typer.Exit(USAGE)
+
+
+def _print(found: Replay, name: str) -> None:
+    changed = found.changed + found.masked
+    head = "[bold yellow]≠[/]" if changed else "[bold green]=[/]" if found.decided else "[bold yellow]?[/]"
+    console.print(
+        f"{head} {found.decided:,} recorded decisions asked again under [bold]{escape(name)}[/]: "
+        f"{found.changed:,} would be otherwise, and {found.masked:,} of {found.labels:,} labels masked otherwise",
+        soft_wrap=True,
+    )
+    if found.own:
+        console.print(
+            f"  {found.own:,} calls were the application's own, which policy was not asked about", style="dim"
+        )
+    for reason, count in found.cannot.most_common():
+        from guardai.gate.reports.why import MISSING
+
+        console.print(f"  [yellow]?[/] {count:,} cannot be decided again: {MISSING[reason]}", soft_wrap=True)
+    if found.acts:
+        _decisions(found)
+    if found.reveals:
+        _reveals(found)
+    for title, counts in (
+        ("by policy that decides now", {name or "(no permit)": n for name, n in found.by_policy.items()}),
+        ("by principal", found.by_principal),
+        ("by resource", found.by_resource),
+    ):
+        if counts:
+            bars(title, counts)
+    if changed:
+        console.print("  guardai policy explain EVENT --policy DIR tells of one of them why", style="dim")
+
+
+def _decisions(found: Replay) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title="decisions", title_justify="left")
+    for column in ("calls", "action", "then", "now", "by", "for example"):
+        table.add_column(column, justify="right" if column == "calls" else "left", overflow="fold")
+    ordered = sorted(found.acts.items(), key=lambda one: -one[1].count)
+    for one, group in ordered[:_SHOWN]:
+        table.add_row(
+            f"{group.count:,}",
+            Text(one.action),
+            Text(one.then, style=_COLOURS.get(one.then, "")),
+            Text(one.now, style=_COLOURS.get(one.now, "")),
+            Text(", ".join(one.by) or one.reason),
+            Text(group.examples[0], style="dim"),
+        )
+    _table(table, len(ordered))
+
+
+def _reveals(found: Replay) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", title="labels", title_justify="left")
+    for column in ("times", "label", "on its way", "then", "now", "by", "for example"):
+        table.add_column(column, justify="right" if column == "times" else "left", overflow="fold")
+    ordered = sorted(found.reveals.items(), key=lambda one: -one[1].count)
+    for one, group in ordered[:_SHOWN]:
+        table.add_row(
+            f"{group.count:,}",
+            Text(one.label),
+            Text(f"{'back to' if one.way == 'back' else 'to'} the {one.kind}"),
+            Text(one.then or "revealed", style="" if one.then else "yellow"),
+            Text(one.now or "revealed", style="" if one.now else "yellow"),
+            Text(", ".join(one.by) or one.reason),
+            Text(group.examples[0], style="dim"),
+        )
+    _table(table, len(ordered))
+
+
+def _table(table: Any, rows: int) -> None:
+    from rich.console import Console
+
+    console.print()
+    (console if console.is_terminal else Console(width=180, highlight=False)).print(table)
+    if rows > _SHOWN:
+        console.print(f"  … and {rows - _SHOWN:,} more kinds; --json lists them all", style="dim")
+
+
+def bars(title: str, counts: Mapping[str, int]) -> None:
+    """A picture of counts: the longest bar is the most."""
+    ordered = sorted(counts.items(), key=lambda one: -one[1])
+    console.print(f"\n{title}", style="bold")
+    most = ordered[0][1]
+    for name, count in ordered[:_SHOWN]:
+        length = max(1, round(_WIDE * count / most))
+        console.print(f"  [cyan]{'█' * length:<{_WIDE}}[/] {count:>9,}  {escape(name)}", soft_wrap=True)
+    if len(ordered) > _SHOWN:
+        console.print(f"  … and {len(ordered) - _SHOWN:,} more; --json lists them all", style="dim")
