@@ -1,4 +1,4 @@
-"""`guardai policy replay`: a policy tried against what happened, before it goes live."""
+"""`guardai policy replay`, `diff`: a policy tried against what happened, before it goes live."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from guardai.cli.progress import Bar
 
 if TYPE_CHECKING:
     from guardai.gate.reports.replay import Replay
+    from guardai.policy.difference import Difference, Said
 
 __all__ = ["register"]
 
@@ -34,6 +35,7 @@ _WIDE: Final = 24
 def register(group: typer.Typer) -> None:
     """Adds the commands to `guardai policy`."""
     group.command("replay")(replay_command)
+    group.command("diff")(diff_command)
 
 
 def ledger_of(given: Path | None) -> Path:
@@ -170,3 +172,111 @@ def bars(title: str, counts: Mapping[str, int]) -> None:
         console.print(f"  [cyan]{'█' * length:<{_WIDE}}[/] {count:>9,}  {escape(name)}", soft_wrap=True)
     if len(ordered) > _SHOWN:
         console.print(f"  … and {len(ordered) - _SHOWN:,} more; --json lists them all", style="dim")
+
+
+def diff_command(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A policy folder.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another.", show_default=False)],
+    ledger: Annotated[
+        Path | None,
+        typer.Option("--ledger", help="Try also what was recorded under this home.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what B permits that A did not, and the reverse, each with the smallest request that shows it.
+
+    Requests are made up from every literal and bound of the policies that differ; each difference has been answered so by
+    both. None found is no proof that there is none.
+
+    Exit codes: 0 no difference was found, 1 some were, or a policy folder cannot be used, 2 wrong usage, or no ledger.
+    """
+    from guardai.gate.reports.compared import recorded
+    from guardai.ledger.store import StoreVersionError
+    from guardai.policy.difference import between
+
+    home = ledger_of(ledger) if ledger is not None else None
+    one, other = loaded(a), loaded(b)
+    try:
+        with Bar("comparing", shown=not as_json) as bar:
+            more = recorded(home, one, other) if home is not None else ()
+            found = between(one, other, more, lambda requests: bar("requests", requests, 0))
+    except (sqlite3.Error, StoreVersionError) as error:
+        unreadable(error)
+    if as_json:
+        differences = [difference.data() for difference in found.differences]
+        print_json(
+            {"a": one.digest, "b": other.digest, "tried": found.tried, "whole": found.whole, "differences": differences}
+        )
+    else:
+        _print_differences(found.differences, found.tried)
+        if not found.whole:
+            console.print(
+                "  There are very many policies: not all requests that could be made up were tried.", style="dim"
+            )
+    if found.differences:
+        raise typer.Exit(REFUSED)
+
+
+_HEADS: Final = {
+    "more": "B permits what A does not",
+    "less": "A permits what B does not",
+    "other": "both permit as much, but otherwise",
+}
+
+
+def _print_differences(found: list[Difference], tried: int) -> None:
+    if not found:
+        why = f"{tried:,} requests are answered alike" if tried else "no policy and no mask differs"
+        console.print(f"[bold green]=[/] no difference was found: {why}")
+        return
+    kinds = f"{len(found):,} kind{'s' if found[1:] else ''} of difference"
+    console.print(f"[bold yellow]≠[/] {kinds}, found with {tried:,} requests")
+    for which, head in _HEADS.items():
+        some = [one for one in found if one.which == which]
+        if some:
+            console.print(f"\n{head}", style="bold")
+        for one in some:
+            _print_difference(one)
+
+
+def _print_difference(one: Difference) -> None:
+    sign = {"more": "[green]+[/]", "less": "[red]-[/]", "other": "[yellow]~[/]"}[one.which]
+    more = f" and {len(one.what) - 6} more" if len(one.what) > 6 else ""
+    console.print(f"  {sign} [bold]{escape(', '.join(one.what[:6]))}{more}[/]", soft_wrap=True)
+    console.print(f"      A {escape(_answered(one.a))}; B {escape(_answered(one.b))}", soft_wrap=True)
+    console.print(f"      for example {escape(_example(one))}", style="dim", soft_wrap=True)
+
+
+def _answered(said: Said) -> str:
+    says = {"allow": "allows it", "deny": "denies it", "pause": "waits for approval", "revealed": "reveals it"}
+    by = f" by {', '.join(said.policies)}" if said.policies else " for want of a permit"
+    if said.failed:
+        by = ", a policy cannot be evaluated"
+    owed = "".join(f", {name} {_plain(value)}" for name, value in said.owed)
+    return f"{says.get(said.effect, f'masks it with {said.effect}')}{by}{owed}"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _example(one: Difference) -> str:
+    from guardai.policy.change import quoted
+
+    asked = one.asked
+    who = asked.principal
+    where = ", ".join(f'{thing.type}::"{thing.id}"' for thing in asked.resources)
+    begin = f"event {one.event}: " if one.event else ""
+    if asked.verbs:
+        does = f"{', '.join(asked.verbs)} on {where}"
+        attrs = [
+            f"resource.{name} {quoted(value)}" for thing in asked.resources[:1] for name, value in thing.attrs if value
+        ]
+    else:
+        to = asked.to._asdict() if asked.to is not None else {}
+        does = f"{asked.labels[0]} to a {to.get('kind', 'destination')}"
+        attrs = [f"to.{name} {quoted(value)}" for name, value in to.items() if name != "kind" and value]
+    # A recorded request is told by its event: what it holds stands there.
+    context = [] if one.event else [f"{name} {quoted(value)}" for name, value in asked.whole.items()]
+    given = f" with {', '.join((*context, *attrs))}" if context or attrs else ""
+    return f'{begin}{who.kind}::"{who.agent}"{f" for {who.user}" if who.user else ""}, {does}{given}'
