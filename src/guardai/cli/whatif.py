@@ -1,8 +1,9 @@
-"""`guardai policy replay`, `diff`: a policy tried against what happened, before it goes live."""
+"""`guardai policy replay`, `diff`, `suggest`: a policy tried against what happened, before it goes live."""
 
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
@@ -36,6 +37,7 @@ def register(group: typer.Typer) -> None:
     """Adds the commands to `guardai policy`."""
     group.command("replay")(replay_command)
     group.command("diff")(diff_command)
+    group.command("suggest")(suggest_command)
 
 
 def ledger_of(given: Path | None) -> Path:
@@ -280,3 +282,45 @@ def _example(one: Difference) -> str:
     context = [] if one.event else [f"{name} {quoted(value)}" for name, value in asked.whole.items()]
     given = f" with {', '.join((*context, *attrs))}" if context or attrs else ""
     return f'{begin}{who.kind}::"{who.agent}"{f" for {who.user}" if who.user else ""}, {does}{given}'
+
+
+def suggest_command(
+    ledger: Ledger = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write it into this file, which must not be there.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Propose a policy that permits what was used and nothing else, as a Cedar file to review.
+
+    Exit codes: 0 there is one, 2 wrong usage, no ledger, or nothing in it to go by.
+    """
+    from guardai.gate.reports.suggest import suggest
+    from guardai.ledger.store import StoreVersionError
+
+    home = ledger_of(ledger)
+    if output is not None and output.exists():
+        refuse(f"{output} is there already", next_step="Name another file, or move it away", code=USAGE)
+    try:
+        with Bar("reading", shown=not as_json) as bar:
+            found = suggest(home, lambda events: bar("events", events, 0))
+    except (sqlite3.Error, StoreVersionError) as error:
+        unreadable(error)
+    if not found.cedar:
+        because = f"{found.left_out:,} calls cannot be read back" if found.left_out else "no allowed call is recorded"
+        refuse(f"there is nothing to go by under {home}: {because}", code=USAGE)
+    if output is not None:
+        try:
+            output.write_text(found.cedar, encoding="utf-8")
+        except OSError as error:
+            refuse(f"{output} cannot be written: {error.strerror}", code=USAGE)
+    if as_json:
+        print_json(found._asdict())
+    elif output is None:
+        sys.stdout.write(found.cedar)
+    else:
+        console.print(
+            f"[green]✓[/] {found.policies:,} policies from {found.calls:,} calls in {escape(str(output))}",
+            soft_wrap=True,
+        )
