@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from guardai.policy import Bundle, Problem
+    from guardai.settings import Settings
 
 __all__ = ["app", "loaded"]
 
@@ -229,7 +230,7 @@ def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, A
 
     if not (home / "ledger").is_dir():
         refuse(f"there is no ledger under {home}", next_step="--home or GUARDAI_HOME names another place", code=USAGE)
-    bundle = loaded(policy or settings.load().policy)
+    bundle = loaded(policy) if policy else _in_use(settings.load())
     try:
         return why(home, event, bundle)
     except EventError as error:
@@ -246,6 +247,16 @@ def loaded(policy: Path | None) -> Bundle:
         return Bundle.load(policy, _labels())
     except BundleError as error:
         refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
+
+
+def _in_use(settings: Settings) -> Bundle:
+    """The bundle that a process with these settings decides by; ends the command if there is none."""
+    from guardai.gate.supply import Supply
+
+    try:
+        return Supply(settings, _labels()).current.bundle
+    except BundleError as error:
+        refuse(escape(str(error)), next_step="guardai bundle status tells more; --policy names a folder or file")
 
 
 def _compared(answer: dict[str, Any]) -> Iterator[str]:
