@@ -226,7 +226,8 @@ def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, A
     import sqlite3
 
     from guardai import settings
-    from guardai.gate.reports.why import EventError, why
+    from guardai.gate.reports.why import EventError, UndecidedError, why
+    from guardai.ledger.store import StoreVersionError
 
     if not (home / "ledger").is_dir():
         refuse(f"there is no ledger under {home}", next_step="--home or GUARDAI_HOME names another place", code=USAGE)
@@ -234,8 +235,8 @@ def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, A
     try:
         return why(home, event, bundle)
     except EventError as error:
-        refuse(escape(str(error)), code=REFUSED if "decided again" in str(error) else USAGE)
-    except sqlite3.Error as error:
+        refuse(escape(str(error)), code=REFUSED if isinstance(error, UndecidedError) else USAGE)
+    except (sqlite3.Error, StoreVersionError) as error:
         refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
 
 

@@ -13,7 +13,7 @@ from guardai.gate.reports.recorded import Reader, Recorded
 from guardai.ledger import find
 from guardai.policy import Bundle, Engine, examine, uncounted
 
-__all__ = ["MISSING", "EventError", "why"]
+__all__ = ["MISSING", "EventError", "UndecidedError", "why"]
 
 #: Why a call cannot be decided again, in words.
 MISSING: Final = {
@@ -30,6 +30,10 @@ class EventError(GuardError):
     """This event cannot be explained; the message says why and what to do."""
 
 
+class UndecidedError(EventError):
+    """The event is a call's, and does not hold all that policy was asked."""
+
+
 class _Link(msgspec.Struct):
     kind: str
     lineage: list[dict[str, str]] = []
@@ -44,18 +48,19 @@ def why(home: Path, event: str, bundle: Bundle) -> dict[str, Any]:
         bundle: which policy is asked; its catalog says where things stand, if it is another than decided then.
 
     Raises:
-        EventError: there is no such event, it is no call's, or it cannot be decided again.
+        EventError: there is no such event, or it is no call's.
+        UndecidedError: the call cannot be decided again.
         sqlite3.Error: the store cannot be read.
     """
     reader = Reader(home)
     intent, outcome = _call(home, reader, event)
     if intent.scene is None:
-        raise EventError(f"event {intent.id} cannot be decided again: {MISSING[intent.why]}")
+        raise UndecidedError(f"event {intent.id} cannot be decided again: {MISSING[intent.why]}")
     same = intent.bundle == bundle.digest
     scene = intent.scene if same else recast(intent.scene, bundle.catalog)
     asked = intent.asked(scene)
     if uncounted(bundle, asked):
-        raise EventError(f"event {intent.id} cannot be decided again: {MISSING['counted']}")
+        raise UndecidedError(f"event {intent.id} cannot be decided again: {MISSING['counted']}")
     answer = examine(bundle, asked)
     answer["event"] = intent.id
     answer["recorded"] = {
