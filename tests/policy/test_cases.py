@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import junitparser
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -271,6 +271,32 @@ def test_a_line_is_told_of_exactly_the_heads_that_toml_sees(text):
     assert numbers == sorted(set(numbers))
     assert all(text.split("\n")[number - 1] == "[[case]]" for number in numbers)
     assert lines.of_array("case", len(numbers)) == 0
+
+
+VALUES = st.sampled_from(
+    ["3", "1.5", "true", "2020-01-01", '"x"', "[]", "[1]", "{}", "{ a = 1 }", '[{ kind = "model" }]', "[[1]]", "'Agent::\"x\"'", "nan"]
+)  # fmt: skip
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, derandomize=True, deadline=None
+)
+@given(st.lists(st.tuples(st.integers(0, 60), VALUES), max_size=4), st.integers(0, 2000))
+def test_no_file_does_worse_than_a_problem(tmp_path, changes, cut):
+    """Values of every kind in every place, and a file that ends anywhere."""
+    lines = GOOD.split("\n")
+    for number, value in changes:
+        if number < len(lines) and " = " in lines[number]:
+            lines[number] = lines[number].partition(" = ")[0] + " = " + value
+    (tmp_path / "tests").mkdir(exist_ok=True)
+    (tmp_path / "tests" / "a.toml").write_text("\n".join(lines)[: cut or None])
+    cases, problems = read(tmp_path)
+    assert cases or problems
+    for problem in problems:
+        assert 0 <= problem.line <= len(lines)
+    (tmp_path / "policies").mkdir(exist_ok=True)
+    (tmp_path / "policies" / "p.cedar").write_text(CEDAR)
+    assert all(isinstance(result.failures, tuple) for result in tried(Bundle.load(tmp_path), cases))
 
 
 # ---- the command ----
