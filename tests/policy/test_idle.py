@@ -278,6 +278,21 @@ def test_what_is_too_much_to_decide_is_not_reported(folder):
     assert said(folder, much + asks) == []
 
 
+def test_many_approvals_and_no_permit_for_them_do_not_take_for_ever(folder):
+    forbids = "\n".join(
+        f'@id("f{n}") @approval("dba") forbid (principal, action == Action::"db.write", resource == Table::"shop.t{n}")'
+        ' unless { context.approvals.contains("dba") };'
+        for n in range(300)
+    )
+    permits = "\n".join(
+        f'@id("p{n}") permit (principal, action == Action::"db.read", resource == Table::"shop.t{n}");'
+        for n in range(300)
+    )
+    found = said(folder, forbids + permits)
+    assert 0 < len(found) < 300
+    assert all("no permit covers" in one.message for one in found)
+
+
 def test_many_policies_do_not_take_for_ever(folder):
     many = "\n".join(
         f'@id("p{n}") {effect} (principal, action in Action::"db", resource) when {{ context.environment == "e{n}" }};'

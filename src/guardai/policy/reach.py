@@ -184,10 +184,17 @@ def _covered(known: list[_Known], forbids: dict[tuple[Head, Head], list[_Known]]
 def _in_vain(known: list[_Known]) -> Iterator[Problem]:
     """Forbids that wait for an approval of what no permit permits: it is denied at once, and nobody is asked."""
     permits = [one for one in known if one.policy.effect == "permit"]
+    left = _PAIRS
     for one in known:
         if "approval" not in one.policy.annotations or any(case.action == REVEAL for case in one.when):
             continue  # a reveal is masked, it does not pause; what it can be lifted by is another question
-        if not any(_together(one, permit) for permit in permits):
+        for permit in permits:
+            left -= 1
+            if left < 0:
+                return
+            if _together(one, permit):
+                break
+        else:
             message = "no permit covers what it forbids, so an approval would not allow it, and nobody is asked"
             yield _warning(one, f"{message}; an approval lifts a forbid, it does not replace a permit")
 
