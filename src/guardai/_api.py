@@ -55,6 +55,7 @@ def init(
     sinks: Sequence[str] | None = None,
     token_life: str | None = None,
     capture_life: str | None = None,
+    counters: str | None = None,
 ) -> None:
     """Puts the gate in front of everything that agents of this process do. Calling it again replaces the settings.
 
@@ -86,6 +87,7 @@ def init(
         "sinks": sinks,
         "token_life": token_life,
         "capture_life": capture_life,
+        "counters": counters,
     }
     with _lock:
         started = runtime.start(settings.load(given))

@@ -119,6 +119,8 @@ class Settings:
             `0`: in memory alone, and no longer than the session.
         capture_life: for how long rows are kept as they were before a statement changed them, where policy asks for it;
             `0`: not at all, and such a statement is denied.
+        counters: where the counts that policies limit are added up with those of other processes, such as
+            `redis://HOST:6379/0`; "": each process counts by itself.
     """
 
     home: Path = field(default_factory=home)
@@ -140,6 +142,7 @@ class Settings:
     sinks: tuple[str, ...] = ()
     token_life: str = field(default="24h", metadata={"duration": True})
     capture_life: str = field(default="7d", metadata={"duration": True})
+    counters: str = field(default="", repr=False)  # a password may stand in it
 
 
 _FIELDS: Final = {f.name: f for f in fields(Settings)}
@@ -238,6 +241,8 @@ def _checked(where: str, key: str, value: object, base: Path | None) -> object:
         raise ConfigError(f"{where}: {key!r} must be {allowed}, not {value!r}")
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")
+    if key == "counters" and value and not value.startswith(("redis://", "rediss://")):
+        raise ConfigError(f"{where}: {key!r} must be the address of a Redis server, such as redis://HOST:6379/0")
     if _FIELDS[key].metadata.get("duration"):
         try:
             seconds(value)

@@ -79,10 +79,34 @@ def _findings(import_: bool) -> dict[str, Any]:
             "policies": len(bundle.policies),
             "warnings": [str(warning) for warning in bundle.warnings],
         },
+        "counters": _counters(),
         "text_engine": engine(),
         "detectors": _detectors(),
         "integrations": registry.report(),
     }
+
+
+def _counters() -> dict[str, Any]:
+    """Whether policies limit anything, and who adds up."""
+    from guardai.gate import require
+
+    runtime = require()
+    counted = runtime.gate.engine.bundle.counted
+    shared = runtime.shared
+    return {
+        "read": sorted({name for names in counted for name in names}) if counted else [],
+        "store": shared.where if shared else "",
+        "reachable": shared.exchange() if shared else True,
+        "trouble": (shared.trouble or "") if shared else "",
+    }
+
+
+def _counters_told(found: dict[str, Any]) -> str:
+    if not found["store"]:
+        return "each process counts by itself" if found["read"] else "policies limit nothing"
+    if found["reachable"]:
+        return f"added up at {found['store']}"
+    return f"{found['store']} cannot be reached ({found['trouble']}): until it can, each process counts by itself"
 
 
 def _detectors() -> dict[str, list[str]]:
@@ -150,6 +174,7 @@ def _print(found: dict[str, Any]) -> None:
             f"{bundle['name']} ({bundle['policies']} policies, {bundle['digest'][:12]}), {_by_what_right(bundle)}",
         ),
         ("", bundle["path"]),
+        ("counters", _counters_told(found["counters"])),
         ("detectors", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found["detectors"].items() if names)),
     ):
         facts.add_row(f"[bold]{name}[/]", value)

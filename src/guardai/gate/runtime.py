@@ -28,7 +28,7 @@ class Runtime:
     """Settings, ledger, detectors and gate of this process."""
 
     __slots__ = (
-        "acting", "detectors", "gate", "images", "ledger", "pump", "recognisers", "settings", "supply", "vault",
+        "acting", "detectors", "gate", "images", "ledger", "pump", "recognisers", "settings", "shared", "supply", "vault",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
@@ -37,7 +37,7 @@ class Runtime:
         from guardai.gate.supply import Supply
         from guardai.ledger import Images, Ledger, Pump, TokenVault
         from guardai.lineage import EdgeTable
-        from guardai.policy import Engine
+        from guardai.policy import Counters, Engine
         from guardai.settings import seconds
         from guardai.sinks import open_sink
         from guardai.text import packs
@@ -48,6 +48,12 @@ class Runtime:
         supplied = self.supply.current
         self.detectors, self.recognisers = self._read_detectors(supplied.bundle)
         self.detect()
+        counters = Counters()
+        self.shared = None
+        if settings.counters:
+            from guardai.policy.shared import Shared
+
+            self.shared = Shared(counters, settings.counters)
         sinks = {url: open_sink(url) for url in settings.sinks}
         self.ledger = Ledger.open(
             settings.home, mode=settings.ledger_mode, environment=settings.environment, projection=EdgeTable()
@@ -66,6 +72,7 @@ class Runtime:
             key=self.ledger.commitment_key,
             acting=self.acting,
             images=self.images,
+            counters=counters,
             signed=supplied.signed,
             until=supplied.until,
         )
@@ -178,6 +185,8 @@ class Runtime:
         self.supply.stop()
         for run in list(RUNS):
             run.abandon()
+        if self.shared is not None:
+            self.shared.close()
         if self.vault is not None:
             self.vault.close()
         if self.images is not None:
