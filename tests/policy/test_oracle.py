@@ -13,6 +13,7 @@ import pytest
 
 from guardai.model import ACTIONS, GROUPS, MASKS, Destination, Principal, Resource, ancestors
 from guardai.policy import Bundle, Engine
+from guardai.policy.vocabulary import COUNTERS
 
 AGENTS, USERS, DATABASES, TABLES = ("a0", "a1", "a2"), ("u0", "u1"), ("d0", "d1"), ("t0", "t1", "t2")
 LABELS = (
@@ -65,6 +66,14 @@ ATOMS = (
 )
 #: Of these, those that cannot fail, so that there are bundles in which not every question ends in an error.
 SAFE = tuple(ATOMS[n] for n in (1, 3, 5, 8, 11, 12, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32))
+#: In half of the bundles, instead of the one that takes the context as a whole, which is without counters.
+WHOLE = next(one for one in ATOMS if "context ==" in one(random))
+COUNTING = (
+    lambda r: f"context.count.{r.choice(('calls', 'rows'))}.{r.choice(('minute', 'session'))} > {r.randrange(4)}",
+    lambda r: f"context.resource_count.tokens.day <= {r.randrange(4)}",
+    lambda r: "context has count && context.count has same_action",
+    lambda r: "context.count.calls.minute == context.count.calls.hour",
+)
 TO_ATOMS = (
     lambda r: f'context.to.region == "{r.choice(REGIONS)}"',
     lambda r: f'context.to.kind == "{r.choice(("model", "process", "person"))}"',
@@ -82,7 +91,7 @@ def expression(r, atoms, depth=2):
     return shape.format(a=one, b=other)
 
 
-def policy(r, number, safe=False, permits=0.6):
+def policy(r, number, safe=False, permits=0.6, counting=False):
     reveal = r.random() < 0.35
     principal = r.choice(
         (
@@ -129,7 +138,10 @@ def policy(r, number, safe=False, permits=0.6):
             )
         )
     effect = "permit" if r.random() < permits else "forbid"
-    atoms = (SAFE if safe else ATOMS) + (TO_ATOMS * 3 if reveal and action != "action" else ())
+    atoms = SAFE if safe else ATOMS
+    if counting:
+        atoms = tuple(one for one in atoms if one is not WHOLE) + COUNTING * 2
+    atoms += TO_ATOMS * 3 if reveal and action != "action" else ()
     # The approvals that an `unless` names have to be those that are annotated: only below.
     clauses = [f"when {{ {expression(r, atoms)} }}" for _ in range(r.choice((0, 1, 1, 2)))]
     notes = [f'@id("p{number}")', '@reason("because")']
@@ -166,6 +178,8 @@ def context(r):
             ),
         ),
         ("unread", ("a", "b")),
+        ("count", ({"calls": {"minute": 3}, "rows": {"session": 2}}, {"calls": {"minute": 1, "hour": 1}})),
+        ("resource_count", ({"tokens": {"day": 2}},)),
     ):
         if r.random() < 0.6:
             nested[name] = r.choice(values)
@@ -189,8 +203,12 @@ def uid(kind, name):
 class Oracle:
     """Bare Cedar, fed by hand."""
 
-    def __init__(self, text):
+    def __init__(self, text, counting):
         self.whole = cedarpy.PolicySet.from_str(text)
+        self.zero = {}
+        for name in COUNTERS if counting else ():
+            record, measure, window = name.split(".")
+            self.zero.setdefault(record, {}).setdefault(measure, {})[window] = 0
 
     def ask(self, principal, action, resource, parents, attrs, nested):
         entities = [
@@ -214,12 +232,21 @@ class Oracle:
             "principal": uid(principal.kind, principal.agent),
             "action": uid("Action", action),
             "resource": resource,
-            "context": {"approvals": [], "grants": [], **nested},
+            "context": {"approvals": [], "grants": [], **nested, **self.counts(nested)},
         }
         answer = cedarpy.is_authorized(request, self.whole, entities)
         names = answer.diagnostics.id_annotations_by_reason
         reasons = {names[reason] for reason in answer.diagnostics.reasons}
         return answer.allowed and not answer.diagnostics.errors, reasons, len(answer.diagnostics.errors)
+
+    def counts(self, nested):
+        """What a request does not say has not been counted."""
+        return {
+            record: {
+                measure: {**windows, **nested.get(record, {}).get(measure, {})} for measure, windows in measures.items()
+            }
+            for record, measures in self.zero.items()
+        }
 
     def act(self, principal, action, resources, nested, notes):
         def all_of(nested):
@@ -283,7 +310,7 @@ def resources(r):
 
 RUN = int(os.environ.get("ORACLE_RUN", "0"))
 #: (policies, bundles of that size, requests to each): together 20,000.
-SIZES = ((3, 12, 300), (12, 12, 300), (60, 16, 500), (400, 5, 640), (2_000, 2, 800))
+SIZES = ((3, 12, 300), (12, 12, 300), (60, 16, 540), (400, 5, 640), (2_000, 2, 500))
 _seen = {"requests": 0, "erred": 0, "paused": 0, "allowed": 0, "masked": 0}
 
 
@@ -298,12 +325,15 @@ def requests_of_every_kind():
 def made(r, size, root):
     safe, base = r.random() < 0.6, r.random() < 0.5
     # Of hundreds of policies one would forbid everything if forbids were as frequent as in a small set.
+    counting = r.random() < 0.5
     permits = 0.6 if size < 400 or r.random() < 0.3 else 0.995
-    text = "\n".join(policy(r, number, safe, permits) for number in range(size))
+    text = "\n".join(policy(r, number, safe, permits, counting) for number in range(size))
     text += '@id("base") permit (principal, action, resource);' if base else ""
     (root / "policies").mkdir(parents=True)
     (root / "policies" / "p.cedar").write_text(text)
-    return Bundle.load(root), text
+    bundle = Bundle.load(root)
+    assert counting or bundle.counted is None
+    return bundle, text
 
 
 def drawn(r, count):
@@ -360,7 +390,7 @@ def test_the_engine_answers_as_bare_cedar_does_on_the_whole_set(tmp_path, size, 
     bundle, text = made(r, size, tmp_path / "policy")
     notes = {name: one.annotations for name, one in bundle.policies.items()}
     asked = list(drawn(r, requests))
-    expected = expected_of(Oracle(text), notes, asked)
+    expected = expected_of(Oracle(text, bundle.counted), notes, asked)
     engine = Engine(bundle)
     for request in asked:
         assert answer(engine, *request) == expected[repr(request)], request
@@ -371,7 +401,7 @@ def test_an_engine_shared_by_threads_answers_as_bare_cedar_does(tmp_path):
     bundle, text = made(r, 120, tmp_path / "policy")
     notes = {name: one.annotations for name, one in bundle.policies.items()}
     asked = list(drawn(r, 600))
-    expected = expected_of(Oracle(text), notes, asked)
+    expected = expected_of(Oracle(text, bundle.counted), notes, asked)
     engine, wrong, start = Engine(bundle), [], threading.Barrier(8)
 
     def ask(seed):
