@@ -268,3 +268,12 @@ def test_what_is_only_foreseen_is_not_counted(limited, shop):
         connection.execute("SELECT n FROM t").fetchall()
         connection.close()
     assert [entry.count for entry in gate.counters.rows["day"].values()] == [1]
+
+
+def test_a_call_that_cannot_be_counted_does_not_happen(limited, monkeypatch, events):
+    gate = limited(limit("count.same_resource.day", 9))
+    gate.counters._most = 3
+    assert [passed(1, lambda name=name: tool(name)) for name in "abcd"] == [1, 1, 1, 0]
+    [denied] = [one for one in events(kind="call.intent") if one["decision"]["effect"] == "deny"]
+    assert "no room" in denied["decision"]["reason"]
+    assert events(kind="call.outcome")[-1]["status"] == "denied"

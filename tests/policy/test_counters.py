@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from guardai.errors import GuardError
 from guardai.model import Destination, Principal, Resource
 from guardai.policy import Bundle, Counters, Engine, Tally
 from guardai.policy.counters import Entry
-from guardai.policy.question import Refused
 from guardai.policy.tally import Counted
 from guardai.policy.vocabulary import COUNTERS
 
@@ -320,7 +320,7 @@ def test_a_counter_that_there_is_no_room_for_denies(engine, clock):
 
     for number in range(8):
         take(number)
-    with pytest.raises(Refused, match="no room"):
+    with pytest.raises(GuardError, match="no room"):
         take(9)
     take(1)
     clock.time += 86_401
@@ -330,7 +330,7 @@ def test_a_counter_that_there_is_no_room_for_denies(engine, clock):
 def test_a_step_that_finds_no_room_takes_nothing(clock):
     counters = Counters(clock, most=1)
     counters.take([MINUTE])
-    with pytest.raises(Refused):
+    with pytest.raises(GuardError):
         counters.take([MINUTE, ("count.calls.hour", "Agent", "bot", "u-1")])
     assert counters.read(MINUTE) == 1
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-from guardai.policy.question import Refused
+from guardai.errors import GuardError
 from guardai.policy.vocabulary import COUNTERS, WINDOWS
 
 __all__ = ["PARTS", "Counters", "Entry", "Key"]
@@ -78,7 +78,7 @@ class Counters:
         """Takes the next number of each, all in one step.
 
         Raises:
-            Refused: there is no room for another counter. Nothing was taken.
+            GuardError: there is no room for another counter. Nothing was taken.
         """
         taken: list[tuple[Key, Entry, int]] = []
         with self.lock:
@@ -89,7 +89,7 @@ class Counters:
                     entry.count += 1
                     entry.reserved += 1
                     taken.append((key, entry, entry.count))
-            except Refused:
+            except GuardError:
                 self._give_back([entry for _, entry, _ in taken])
                 raise
         return taken
@@ -160,7 +160,9 @@ class Counters:
                 for one in self.rows.values():
                     self._forget(one, now, 64)
                 if self.size() >= self._most:
-                    raise Refused(f"{self._most} counters run already, and there is no room for another")
+                    raise GuardError(
+                        f"policy limits it by a counter, {self._most} run already, and there is no room for another"
+                    )
             entry = row[key] = Entry(PARTS[key[0]][2], now)
         elif entry.window == "session":
             entry.ends = now + WINDOWS["session"]

@@ -1,7 +1,7 @@
 """Counters of several processes, added up in a Redis server by a thread; no call ever waits for it.
 
-Once a second each process tells what it has let through and hears what all have. So a limit of N can be overshot by what the
-other processes let through in that second, and by nothing more. While the server is away each process counts by itself; what
+Once a second each process tells what it has let through and hears what all have: what another has let through is known
+here within two seconds, and by so much can a limit be overshot. While the server is away each process counts by itself; what
 it let through meanwhile is told when the server is back.
 
 INVARIANT: what was let through is told once. A batch bears a number, and the server keeps the last number of each process

@@ -100,7 +100,7 @@ class Tally:
         """Takes the call's numbers, before policy is asked. Asking again, after an approval say, takes no others.
 
         Raises:
-            Refused: it cannot be counted.
+            GuardError: it cannot be counted.
         """
         self._resources = tuple(dict.fromkeys((one.type, one.id) for one in resources))
         whats = self._resources or (("", ""),)
@@ -110,7 +110,7 @@ class Tally:
         """Takes the numbers of a label, before policy is asked whether it may be revealed; once a call.
 
         Raises:
-            Refused: it cannot be counted.
+            GuardError: it cannot be counted.
         """
         self._take(self._key(name, REVEAL, ("Label", label, kind)) for name in self._counted.reveals)
 
