@@ -17,6 +17,7 @@ from guardai.policy.faults import doubts, faults
 from guardai.policy.folder import BEFORE, folder_files, folder_manifest
 from guardai.policy.groups import misspelt
 from guardai.policy.lens import counted
+from guardai.policy.pace import breathe
 from guardai.policy.problem import Problem
 from guardai.policy.reach import idle
 from guardai.policy.schema import SCHEMA_FILE, extension, parsed, schema_text
@@ -220,6 +221,7 @@ class _Read:
             for file, text in self.texts.items():
                 self._cedar(file, text)
             for policy in self.policies.values():
+                breathe()
                 self.problems += faults(policy, self.labels)
                 self.scopes[policy.id] = scope(policy.tree)
         if not self.policies and not self.problems:

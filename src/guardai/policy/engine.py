@@ -16,7 +16,7 @@ types to be equal (`True == 1`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import structs
@@ -37,6 +37,7 @@ from guardai.policy.ask import Answer, Question, ask
 from guardai.policy.bundle import Bundle
 from guardai.policy.lens import Lens
 from guardai.policy.limits import Limits
+from guardai.policy.pace import breathe
 from guardai.policy.plans import Context, Plan, Scene, null
 from guardai.policy.question import (
     Entity,
@@ -77,9 +78,7 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         #: The permits that ask for anything: most bundles have few.
-        self._asking = frozenset(
-            name for name, one in bundle.policies.items() if not ON_PERMITS.isdisjoint(one.annotations)
-        )
+        self._asking = frozenset(_asking(bundle.policies))
         self._plans: Recent[tuple[Principal, str, tuple[Resource, ...]], Plan] = Recent(_PLANS)
         self._reveals: Recent[tuple[Principal, str, Destination], Plan] = Recent(_PLANS)
         self._scenes: Recent[tuple[Principal, str], Scene] = Recent(_SCENES)
@@ -334,6 +333,13 @@ class Engine:
         owed: list[Mask] = [policy.annotations.get("mask", default) for policy in forbids]  # type: ignore[misc]
         says = dict.fromkeys(policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids)
         return Reveal(strongest(owed or [default]), answer.reasons, "; ".join(says) or "no policy permits it")
+
+
+def _asking(policies: Mapping[str, Policy]) -> Iterator[str]:
+    for name, one in policies.items():
+        breathe()
+        if not ON_PERMITS.isdisjoint(one.annotations):
+            yield name
 
 
 def _limits(said: Mapping[str, str]) -> Obligations:

@@ -16,6 +16,7 @@ import cedarpy
 
 from guardai.model import REVEAL
 from guardai.policy.lens import Lens
+from guardai.policy.pace import breathe
 from guardai.policy.recent import Recent
 from guardai.policy.source import Policy, document
 from guardai.policy.tree import Head, Reads, Scope, Uid, looks_at_resource, merge, reads
@@ -63,6 +64,7 @@ class Index:
         self._buckets: dict[str, dict[Head, dict[Head, _Bucket]]] = {}
         count = 0
         for name in self._policies:
+            breathe()
             head = scopes[name]
             for action in head.actions:
                 row = self._buckets.setdefault(action, {}).setdefault(head.principal, {})

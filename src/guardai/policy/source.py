@@ -14,6 +14,8 @@ from typing import Any, Final
 import cedarpy
 import msgspec
 
+from guardai.policy.pace import breathe
+
 __all__ = ["MAX_DEPTH", "MAX_OPERATORS", "Fault", "Policy", "parse", "position", "split"]
 
 #: Nested brackets in one policy. Crashes begin at 40 on a 512 KB stack; people write five.
@@ -125,6 +127,7 @@ def cut(text: str) -> list[tuple[int, int, str]]:
         if begin < 0:
             begin = token.start()
         if kind == "end":
+            breathe()
             policies.append((line_at(begin), begin - text.rfind("\n", 0, begin), text[begin : token.end()]))
             begin, depth, operators = -1, 0, 0
         elif kind == "open":
@@ -165,6 +168,7 @@ def parse(text: str, file: str, line: int, column: int = 1) -> Policy:
     Raises:
         Fault: it is not Cedar, or Cedar that a bundle cannot hold (a template, an `@id` that cannot be shown).
     """
+    breathe()
     try:
         tree = msgspec.json.decode(cedarpy.policies_to_json_str(text))
     except ValueError as error:

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from guardai._version import __version__
+from guardai.policy.pace import breathe
 from guardai.policy.problem import Problem
 from guardai.policy.source import Policy
 from guardai.policy.tree import Head, Scope
@@ -100,6 +101,7 @@ def taken(data: bytes, files: Mapping[str, str], belongs: str) -> Stored | None:
     scopes: dict[str, Scope] = {}
     try:
         for row in whole.rows:
+            breathe()
             source = files[row.file][row.start : row.start + row.length]
             policies[row.id] = Policy(row.id, row.effect, row.annotations, source, row.file, row.line)
             scopes[row.id] = Scope(whole.actions[row.actions], row.principal, row.resource, row.groups)
