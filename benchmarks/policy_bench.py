@@ -12,7 +12,7 @@ import cedarpy
 
 from benchmarks.measure import Measure, Row
 from guardai.model import Destination, Principal, Resource
-from guardai.policy import Bundle, Engine, stored_index
+from guardai.policy import Bundle, Counters, Engine, Tally, stored_index
 from guardai.policy.ask import ask as _ask
 
 TITLE = "Policy"
@@ -65,7 +65,28 @@ def policies(count: int) -> str:
 def rows(measure: Measure) -> Iterator[Row]:
     for count in (100,) if measure.smoke else (100, 10_000):
         yield from _at(measure, count)
+    yield from _limited(measure)
     yield from _loading(measure, 100 if measure.smoke else 10_000)
+
+
+def _limited(measure: Measure) -> Iterator[Row]:
+    """A call that a limit of calls a minute is asked about: never remembered, so always fresh."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "policies").mkdir()
+        limit = '@id("l") forbid (principal, action, resource) when { context.count.calls.minute > 1000000 };'
+        (Path(folder) / "policies" / "bench.cedar").write_text(f"{policies(100)}\n{limit}")
+        engine = Engine(Bundle.load(Path(folder)))
+    counters, counted = Counters(), engine.bundle.counted
+    assert counted is not None
+    what = (Resource("Table", "shop.t1", ("Database", "shop"), (("environment", "prod"), ("region", "eu"))),)
+
+    def call() -> None:
+        tally = Tally(counters, counted, PRINCIPAL, "s-1")
+        tally.act(("db.read",), what)
+        engine.act(PRINCIPAL, "db.read", what, CONTEXT, tally)
+        tally.keep()
+
+    yield measure.alone("act, limited by calls a minute, counted, 100 policies", call, limit=40, rounds=5_000)
 
 
 def _loading(measure: Measure, count: int) -> Iterator[Row]:

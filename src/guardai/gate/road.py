@@ -48,6 +48,7 @@ from guardai.gate.questions import Columns, Owed, Scene, told
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Run, new_call_id, process
 from guardai.gate.staged import Staged, event_of, session_of, staged
+from guardai.gate.usage import tokens_used
 from guardai.model import VERSION, Call, Decision, Destination, Emit, Event, Mask, Obligations
 from guardai.policy import decide
 from guardai.sql import NotKept, describe, readable
@@ -876,7 +877,7 @@ class Ticket:
             done["returned"] = {label: back(label) or "" for label in sorted(self._returned)}
             event.scene, event.state = self._scene.recorded or ("", "")
         if plan.model is not None and self._tally is not None:
-            self._tally.tokens(_tokens(done.get("usage"), self._bytes))
+            self._tally.tokens(tokens_used(done.get("usage"), self._bytes))
         if "usage" in done:
             event.usage = cast("dict[str, int]", done.pop("usage"))
         event.body = done or None
@@ -930,17 +931,6 @@ def _told(exc: Exception) -> str:
 def _outdated(scenes: dict[int, Scene], engine: Engine) -> bool:
     """Whether they are another bundle's. All of a session's are of one, so any of them tells."""
     return any(scene.engine is not engine for scene in [*scenes.values()][:1])
-
-
-def _tokens(usage: object, sent: int) -> int:
-    """What a model's answer used. What the provider did not count is estimated, three bytes a token, rather than nothing."""
-    if isinstance(usage, dict):
-        total = usage.get("total_tokens")
-        parts = [usage.get(key, 0) for key in ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")]
-        counted = total if isinstance(total, int) and total > 0 else sum(parts)
-        if counted > 0:
-            return counted
-    return -(-sent // 3)
 
 
 def _foreign(owed: Owed) -> str:

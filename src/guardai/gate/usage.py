@@ -1,0 +1,27 @@
+"""How many tokens a model's answer used, for the counters that policies limit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["tokens_used"]
+
+#: What providers call the two halves.
+_HALVES: Final = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+#: Bytes that are taken for a token where nobody counted: fewer than a token has in any language that is written much.
+_BYTES: Final = 3
+
+
+def tokens_used(usage: object, exchanged: int) -> int:
+    """What the provider counted; what it did not count is estimated, rather than taken for nothing.
+
+    Args:
+        usage: the provider's count, if it told.
+        exchanged: bytes that were sent and received.
+    """
+    if isinstance(usage, dict):
+        total = usage.get("total_tokens")
+        counted: int = total if isinstance(total, int) and total > 0 else sum(usage.get(half, 0) for half in _HALVES)
+        if counted > 0:
+            return counted
+    return -(-exchanged // _BYTES)
