@@ -154,7 +154,6 @@ class Counters:
         row = self._rows(key)
         entry = row.get(key)
         if entry is None or entry.ends <= now:
-            row.pop(key, None)
             self._forget(row, now, 2)
             if full and self.size() >= self._most:
                 for one in self.rows.values():
@@ -163,7 +162,10 @@ class Counters:
                     raise GuardError(
                         f"policy limits it by a counter, {self._most} run already, and there is no room for another"
                     )
-            entry = row[key] = Entry(PARTS[key[0]][2], now)
+            if key in row and row[key].ends <= now:
+                del row[key]  # so that the new one stands at the end
+            # Another may stand there by now: a signal's handler can make a call in the middle of this one.
+            entry = row.setdefault(key, Entry(PARTS[key[0]][2], now))
         elif entry.window == "session":
             entry.ends = now + WINDOWS["session"]
         entry.touched = now
@@ -173,11 +175,14 @@ class Counters:
     def _forget(row: dict[Key, Entry], now: float, most: int) -> None:
         """Drops some of the oldest that have ended. Few at a time, so that no call waits for many."""
         for key in list(islice(row, most)):
-            entry = row[key]
-            if entry.ends <= now:
-                del row[key]
-            elif entry.window == "session":  # renewed since it was put there
-                row[key] = row.pop(key)
+            # Without a call from look to change, so that no signal's handler comes between.
+            if key in row:
+                entry = row[key]
+                if entry.ends <= now:
+                    del row[key]
+                elif entry.window == "session":  # renewed since it was put there
+                    del row[key]
+                    row[key] = entry
 
     def in_child(self) -> None:
         """In a forked child: the numbers stay, what was not told to others yet is the parent's to tell."""

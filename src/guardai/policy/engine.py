@@ -16,7 +16,7 @@ types to be equal (`True == 1`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable
 from typing import Any, Final
 
 from msgspec import structs
@@ -37,7 +37,7 @@ from guardai.policy.ask import Answer, Question, ask
 from guardai.policy.bundle import Bundle
 from guardai.policy.lens import Lens
 from guardai.policy.limits import Limits
-from guardai.policy.pace import breathe
+from guardai.policy.obligations import asking, owed_by
 from guardai.policy.plans import Context, Plan, Scene, null
 from guardai.policy.question import (
     Entity,
@@ -55,7 +55,7 @@ from guardai.policy.recent import Recent
 from guardai.policy.source import Policy
 from guardai.policy.tally import Tally
 from guardai.policy.tree import merge
-from guardai.policy.vocabulary import ON_PERMITS, number, verbs
+from guardai.policy.vocabulary import verbs
 
 __all__ = ["Answer", "Engine"]
 
@@ -78,7 +78,7 @@ class Engine:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         #: The permits that ask for anything: most bundles have few.
-        self._asking = frozenset(_asking(bundle.policies))
+        self._asking = frozenset(asking(bundle.policies))
         self._plans: Recent[tuple[Principal, str, tuple[Resource, ...]], Plan] = Recent(_PLANS)
         self._reveals: Recent[tuple[Principal, str, Destination], Plan] = Recent(_PLANS)
         self._scenes: Recent[tuple[Principal, str], Scene] = Recent(_SCENES)
@@ -297,7 +297,7 @@ class Engine:
         """What the permits that decided ask for: the smallest of each number."""
         if self._asking.isdisjoint(reasons):
             return _NOTHING_OWED
-        return strictest(_limits(self.bundle.policies[name].annotations) for name in reasons)
+        return strictest(owed_by(self.bundle.policies[name].annotations) for name in reasons)
 
     @staticmethod
     def _lifting(
@@ -333,25 +333,6 @@ class Engine:
         owed: list[Mask] = [policy.annotations.get("mask", default) for policy in forbids]  # type: ignore[misc]
         says = dict.fromkeys(policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids)
         return Reveal(strongest(owed or [default]), answer.reasons, "; ".join(says) or "no policy permits it")
-
-
-def _asking(policies: Mapping[str, Policy]) -> Iterator[str]:
-    for name, one in policies.items():
-        breathe()
-        if not ON_PERMITS.isdisjoint(one.annotations):
-            yield name
-
-
-def _limits(said: Mapping[str, str]) -> Obligations:
-    def limit(name: str) -> int | None:
-        return number(name, said[name]) if name in said else None
-
-    return Obligations(
-        row_cap=limit("row_cap"),
-        timeout=limit("timeout"),
-        affected_cap=limit("affected_cap"),
-        capture="capture" in said,
-    )
 
 
 def _union(several: Any) -> tuple[str, ...]:
