@@ -8,6 +8,7 @@ import pytest
 from guardai.model import ACTIONS, Destination, Principal, Resource
 from guardai.policy import Bundle, Engine
 from guardai.policy import question as questions
+from guardai.policy import source
 from guardai.policy import selftest
 from guardai.policy.source import parse
 from guardai.policy.tree import scope
@@ -230,3 +231,33 @@ def test_the_engine_has_no_way_to_ask_without_the_entities(engine):
 
 def test_an_engine_can_be_made_of_every_bundle():
     assert Engine(Bundle.load()).bundle.name == "starter"
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda n: "&&".join(["true"] * n),
+        lambda n: "context" + ".a" * n,
+        lambda n: "context" + '["a"]' * n,
+        lambda n: "context has " + ".".join(["a"] * n),
+        lambda n: "[" * n + "1" + "]" * n + " == 1",
+        lambda n: "{a:" * n + "1" + "}" * n + " == 1",
+        lambda n: "if true then 1 else " * n + "1 == 1",
+        lambda n: "+".join(["1"] * n) + " == 1",
+        lambda n: "[1]" + ".contains(1)" * n,
+        lambda n: "!(!(" * n + "true" + "))" * n,
+        lambda n: "-(-(" * n + "1" + "))" * n + " == 1",
+    ],
+)
+def test_what_is_nested_too_deeply_for_a_set_is_refused_when_it_is_read(nested):
+    """Only what comes near the limit is tried; nothing gets past that a slice could not be made of."""
+    refused = 0
+    for depth in range(1, 70):
+        text = f"permit (principal, action, resource) when {{ {nested(depth)} }};"
+        try:
+            read = source.parse(text, "p.cedar", 1)
+        except source.Fault:
+            refused += 1
+        else:
+            cedarpy.PolicySet.from_json_str(source.document([("p", read.json)]))
+    assert 0 < refused < 60
