@@ -183,14 +183,15 @@ class Engine:
             remembered: Reveal | None = plan.answers.get(key)
             if remembered is not None and not null(plan.names, context):
                 return remembered
-            values, limits = plan.lens.values(context), Limits(plan.lens.counted, REVEAL, context, tally)
-            what = ("Label", label, to.kind)
-            document = context_document(limits.added(values, what).items(), plan.lens.records(context), to)
+            values, what = plan.lens.values(context), ("Label", label, to.kind)
+            limits = Limits(plan.lens.counted, REVEAL, context, tally) if plan.lens.counted else None
+            asked = limits.added(values, what) if limits is not None else values
+            document = context_document(asked.items(), plan.lens.records(context), to)
             answer = ask(plan.questions[0], document)
         except Refused as refused:
             return Reveal("redact", (), str(refused))
         reveal = self._judge(label, answer)
-        if plan.lens.counted:
+        if limits is not None:
             if reveal.mask is not None and not answer.errors:
                 reached = limits.reached(self._of(answer, plan.questions[0]), what)
                 reveal = structs.replace(reveal, reason="; ".join((reveal.reason, *reached)))
@@ -265,7 +266,7 @@ class Engine:
         else:
             limits, asked = None, [values] * len(plan.questions)
             documents = [context_document(values.items(), records, None)] * len(plan.questions)
-        answers = [ask(question, document) for question, document in zip(plan.questions, documents, strict=True)]
+        answers = list(map(ask, plan.questions, documents))
         if len(answers) == 1 and answers[0].allowed:
             return Decision("allow", answers[0].reasons, obligations=self._owed(answers[0].reasons))
         errors = _union(answer.errors for answer in answers)
