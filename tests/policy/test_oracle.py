@@ -203,7 +203,7 @@ def uid(kind, name):
 class Oracle:
     """Bare Cedar, fed by hand."""
 
-    def __init__(self, text, counting):
+    def __init__(self, text, counting=False):
         self.whole = cedarpy.PolicySet.from_str(text)
         self.zero = {}
         for name in COUNTERS if counting else ():
