@@ -18,7 +18,12 @@ def test_the_guide_works_from_top_to_bottom(tmp_path):
     steps = list(STEP.finditer(PAGE.read_text(encoding="utf-8")))
     assert sum(bool(step["file"]) for step in steps) == 2
     env = {**os.environ, "GUARDAI_HOME": str(tmp_path / "home"), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    seed = "import guardai; guardai.init(); guardai.session().__enter__(); guardai.shutdown()"
+    seed = """import guardai, sqlite3
+guardai.init()
+with guardai.session(agent="report-bot"):
+    sqlite3.connect(":memory:").execute("SELECT 1").fetchall()
+guardai.shutdown()
+"""
     subprocess.run([sys.executable, "-c", seed], cwd=tmp_path, env=env, check=True, timeout=120)
     told = []
     for step in steps:
@@ -35,6 +40,8 @@ def test_the_guide_works_from_top_to_bottom(tmp_path):
     assert "tests/shop.toml ...." in told[3]
     assert "21 of 21 policies decided something (100 %)" in told[3]
     assert (tmp_path / "results.xml").exists()
+    assert [one for one in told if "0 would be otherwise" in one]
+    assert (tmp_path / "site" / "metadata" / "1.root.json").exists()
 
 
 def test_every_finding_of_the_guides_table_is_one_of_check(tmp_path):
