@@ -32,7 +32,8 @@ def test_every_command_of_a_page_works_in_the_order_of_the_page(page, tmp_path, 
     (tmp_path / "my_agent.py").write_text("import sqlite3\nsqlite3.connect(':memory:').execute('SELECT 1')\n")
     shutil.copy(ROOT / "examples" / "customers.csv", tmp_path)
     home = tmp_path / "home"
-    seed = "import guardai; guardai.init(); guardai.session().__enter__(); guardai.shutdown()"
+    seed = "import guardai, sqlite3; guardai.init(); guardai.session().__enter__()"
+    seed += "; sqlite3.connect(':memory:').execute('SELECT 1').fetchall(); guardai.shutdown()"
     assert run([sys.executable, "-c", seed], tmp_path, GUARDAI_HOME=str(home)).returncode == 0
     for line in commands(page):
         done = run([*GUARDAI, *shlex.split(line)], tmp_path, GUARDAI_HOME=str(home))
