@@ -63,7 +63,7 @@ def engine(request):
     if request.param != "python":
         pytest.importorskip(request.param)
     before, installed = scanning._current, packs.installed
-    packs.installed = lambda: (packs.core(), packs.secrets(), PACK)
+    packs.installed = lambda *_: (packs.core(), packs.secrets(), PACK)
     try:
         scanning._current = scanning.build(request.param)
     finally:
