@@ -9,7 +9,7 @@ import guardai
 from guardai.approvals import Verdict
 from guardai.gate import Phase, current
 from guardai.hooks import Call, Target, opened
-from guardai.policy import Bundle
+from guardai.policy import Bundle, Counters
 
 MAIL = "alice@example.com"
 PERMIT = '@id("p") permit (principal, action, resource); '
@@ -253,6 +253,98 @@ def test_a_label_is_masked_from_the_call_on_that_goes_beyond_its_limit(limited):
         assert sent("+49 30 901820") != "[PHONE]"
     with guardai.session(user="u-2"):
         assert sent(MAIL) == MAIL
+
+
+@pytest.mark.parametrize("name", ["count.calls.minute", "count.rows.session", "count.tokens.day"])
+def test_what_may_be_revealed_depends_on_the_call_s_own_counters_too(limited, name):
+    gate = limited(limit(name, 2, 'action == Action::"reveal"', note='@mask("redact")'))
+    with guardai.session(user="u-1"):
+        seen = []
+        for _ in range(4):
+            ticket = opened(Call("tool.call", Target("tool", "", "mail"), payload={"to": MAIL}))
+            seen.append(ticket.payload["to"])
+            ticket.close("x")
+            generate({"total_tokens": 2})
+            ticket = opened(Call("tool.call", Target("tool", "", "rows"), payload={}))
+            ticket.passing(2)
+            ticket.close("x")
+    assert seen[0] == MAIL
+    assert seen[-1] == "[EMAIL]"
+    assert gate.engine.bundle.counted.labels == (name,)
+
+
+def test_what_was_denied_uses_no_tokens(limited):
+    deny = '@id("mail") forbid (principal, action, resource) when { context.labels.contains("pii.email") }; '
+    limited(deny + limit("count.tokens.day", 500))
+
+    def sent(text):
+        opened(Call("llm.generate", MODEL, payload={"text": text})).close("yes", usage={"total_tokens": 1})
+
+    with pytest.raises(guardai.PolicyDenied):
+        sent(f"{MAIL} " + "word " * 600)
+    sent("good morning")
+
+
+@pytest.mark.parametrize(
+    "usage", [{"input_tokens": None, "output_tokens": 3}, {"total_tokens": "many"}, {"total_tokens": True}, {}]
+)
+def test_whatever_a_provider_says_of_tokens_the_call_ends(limited, usage, events):
+    limited(limit("count.tokens.day", 9999))
+    generate(usage)
+    assert [one["status"] for one in events(kind="call.outcome")] == ["ok"]
+
+
+def test_a_call_that_is_interrupted_while_it_is_judged_gives_its_number_back(limited, monkeypatch):
+    gate = limited(limit("count.calls.session", 2))
+    with guardai.session(user="u-1"):
+        with monkeypatch.context() as patch:
+
+            def interrupted(*_):
+                raise KeyboardInterrupt
+
+            patch.setattr(gate.engine.__class__, "act", interrupted)
+            for _ in range(5):
+                with pytest.raises(KeyboardInterrupt):
+                    tool()
+        assert passed(5) == 2
+
+
+def test_an_approval_that_cannot_be_recorded_gives_its_number_back_and_ends_the_call(limited, monkeypatch):
+    text = '@id("ask") @approval("dba") forbid (principal, action, resource == Tool::"big") unless { context.approvals.contains("dba") };'
+    gate = limited(limit("count.calls.day", 1) + text)
+    paused = gate.open(Call("tool.call", Target("tool", "", "big"), payload={}))
+    with monkeypatch.context() as patch:
+
+        def full(*_, **__):
+            raise guardai.LedgerError("no room")
+
+        patch.setattr(gate, "emit", full)
+        with pytest.raises(guardai.LedgerError):
+            paused.resume(Verdict("somebody-else", "dba", agreed=True))
+    assert paused.phase is Phase.ENDED
+    assert passed(3) == 1
+
+
+def test_what_was_agreed_is_masked_by_what_the_session_has_seen_meanwhile(limited):
+    gate = limited(
+        '@id("ask") @approval("dba") forbid (principal, action, resource == Tool::"big") unless { context.approvals.contains("dba") };'
+        '@id("mixed") @mask("redact") forbid (principal, action == Action::"reveal", resource == Label::"pii.email")'
+        'when { context.session.labels.contains("pii.iban") };'
+    )
+    with guardai.session(user="u-1"):
+        paused = gate.open(Call("tool.call", Target("tool", "", "big"), payload={"to": MAIL}))
+        opened(Call("tool.call", Target("tool", "", "other"), payload={"iban": "DE89370400440532013000"})).close("x")
+        paused.resume(Verdict("somebody-else", "dba", agreed=True))
+        assert paused.payload == {"to": "[EMAIL]"}
+        assert paused.close(f"sent to {MAIL}") == "sent to [EMAIL]"
+
+
+def test_names_that_were_denied_take_nobody_s_room():
+    counters = Counters(most=50)
+    for number in range(500):
+        taken = counters.take([("resource_count.calls.day", "Tool", f"made-up-{number}")])
+        counters.give_back((key, entry) for key, entry, _ in taken)
+    assert counters.size() == 0
 
 
 def test_a_bundle_without_limits_counts_nothing(limited):

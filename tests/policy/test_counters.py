@@ -184,7 +184,7 @@ def test_within_its_window_a_counter_only_loses_what_was_never_let_through(clock
     refused = counters.take([MINUTE])
     assert [number for _, _, number in (*kept, *refused)] == [1, 2]
     counters.keep(entry for _, entry, _ in kept)
-    counters.give_back(entry for _, entry, _ in refused)
+    counters.give_back((key, entry) for key, entry, _ in refused)
     assert counters.read(MINUTE) == 1
 
 
@@ -193,7 +193,7 @@ def test_what_is_given_back_after_its_window_ended_takes_nothing_from_the_next(c
     late = counters.take([MINUTE])
     clock.time += 61
     counters.take([MINUTE])
-    counters.give_back(entry for _, entry, _ in late)
+    counters.give_back((key, entry) for key, entry, _ in late)
     assert counters.read(MINUTE) == 1
 
 
@@ -363,7 +363,7 @@ def test_a_bundle_without_limits_counts_nothing(engine):
 
 def test_only_the_counters_that_are_read_are_kept(engine):
     counted = engine(PERMIT + limit("count.calls.minute", 5)).bundle.counted
-    assert counted == Counted(("count.calls.minute",), (), (), ())
+    assert counted == Counted(("count.calls.minute",), (), (), (), ("count.calls.minute",))
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,35 @@ DESTRUCTIVE = [
 ]
 
 
+class TestStrings:
+    """SQLite takes a name in double quotes for a string where there is no such column."""
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            'SELECT id FROM customers WHERE email = "ann-zebra@example.com"',
+            'SELECT "x-zebra", name FROM customers',
+            'UPDATE customers SET note = "a-zebra" WHERE email = "b-zebra" AND id = 1',
+            'INSERT INTO customers (name) VALUES ("c-zebra.d")',
+            'SELECT c.id FROM customers AS c JOIN orders ON orders.id = c.id WHERE "e-zebra" = note',
+        ],
+    )
+    def test_no_string_of_a_statement_is_in_the_ledger(self, started, shop, home, statement):
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"):
+            connection.execute(statement).fetchall()
+        guardai.shutdown()
+        held = [path.read_bytes() for path in (home / "ledger").rglob("*") if path.is_file()]
+        assert not [one for one in held if b"zebra" in one]
+
+    def test_columns_that_are_there_are_told_as_before(self, started, shop, events):
+        connection = sqlite3.connect(shop)
+        with guardai.session(agent="a"):
+            connection.execute('SELECT "name" FROM customers WHERE rowid = 1 AND Email = "none"').fetchall()
+        (read,) = [one for one in events() if one["kind"] == "call.outcome"]
+        assert read["resource"][0]["columns"] == ["email", "name", "rowid"]
+
+
 class TestDenied:
     @pytest.mark.parametrize("statement", DESTRUCTIVE)
     @pytest.mark.parametrize("how", ["cursor", "connection", "executemany", "script"])

@@ -97,9 +97,7 @@ def _labels() -> frozenset[str]:
     try:
         return frozenset(kind.label for pack in packs.others() for kind in pack.kinds())
     except PackError as error:
-        refuse(
-            escape(str(error)), next_step="Until it is mended or uninstalled, nothing scans and every call is denied."
-        )
+        refuse(str(error), next_step="Until it is mended or uninstalled, nothing scans and every call is denied.")
 
 
 def _tried(directory: Path, problems: list[Problem], cache: Path) -> list[Problem]:
@@ -164,7 +162,7 @@ def schema_command(
     try:
         text = schema_of(directory)
     except BundleError as error:
-        refuse(escape(str(error)), next_step="What may be added: docs/policy-reference.md")
+        refuse(str(error), next_step="What may be added: docs/policy-reference.md")
     if as_json:
         print_json({"schema": text})
     else:
@@ -219,7 +217,7 @@ def _explained_request(request: Path, policy: Path | None) -> dict[str, Any]:
     try:
         return explain(bundle, asked)
     except ValueError as error:
-        refuse(escape(f"{request}: {error}"), code=USAGE)
+        refuse(f"{request}: {error}", code=USAGE)
 
 
 def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, Any]:
@@ -235,7 +233,7 @@ def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, A
     try:
         return why(home, event, bundle)
     except EventError as error:
-        refuse(escape(str(error)), code=REFUSED if isinstance(error, UndecidedError) else USAGE)
+        refuse(str(error), code=REFUSED if isinstance(error, UndecidedError) else USAGE)
     except (sqlite3.Error, StoreVersionError) as error:
         refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
 
@@ -247,7 +245,7 @@ def loaded(policy: Path | None) -> Bundle:
     try:
         return Bundle.load(policy, _labels())
     except BundleError as error:
-        refuse(escape(str(error)), next_step="All that is wrong with it: guardai policy check DIR")
+        refuse(str(error), next_step="All that is wrong with it: guardai policy check DIR")
 
 
 def _in_use(settings: Settings) -> Bundle:
@@ -257,7 +255,7 @@ def _in_use(settings: Settings) -> Bundle:
     try:
         return Supply(settings, _labels()).current.bundle
     except BundleError as error:
-        refuse(escape(str(error)), next_step="guardai bundle status tells more; --policy names a folder or file")
+        refuse(str(error), next_step="guardai bundle status tells more; --policy names a folder or file")
 
 
 def _compared(answer: dict[str, Any]) -> Iterator[str]:
@@ -281,11 +279,11 @@ def _request(file: Path) -> dict[str, Any]:
     try:
         asked = json.loads(file.read_text("utf-8"))
     except OSError as error:
-        refuse(escape(f"{file}: cannot be read: {error.strerror}"), code=USAGE)
+        refuse(f"{file}: cannot be read: {error.strerror}", code=USAGE)
     except (ValueError, RecursionError) as error:
-        refuse(escape(f"{file}: not JSON: {error}"), code=USAGE)
+        refuse(f"{file}: not JSON: {error}", code=USAGE)
     if not isinstance(asked, dict):
-        refuse(escape(f"{file}: a request is a JSON object"), code=USAGE)
+        refuse(f"{file}: a request is a JSON object", code=USAGE)
     return asked
 
 

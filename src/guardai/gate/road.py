@@ -307,6 +307,9 @@ class Ticket:
                 "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
             )
             self.payload = None
+        except BaseException:
+            self._counted(passed=False)  # interrupted: nothing happened
+            raise
         if self.decision.effect == "pause":
             self.phase = Phase.PAUSED
             self.approval = Approval(
@@ -348,6 +351,9 @@ class Ticket:
             self.decision = Decision(
                 "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
             )
+        except BaseException:
+            self._counted(passed=False)
+            raise
         self.payload = given
         self._counted(passed=True)
         try:
@@ -446,7 +452,8 @@ class Ticket:
             self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
         if state is State.APPROVED:
             # Not that of the first question: the session may have seen more labels while somebody thought.
-            self._asked = self._gate.scene(self.run, self.plan, self._force.engine, self._tally)
+            self._scene = self._asked = self._gate.scene(self.run, self.plan, self._force.engine, self._tally)
+            self._mask_anew(self._scene)
             context: Context = {**self._asked.context}
             context["approvals"] = self.approval.groups
             if self._labels:
@@ -456,11 +463,26 @@ class Ticket:
             # Cedar stays the only judge: it is asked again with what was agreed.
             self.decision = self._gate.act(self._force.engine, self.run, self.plan, context, self._tally)
             self.phase = Phase.OPEN
-            self._intend()
+            try:
+                self._intend()
+            except BaseException:
+                # Nothing happened, and nothing will; what cannot be recorded now has no outcome either.
+                self._counted(passed=False)
+                self.phase = Phase.ENDED
+                raise
             if self.decision.effect != "allow":
                 self._end("denied")
                 self.refuse(PolicyDenied)
             self._counted(passed=True)
+
+    def _mask_anew(self, scene: Scene) -> None:
+        """The request as it may leave now; what was found in it has been counted."""
+        if self.call.payload is None:
+            return
+        masking = self._masking(scene.owed)
+        self.payload = masking.payload(self.call.payload)
+        self._masks = dict(masking.masked)
+        self._policies = scene.owed.policies(masking.masked)
 
     def cancel(self) -> None:
         """A paused call goes away: nobody waits for it any more."""
@@ -779,6 +801,7 @@ class Ticket:
 
     def _intend(self) -> None:
         call, plan = self.call, self.plan
+        self._bytes = 0
         if call.statement is not None:
             scene = self._scene
             if scene is not None and scene.statement is not None:
@@ -876,7 +899,7 @@ class Ticket:
             back = self._scene.back
             done["returned"] = {label: back(label) or "" for label in sorted(self._returned)}
             event.scene, event.state = self._scene.recorded or ("", "")
-        if plan.model is not None and self._tally is not None:
+        if plan.model is not None and self._tally is not None and status not in ("denied", "cancelled"):
             self._tally.tokens(tokens_used(done.get("usage"), self._bytes))
         if "usage" in done:
             event.usage = cast("dict[str, int]", done.pop("usage"))

@@ -11,9 +11,11 @@ from guardai.sql import Inspection, SqlNotUnderstood, flows, lineage_of, own_nam
 if TYPE_CHECKING:
     from guardai.policy import Catalog
 
-__all__ = ["Touched", "carried", "plain", "touched"]
+__all__ = ["Touched", "carried", "columns_of", "plain", "touched"]
 
 _UNKNOWN = LiveSchema()
+#: What SQLite calls a row's number, in every table.
+_ROW = frozenset({"*", "rowid", "oid", "_rowid_"})
 
 
 class Touched(NamedTuple):
@@ -45,11 +47,35 @@ class Touched(NamedTuple):
         return entry
 
 
+def columns_of(inspection: Inspection, call: Call) -> frozenset[str]:
+    """The columns that a statement refers to, as policies and events tell them: `table.column`.
+
+    SECURITY INVARIANT: no text of the statement is among them. SQLite takes `"ann@example.com"` for a string where there is no
+    such column, so there a name counts only if the live schema has it; of a table that it does not have, all columns do.
+    """
+    if call.dialect != "sqlite":
+        return inspection.columns_read
+    schema = call.schema if call.schema is not None else _UNKNOWN
+    tables = inspection.reads | inspection.writes
+    found: set[str] = set()
+    for read in inspection.columns_read:
+        # A string may have dots in it, so the table is what stands before one of them.
+        named = max((table for table in tables if read.startswith(f"{table}.")), key=len, default="")
+        column = read[len(named) + 1 :] if named else read
+        owners = (plain(table, call) for table in ((named,) if named else tables))
+        known = [schema.tables.get(own) or schema.columns.get(own) for own in owners]
+        if column in _ROW or any(column in one for one in known if one):
+            found.add(read)
+        elif not all(known):
+            found.add(f"{named}.*" if named else "*")
+    return frozenset(found)
+
+
 def touched(catalog: Catalog, inspection: Inspection, call: Call) -> Touched:
     """What a statement touches. INVARIANT: a column that it may read is never missing from `all_labels`."""
     schema = call.schema if call.schema is not None else _UNKNOWN
     columns: dict[str, set[str]] = {}
-    for read in inspection.columns_read:
+    for read in columns_of(inspection, call):
         named, _, column = read.rpartition(".")
         for table in (named,) if named else inspection.reads | inspection.writes:
             columns.setdefault(plain(table, call), set()).add(column)

@@ -6,8 +6,8 @@ from typing import Final
 
 __all__ = ["tokens_used"]
 
-#: What providers call the two halves.
-_HALVES: Final = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+#: What providers call the two halves: the one way or the other.
+_HALVES: Final = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 #: Bytes that are taken for a token where nobody counted: fewer than a token has in any language that is written much.
 _BYTES: Final = 3
 
@@ -20,8 +20,12 @@ def tokens_used(usage: object, exchanged: int) -> int:
         exchanged: bytes that were sent and received.
     """
     if isinstance(usage, dict):
-        total = usage.get("total_tokens")
-        counted: int = total if isinstance(total, int) and total > 0 else sum(usage.get(half, 0) for half in _HALVES)
+        halves = (sum(_number(usage.get(half)) for half in both) for both in _HALVES)
+        counted = _number(usage.get("total_tokens")) or max(halves)
         if counted > 0:
             return counted
     return -(-exchanged // _BYTES)
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int and value > 0 else 0

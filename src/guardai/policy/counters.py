@@ -90,7 +90,7 @@ class Counters:
                     entry.reserved += 1
                     taken.append((key, entry, entry.count))
             except GuardError:
-                self._give_back([entry for _, entry, _ in taken])
+                self._give_back((key, entry) for key, entry, _ in taken)
                 raise
         return taken
 
@@ -103,16 +103,17 @@ class Counters:
         if self.woken is not None:
             self.woken()
 
-    def give_back(self, entries: Iterable[Entry]) -> None:
+    def give_back(self, taken: Iterable[tuple[Key, Entry]]) -> None:
         """What was taken has not been let through. Where the window has ended meanwhile, nobody sees the difference."""
         with self.lock:
-            self._give_back(entries)
+            self._give_back(taken)
 
-    @staticmethod
-    def _give_back(entries: Iterable[Entry]) -> None:
-        for entry in entries:
+    def _give_back(self, taken: Iterable[tuple[Key, Entry]]) -> None:
+        for key, entry in taken:
             entry.count -= 1
             entry.reserved -= 1
+            if not (entry.count or entry.reserved or entry.unpushed) and self._rows(key).get(key) is entry:
+                del self._rows(key)[key]  # or whoever is denied a thousand made-up names would take everybody's room
 
     def add(self, keys: Iterable[Key], number: int) -> None:
         """So many more have come. They have come, whether or not there is room to count them."""

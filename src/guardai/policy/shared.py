@@ -100,8 +100,11 @@ class Shared:
         if self._thread is None and self._starting.acquire(blocking=False):
             try:
                 if self._thread is None and not self._stop.is_set():
-                    self._thread = threading.Thread(target=self._run, name="guardai-counters", daemon=True)
-                    self._thread.start()
+                    thread = threading.Thread(target=self._run, name="guardai-counters", daemon=True)
+                    thread.start()
+                    self._thread = thread
+            except RuntimeError:  # the next call tries again, and this one goes on
+                self._away("no thread can begin")
             finally:
                 self._starting.release()
 
@@ -160,23 +163,22 @@ class Shared:
         for one in news:
             key, entry, more = one
             session = entry.window == "session"
-            left = WINDOWS["session"] if session else entry.ends - now
-            if left <= 0:
+            if not session and entry.ends <= now:
                 continue  # it ended before it could be told
             digest = hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()
-            arguments = (more, self._who, self._number, max(1, int(left * 1000)), int(session))
+            # Where the server has none, a whole window begins: with the rest of ours it would end while ours goes on.
+            arguments = (more, self._who, self._number, int(WINDOWS[entry.window] * 1000), int(session))
             pipeline.eval(_SCRIPT, 1, f"guardai:count:{digest}", *arguments)
             told.append(entry)
         if not told:
             return
         answers: list[Any] = pipeline.execute()
         with self._counters.lock:
-            now = self._counters.now()
             for entry, (total, left) in zip(told, answers, strict=True):
                 # INVARIANT: what this process knows of is never less than what it has let through itself.
                 entry.count = max(entry.count, int(total) + entry.unpushed + entry.reserved)
                 if left > 0 and entry.window != "session" and entry.ends > now:
-                    entry.ends = now + int(left) / 1000
+                    entry.ends = now + int(left) / 1000  # reckoned from before it was asked: never later than there
 
     def close(self) -> None:
         """Tells the rest, and ends."""

@@ -24,12 +24,14 @@ class Counted(NamedTuple):
         acts: taken when a call is asked about.
         reveals: taken when a label is asked about.
         rows, tokens: added to while a call runs.
+        labels: all that answers about labels depend on.
     """
 
     acts: tuple[str, ...]
     reveals: tuple[str, ...]
     rows: tuple[str, ...]
     tokens: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, read: Iterable[tuple[Iterable[str], Iterable[str]]]) -> Counted | None:
@@ -52,6 +54,7 @@ class Counted(NamedTuple):
             of(reveals - by_call, *_TAKEN),
             of(acts | reveals, "rows"),
             of(acts | reveals, "tokens"),
+            tuple(sorted(reveals)),
         )
 
 
@@ -93,8 +96,8 @@ class Tally:
 
     @property
     def labels(self) -> bool:
-        """Whether labels are counted, so that each call has to ask for itself what may be revealed."""
-        return bool(self._counted.reveals)
+        """Whether answers about labels depend on counters, so that each call has to ask for itself what may be revealed."""
+        return bool(self._counted.labels)
 
     def act(self, actions: Iterable[str], resources: Iterable[Resource]) -> None:
         """Takes the call's numbers, before policy is asked. Asking again, after an approval say, takes no others.
@@ -118,7 +121,7 @@ class Tally:
         """The label was not revealed: its numbers are given back. Those of all labels together are the call's."""
         whose = [name for name in self._counted.reveals if PARTS[name][1] != "same_action"]
         keys = [self._key(name, REVEAL, ("Label", label, kind)) for name in whose]
-        self._counters.give_back([self._held.pop(key) for key in keys if key in self._held])
+        self._counters.give_back([(key, self._held.pop(key)) for key in keys if key in self._held])
 
     def values(self, names: Iterable[str], action: str, what: What) -> dict[str, object]:
         """The numbers that policy compares."""
@@ -147,7 +150,7 @@ class Tally:
         """The call is not let through."""
         if self._held:
             held, self._held = self._held, {}
-            self._counters.give_back(held.values())
+            self._counters.give_back(held.items())
 
     def rows(self, number: int) -> None:
         """So many rows are about to be handed out."""
