@@ -195,3 +195,36 @@ class TestCounters:
         assert (answer["decision"], answer["policies"]) == ("deny", ["limit"])
         assert answer["request"]["context"]["count.calls.minute"] == 3
         assert [[one["becomes"] for one in several] for several in answer["changes"]] == [[2]]
+
+
+class TestLabelsThatDependOnCounters:
+    LIMIT = (
+        '@id("all") permit (principal, action, resource);'
+        '@id("often") @mask("redact") forbid (principal, action == Action::"reveal", resource in Label::"pii")'
+        "when {{ context.count.same_resource.day > {} }};"
+    )
+
+    def recorded(self, home, root):
+        guardai.init(home=home, integrations=[], policy=root)
+        with guardai.session(user="u", agent="a"):
+            for _ in range(3):
+                opened(Call("tool.call", Target("tool", "", "mail"), payload={"to": MAIL})).close(f"sent to {MAIL}")
+        guardai.shutdown()
+        kinds = ("call.intent", "call.outcome")
+        return [one for one in map(json.loads, events(home)) if one["kind"] in kinds]
+
+    def test_replay_counts_them_and_guesses_nothing(self, home, policy, tmp_path):
+        self.recorded(home, policy('@id("all") permit (principal, action, resource);'))
+        found = replay(home, Bundle.load(policy(self.LIMIT.format(0))))
+        assert (found.decided, found.labels, found.uncounted) == (3, 0, 6)
+        assert found.data()["uncounted"] == 6
+
+    def test_explain_tells_what_was_recorded(self, home, policy):
+        root = policy(self.LIMIT.format(1))
+        seen = self.recorded(home, root)
+        last = [one["id"] for one in seen if one["kind"] == "call.intent"][-1]
+        answer = why(home, last, Bundle.load(root))
+        assert answer["masks"] == answer["recorded"]["masks"] == {"pii.email": "redact"}
+        assert "counters" in answer["reveals"]["pii.email"]["reason"]
+        outcome = why(home, [one["id"] for one in seen if one["kind"] == "call.outcome"][-1], Bundle.load(root))
+        assert outcome["returned"]["pii.email"]["mask"] == outcome["returned"]["pii.email"]["recorded"]

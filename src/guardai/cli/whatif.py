@@ -95,6 +95,12 @@ def _print(found: Replay, name: str) -> None:
         console.print(
             f"  {found.own:,} calls were the application's own, which policy was not asked about", style="dim"
         )
+    if found.uncounted:
+        console.print(
+            f"  [yellow]?[/] of {found.uncounted:,} labels it cannot be told: their answer depends on counters, whose numbers at "
+            "that time are not in the ledger",
+            soft_wrap=True,
+        )
     for reason, count in found.cannot.most_common():
         from guardai.gate.reports.why import MISSING
 

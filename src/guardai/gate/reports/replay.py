@@ -80,6 +80,7 @@ class Replay:
     Attributes:
         events: how many were read.
         decided: decisions that were made again; `labels`: likewise of labels.
+        uncounted: labels whose answer depends on counters, of which the ledger holds no number of the time.
         cannot: reason → calls that cannot be decided again.
         own: calls of the application's own, which nobody decided.
         bundles: digest of the bundle that decided then → calls.
@@ -91,6 +92,7 @@ class Replay:
         self.events = 0
         self.decided = 0
         self.labels = 0
+        self.uncounted = 0
         self.own = 0
         self.cannot: Counter[str] = Counter()
         self.bundles: Counter[str] = Counter()
@@ -116,6 +118,7 @@ class Replay:
             "events": self.events,
             "decided": self.decided,
             "labels": self.labels,
+            "uncounted": self.uncounted,
             "changed": self.changed,
             "masked": self.masked,
             "own": self.own,
@@ -223,8 +226,11 @@ class _Replaying:
         found.bundles[one.bundle] += 1
         decision, fates = answer
         found.decided += 1
+        found.uncounted += len(one.labels) - len(fates)
         if decision.effect != one.effect:
-            act = _Act(one.action, one.effect, decision.effect, decision.policies, one.policies, decision.reason)
+            # A limit's words hold its number, another each time: where policies are named they say enough.
+            reason = "" if decision.policies else decision.reason
+            act = _Act(one.action, one.effect, decision.effect, decision.policies, one.policies, reason)
             _group(found.acts, act, act._replace(by=(), former=(), reason=_OTHERS)).add(one.id)
             self._count(one, scene, decision.policies)
         if "deny" not in (decision.effect, one.effect):
@@ -255,6 +261,7 @@ class _Replaying:
     def _back(self, one: Recorded, scene: Scene) -> None:
         for label, then in one.returned.items():
             if self._counts(one, label):
+                self.found.uncounted += 1
                 continue
             fate = self._engine.reveal(one.principal, label, scene.back, scene.context)
             self._label(one, scene, (label, "back", scene.back.kind, then), fate)

@@ -9,9 +9,9 @@ import msgspec
 
 from guardai.errors import GuardError
 from guardai.gate.reports.recast import recast
-from guardai.gate.reports.recorded import Reader, Recorded
+from guardai.gate.reports.recorded import Reader, Recorded, Scene
 from guardai.ledger import find
-from guardai.policy import Bundle, Engine, examine, uncounted
+from guardai.policy import Bundle, Engine, counts, examine, uncounted
 
 __all__ = ["MISSING", "EventError", "UndecidedError", "why"]
 
@@ -62,6 +62,10 @@ def why(home: Path, event: str, bundle: Bundle) -> dict[str, Any]:
     if uncounted(bundle, asked):
         raise UndecidedError(f"event {intent.id} cannot be decided again: {MISSING['counted']}")
     answer = examine(bundle, asked)
+    unknown = [label for label in asked.labels if counts(bundle, intent.principal, label)]
+    for label in unknown:
+        answer["reveals"][label] = _as_recorded(intent.masks.get(label))
+    answer["masks"] = {label: fate["mask"] for label, fate in answer["reveals"].items() if fate["mask"] is not None}
     answer["event"] = intent.id
     answer["recorded"] = {
         "decision": intent.effect,
@@ -71,18 +75,32 @@ def why(home: Path, event: str, bundle: Bundle) -> dict[str, Any]:
         "same_bundle": same,
     }
     if outcome is not None and outcome.returned:
-        engine = Engine(bundle)
-        answer["returned"] = {
-            label: {
-                "recorded": mask or None,
-                "mask": reveal.mask,
-                "policies": list(reveal.policies),
-                "reason": reveal.reason,
-            }
-            for label, mask in outcome.returned.items()
-            for reveal in [engine.reveal(intent.principal, label, scene.back, scene.context)]
-        }
+        # What came back was judged by what the session had seen by then.
+        then = outcome.scene or intent.scene
+        answer["returned"] = _returned(bundle, intent, outcome, then if same else recast(then, bundle.catalog))
     return answer
+
+
+def _returned(bundle: Bundle, intent: Recorded, outcome: Recorded, scene: Scene) -> dict[str, dict[str, object]]:
+    engine = Engine(bundle)
+    found: dict[str, dict[str, object]] = {}
+    for label, recorded in outcome.returned.items():
+        if counts(bundle, intent.principal, label):
+            found[label] = {"recorded": recorded or None, **_as_recorded(recorded)}
+            continue
+        reveal = engine.reveal(intent.principal, label, scene.back, scene.context)
+        found[label] = {
+            "recorded": recorded or None,
+            "mask": reveal.mask,
+            "policies": list(reveal.policies),
+            "reason": reveal.reason,
+        }
+    return found
+
+
+def _as_recorded(mask: str | None) -> dict[str, object]:
+    """The fate of a label that depends on counters: asked again without their numbers, policy would say something else."""
+    return {"mask": mask or None, "policies": [], "reason": f"as recorded: {MISSING['counted']}", "changes": []}
 
 
 def _call(home: Path, reader: Reader, event: str) -> tuple[Recorded, Recorded | None]:
