@@ -246,3 +246,16 @@ def test_check_of_no_folder_is_wrong_usage(run, tmp_path):
     result = run("check", tmp_path / "none")
     assert result.exit_code == 2
     assert "guardai init" in result.stderr
+
+
+def test_a_permit_is_told_of_however_many_forbids_do_not_apply(tmp_path):
+    forbids = "\n".join(
+        f'@id("f{n}") forbid (principal, action == Action::"db.read", resource) when {{ context.environment == "e{n}" }};'
+        for n in range(250)
+    )
+    permit = '@id("near") permit (principal, action, resource) when { context.environment == "staging" };'
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.cedar").write_text(f"{forbids}\n{permit}")
+    told = "\n".join(words(Bundle.load(tmp_path), request(labels=[])))
+    assert "near (policies/p.cedar:251) would permit it if" in told
+    assert "one has to be written" not in told

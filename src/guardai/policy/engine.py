@@ -292,7 +292,9 @@ class Engine:
 
     def _of(self, answer: Answer, question: Question) -> list[Policy]:
         """The policies that a denial is to be explained by: the forbids that decided, or the permits that did not."""
-        return [self.bundle.policies[name] for name in answer.reasons or question.ids]
+        if answer.reasons:
+            return [self.bundle.policies[name] for name in answer.reasons]
+        return [one for name in question.ids if (one := self.bundle.policies[name]).effect == "permit"]
 
     def _owed(self, reasons: Iterable[str]) -> Obligations:
         """What the permits that decided ask for: the smallest of each number."""

@@ -161,7 +161,13 @@ def as_request(asked: Asked) -> dict[str, Any]:
     """A question as a file for `--request` holds it; with several verbs or resources, the first."""
     who = asked.principal
     found: dict[str, Any] = {
-        "principal": {"type": who.kind, "id": who.agent, "user": who.user, "chain": list(who.chain)},
+        "principal": {
+            "type": who.kind,
+            "id": who.agent,
+            "user": who.user,
+            "chain": list(who.chain),
+            "assurance": who.assurance,
+        },
         "action": asked.verbs[0] if asked.verbs else _GOES_BY.get(asked.to.kind if asked.to else "", _ANSWERS)[0],
         "resource": _thing(asked.resources[0])
         if asked.resources
@@ -195,10 +201,10 @@ def _asking(engine: Engine, asked: Asked, decision: Decision) -> Iterator[Situat
 
 
 def _policies(bundle: Bundle, situation: Situation, answer: Decision | Reveal) -> list[Policy]:
-    """The policies that can concern a question, those that decided first: of very many not all are looked into."""
-    names = bundle.index.names(*situation.head)
-    ordered = sorted(names, key=lambda name: name not in answer.policies)
-    return [bundle.policies[name] for name in ordered[:_LOOKED_INTO]]
+    """The policies that can concern a question: of very many not all are looked into, but those that decided, and permits first."""
+    found = [bundle.policies[name] for name in bundle.index.names(*situation.head)]
+    found.sort(key=lambda one: (one.id not in answer.policies, one.effect != "permit"))
+    return found[:_LOOKED_INTO]
 
 
 def _considered(
