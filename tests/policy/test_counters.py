@@ -297,6 +297,17 @@ def test_a_clock_set_back_begins_no_window_anew(asking, monkeypatch):
     assert passed(ask, 5) == 0
 
 
+def test_rows_of_a_session_are_known_as_long_as_it_goes_on(clock):
+    counters = Counters(clock)
+    key = ("count.rows.session", "Agent", "bot", "u-1", "s")
+    counters.add([key], 5)
+    for _ in range(30):
+        clock.time += 3_600
+        assert counters.read(key) == 5
+    clock.time += 2 * 86_400
+    assert counters.read(key) == 0
+
+
 def test_a_session_is_forgotten_a_day_after_its_last_call(asking, clock):
     ask = asking(PERMIT + limit("count.calls.session", 2))
     assert passed(ask, 1) == 1

@@ -137,6 +137,8 @@ class Counters:
                     self._entry(key, now)
             return 0
         entry.touched = now
+        if entry.window == "session":
+            entry.ends = now + WINDOWS["session"]  # the session goes on, whatever of it is counted here
         return entry.count
 
     def left(self, key: Key) -> float:

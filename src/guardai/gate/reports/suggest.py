@@ -288,7 +288,7 @@ def _head(used: _Used, policies: int) -> str:
         "// permits; keep your forbids beside it. Then: guardai policy check DIR, guardai policy replay --bundle DIR",
     ]
     if used.refused:
-        lines.append(f"// {used.refused:,} calls were refused; they are not covered.")
+        lines.append(f"// Refused calls are not covered; there were {used.refused:,}.")
     if used.left_out:
         lines.append(f"// {used.left_out:,} calls cannot be read back, so it may not cover them.")
     return "\n".join((*lines, ""))
