@@ -228,3 +228,23 @@ class TestLabelsThatDependOnCounters:
         assert "counters" in answer["reveals"]["pii.email"]["reason"]
         outcome = why(home, [one["id"] for one in seen if one["kind"] == "call.outcome"][-1], Bundle.load(root))
         assert outcome["returned"]["pii.email"]["mask"] == outcome["returned"]["pii.email"]["recorded"]
+
+
+@pytest.mark.parametrize(("said", "changed"), [({}, 1), ({"tool.effects": "read"}, 0)])
+def test_what_a_tool_does_is_told_by_the_tried_catalog_unless_its_author_did(home, tmp_path, said, changed):
+    def folder(name, effects):
+        root = tmp_path / name
+        (root / "policies").mkdir(parents=True)
+        (root / "policies" / "p.cedar").write_text(
+            '@id("all") permit (principal, action, resource);'
+            '@id("reads") forbid (principal, action == Action::"tool.call", resource)'
+            'when { context has tool && context.tool.effects == "write" };'
+        )
+        (root / "catalog.toml").write_text(f'[tools."mail"]\neffects = "{effects}"\n')
+        return root
+
+    guardai.init(home=home, integrations=[], policy=folder("old", "read"))
+    with guardai.session(user="u", agent="a"):
+        opened(Call("tool.call", Target("tool", "", "mail"), payload={}, facts=said)).close("x")
+    guardai.shutdown()
+    assert replay(home, Bundle.load(folder("new", "write"))).changed == changed

@@ -41,6 +41,7 @@ class Plan(NamedTuple):
         carried: of a statement that writes, written column → the columns that it is made of.
         labelled: of a statement, the labelled columns that it touches → their labels.
         target: the other side, as the integration knows it.
+        said: a tool's effects in its author's words; "" where only a catalog tells them.
     """
 
     action: str
@@ -55,6 +56,7 @@ class Plan(NamedTuple):
     carried: dict[str, list[str]] = {}  # noqa: RUF012 - never changed
     labelled: Mapping[str, frozenset[str]] = {}
     target: Target | None = None
+    said: str = ""
 
     # What an integration asks of a statement. INVARIANT: one that was not understood may do anything.
 
@@ -106,7 +108,8 @@ class Plans:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make(call)
-            plan = plan._replace(facts={**plan.facts, **call.facts}, target=call.target)
+            said = str(call.facts.get("tool.effects") or "")
+            plan = plan._replace(facts={**plan.facts, **call.facts}, target=call.target, said=said)
             if call.statement is None or len(call.statement) <= _LONGEST:
                 if len(self._plans) >= _ENTRIES:
                     self._plans.clear()

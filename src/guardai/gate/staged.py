@@ -60,6 +60,7 @@ def staged(scene: Scene, environment: str) -> msgspec.Raw | None:
             "environment": environment,
             "region": scene.back.to.region,
             "resources": [_thing(one) for one in plan.resources],
+            "said": plan.said,
             "target": plan.target._asdict(),
             "to": scene.owed.to._asdict(),
         }

@@ -81,8 +81,7 @@ def _tool(scene: Scene, catalog: Catalog) -> Scene:
     if entry.trust != "unlisted":
         to = Destination("tool", entry.provider, entry.region, entry.trust)
     # What the tool's author said counts more than a catalog.
-    effects = scene.context.get("tool.effects", "unknown")
-    effects = entry.effects if effects == "unknown" else str(effects)
+    effects = scene.said or entry.effects
     return _with(scene, to, {"tool.effects": effects}, (("effects", effects), ("trust", to.trust)))
 
 

@@ -99,6 +99,7 @@ class _Scene(msgspec.Struct):
     region: str
     target: _Target
     to: _Place
+    said: str = ""
 
 
 class _State(msgspec.Struct):
@@ -128,6 +129,7 @@ class Scene(NamedTuple):
         verbs, resources, context, to, back: as `Asked` has them.
         environment: of the process.
         kind, host, name: the other side, before a catalog was asked.
+        said: a tool's effects in its author's words; "" where a catalog told them.
     """
 
     id: str
@@ -140,6 +142,7 @@ class Scene(NamedTuple):
     kind: TargetKind
     host: str
     name: str
+    said: str = ""
 
 
 class Recorded(NamedTuple):
@@ -340,5 +343,5 @@ def _put_together(key: tuple[str, str, str], told: _Scene, session: _State) -> S
     back = Destination(session.audience, "", told.region, "internal")
     return Scene(
         "/".join(key), told.asked, resources, context, told.to.destination(), back, told.environment, told.target.kind,
-        told.target.host, told.target.name,
+        told.target.host, told.target.name, told.said,
     )  # fmt: skip
