@@ -137,18 +137,19 @@ class Supply:
         """Asks the repository now, and adopts what is new.
 
         Raises:
-            BundleError: it could not be fetched, is not to be trusted, or cannot be used. Nothing has changed.
+            BundleError: it could not be fetched, is not to be trusted, or cannot be used. What decides is what did, unless the keys that
+                signed it count no more: then nothing does.
         """
-        client, former = self._client, self._served
+        client = self._client
         assert client is not None
         try:
-            served = client.refresh(limit)
-        except BundleError:
-            # A new root may have come before the rest failed. What a key had signed that it counts no more is good no more.
-            if former is not None and not client.vouches(former):
-                now = client.clock.now()
-                self._hand_over(self.current._replace(until=Until(now, now)))
+            self._renew(client, limit)
+        except Exception:
+            self._drop_what_is_not_vouched_for(client)
             raise
+
+    def _renew(self, client: Client, limit: float) -> None:
+        former, served = self._served, client.refresh(limit)
         same = former is not None and served.sha256 == former.sha256
         if same:
             supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
@@ -162,6 +163,12 @@ class Supply:
         self._unkept = former is None or served[1:] != former[1:]
         self._served = served
         self._keep()
+
+    def _drop_what_is_not_vouched_for(self, client: Client) -> None:
+        """Whatever failed, a new root may have come before it: what a key had signed that it counts no more decides no more."""
+        if self._served is not None and not client.vouches(self._served):
+            now = client.clock.now()
+            self._hand_over(self.current._replace(until=Until(now, now)))
 
     def _hand_over(self, supplied: Supplied) -> bool:
         with self._adopting:
@@ -211,6 +218,8 @@ class Supply:
             else:
                 supplied = self._loaded(client, served)
         except BundleError as error:
+            if found is not None and self._served is not None and not client.vouches(self._served):
+                found, why = None, "; and the keys that signed the last good bundle count no more"
             if found is None:
                 raise BundleError(f"{error}{why}") from error
             self._problem = str(error)

@@ -417,6 +417,56 @@ def test_bundle_whose_keys_a_new_root_removed_decides_no_more(start, publisher, 
     ask(q="x")
 
 
+@pytest.fixture
+def replaced(publisher, now, key, signer):
+    """Gives the repository new targets keys, and returns what publishes with them."""
+
+    def rotate():
+        gone = [one.public_key for one in publisher.targets]
+        new = [signer(key(f"new-{n}")) for n in range(2)]
+        signers = [*publisher.roots, *publisher.online, *new]
+        publisher.repository.rotate(["targets"], signers, add=[one.public_key for one in new], remove=gone, now=now)
+        publisher.targets = new
+
+    return rotate
+
+
+def test_bundle_of_removed_keys_decides_no_more_where_the_next_one_cannot_be_used(start, publisher, replaced, built):
+    start()
+    replaced()
+    publisher.publish("9", data=broken(built))
+    with pytest.raises(BundleError, match="needs guardai 999"):
+        current().supply.refresh()
+    assert "expired" in denied(q="x")
+
+
+def test_bundle_of_removed_keys_decides_no_more_where_the_next_ones_detectors_cannot_be_used(
+    start, publisher, replaced, folder
+):
+    start()
+    replaced()
+    publisher.publish("2", data=build(folder(PERMIT, detectors_toml='packs = ["nowhere"]\n')))
+    with pytest.raises(BundleError, match="nowhere"):
+        current().supply.refresh()
+    assert "expired" in denied(q="x")
+
+
+@pytest.mark.parametrize("what", ["unusable", "cut off behind the root"])
+def test_process_does_not_begin_with_a_bundle_whose_keys_it_learns_are_removed(
+    start, publisher, server, replaced, built, what
+):
+    start()
+    guardai.shutdown()
+    replaced()
+    if what == "unusable":
+        publisher.publish("9", data=broken(built))
+    else:
+        server.answers["timestamp.json"] = lambda to: to.send_error(500)
+    with pytest.raises(BundleError, match="the keys that signed the last good bundle count no more"):
+        start()
+    assert current() is None
+
+
 def test_keys_of_a_file_do_not_go_with_a_repository(start, tmp_path):
     with pytest.raises(BundleError, match="policy_keys are for a bundle file"):
         start(policy_keys=[tmp_path / "a.pub"])
