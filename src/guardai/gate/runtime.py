@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -252,4 +253,12 @@ def require() -> Runtime:
     return _runtime
 
 
+def _in_child() -> None:
+    """Whoever held these in the parent is not here to let go of them."""
+    global _lock, _swapping
+    _lock, _swapping = threading.Lock(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 atexit.register(stop)

@@ -38,6 +38,8 @@ _log: Final = logging.getLogger("guardai")
 #: Seconds that a start waits for the server: with no bundle at hand, and with one.
 _FIRST: Final = 30.0
 _AGAIN: Final = 5.0
+#: Seconds that an end waits for a bundle that is just being adopted.
+_LAST: Final = 5.0
 #: Seconds until the first further attempt after one that failed; doubled each time, up to the usual interval.
 _BACKOFF: Final = 5.0
 #: Seconds for which another thread may have to wait for the interpreter while a bundle is built.
@@ -129,9 +131,13 @@ class Supply:
             self._go()
 
     def stop(self) -> None:
-        """Nothing is adopted from here on. The thread ends by itself when it has finished what it is at."""
-        with self._adopting:
-            self._stopped.set()
+        """Nothing is adopted from here on. The thread ends by itself when it has finished what it is at.
+
+        What is being adopted is waited for, but not for ever: no process hangs at its end for the sake of a policy.
+        """
+        self._stopped.set()
+        if self._adopting.acquire(timeout=_LAST):
+            self._adopting.release()
 
     def refresh(self, limit: float = 60.0) -> None:
         """Asks the repository now, and adopts what is new.
@@ -306,21 +312,39 @@ def _other_threads_first() -> Iterator[None]:
     And it makes so many objects that all of the process's are looked through for garbage, again and again, while nobody else runs:
     up to a tenth of a second at a time for 1,500 policies.
     """
-    former, collects = sys.getswitchinterval(), gc.isenabled()
-    sys.setswitchinterval(min(former, _SWITCH))
-    gc.disable()
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(former)
+    global _former
+    with _building:
+        _former = sys.getswitchinterval(), gc.isenabled()
+        sys.setswitchinterval(min(_former[0], _SWITCH))
+        gc.disable()
+        try:
+            yield
+        finally:
+            _as_before()
+
+
+def _as_before() -> None:
+    global _former
+    if _former is not None:
+        interval, collects = _former
+        _former = None
+        sys.setswitchinterval(interval)
         if collects:
             gc.enable()
 
 
+#: One build at a time: the second would take for the process's own what the first has set.
+_building = threading.Lock()
+#: The interval of switching, and whether garbage was collected, before the build that goes on.
+_former: tuple[float, bool] | None = None
 _supplies: Final[weakref.WeakSet[Supply]] = weakref.WeakSet()
 
 
 def _in_child() -> None:
+    global _building
+    # The thread that built is not here to put it back.
+    _building = threading.Lock()
+    _as_before()
     for supply in list(_supplies):
         supply.in_child()
 

@@ -1,10 +1,14 @@
 """A process that decides by a bundle that is pulled: at the start, while it runs, when it expires, in its children."""
 
+import gc
 import json
 import logging
 import os
+import signal
+import sys
 import threading
 import time
+import traceback
 
 import pytest
 
@@ -232,6 +236,107 @@ def test_forked_child_asks_by_itself(start, publisher, server):
     names, version = json.loads(os.read(read, 4096))
     assert "guardai-policy" in names
     assert version == "2"
+
+
+def in_fork(work):
+    """What `work` returns in a forked child, as JSON carries it; the child ends as a worker of a server does."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.write(write, json.dumps(work()).encode())
+            guardai.shutdown()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.close(write)
+    until = time.monotonic() + 40
+    try:
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > until:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                raise AssertionError("the child does not end")
+            time.sleep(0.02)
+        assert ended[1] == 0
+        return json.loads(os.read(read, 4096))
+    finally:
+        os.close(read)
+
+
+def test_child_forked_during_a_swap_swaps_and_ends(start, publisher, folder, monkeypatch):
+    start()
+    reading, go_on = threading.Event(), threading.Event()
+    real = current()._read_detectors
+
+    def slow(bundle):
+        reading.set()
+        go_on.wait(60)
+        return real(bundle)
+
+    monkeypatch.setattr(type(current()), "_read_detectors", staticmethod(slow))
+    own = '[[detector]]\nlabel = "pii.badge"\nanchors = ["BDG-"]\npattern = "BDG-[0-9]{6}"\nmatches = ["BDG-123456"]\n'
+    publisher.publish("2", data=build(folder(PERMIT, detectors_toml=own), version="2"))
+    thread = threading.Thread(target=current().supply.refresh)
+    thread.start()
+    assert reading.wait(30)
+
+    def child():
+        go_on.set()
+        current().supply.refresh()
+        return current().gate.engine.bundle.version
+
+    try:
+        assert in_fork(child) == "2"
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_end_does_not_wait_for_ever_for_what_is_being_adopted(start, publisher, monkeypatch):
+    start()
+    supply, go_on, adopting = current().supply, threading.Event(), threading.Event()
+    monkeypatch.setattr("guardai.gate.supply._LAST", 0.2)
+    monkeypatch.setattr(supply, "_adopt", lambda _: (adopting.set(), go_on.wait(60)))
+    publisher.publish("2")
+    thread = threading.Thread(target=supply.refresh)
+    thread.start()
+    try:
+        assert adopting.wait(30)
+        ended = threading.Thread(target=supply.stop)
+        ended.start()
+        ended.join(20)
+        assert not ended.is_alive()
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def test_child_forked_while_a_bundle_is_built_collects_its_garbage(start, publisher, monkeypatch):
+    start()
+    supply, building, go_on = current().supply, threading.Event(), threading.Event()
+    real, interval = supply._loaded, sys.getswitchinterval()
+
+    def slow(*given):
+        building.set()
+        go_on.wait(60)
+        return real(*given)
+
+    monkeypatch.setattr(supply, "_loaded", slow)
+    publisher.publish("2")
+    thread = threading.Thread(target=supply.refresh)
+    thread.start()
+    try:
+        assert building.wait(30)
+        assert not gc.isenabled()
+        assert in_fork(lambda: [gc.isenabled(), sys.getswitchinterval()]) == [True, interval]
+    finally:
+        go_on.set()
+        thread.join()
+    assert (gc.isenabled(), sys.getswitchinterval()) == (True, interval)
 
 
 def test_nothing_is_adopted_after_shutdown(start, publisher):
