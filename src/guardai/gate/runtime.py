@@ -41,14 +41,15 @@ class Runtime:
         from guardai.policy import Counters, Engine
         from guardai.settings import seconds
         from guardai.sinks import open_sink
-        from guardai.text import packs
+        from guardai.text import Own, packs
 
         self.settings = settings
+        self.detectors: Own = Own()
+        self.recognisers: tuple[Recogniser, ...] = ()
         # The bundle first: a policy that cannot be used must not leave a half-made home behind.
-        self.supply = Supply(settings, frozenset(kind.label for pack in packs.others() for kind in pack.kinds()))
+        found = frozenset(kind.label for pack in packs.others() for kind in pack.kinds())
+        self.supply = Supply(settings, found, self._look_by)
         supplied = self.supply.current
-        self.detectors, self.recognisers = self._read_detectors(supplied.bundle)
-        self.detect()
         counters = Counters()
         self.shared = None
         if settings.counters:
@@ -145,15 +146,18 @@ class Runtime:
 
         engine = Engine(bundle)
         with _swapping:
-            former = self.gate.engine.bundle.detectors, self.detectors, self.recognisers
-            if bundle.detectors != former[0]:
-                try:
-                    self.detectors, self.recognisers = self._read_detectors(bundle)
-                    self.detect(ahead=True)
-                except BaseException:
-                    _, self.detectors, self.recognisers = former
-                    raise
+            if bundle.detectors != self.gate.engine.bundle.detectors:
+                self._look_by(bundle, ahead=True)
             self.gate.swap(engine, signed=signed, until=until)
+
+    def _look_by(self, bundle: Bundle, *, ahead: bool = False) -> None:
+        former = self.detectors, self.recognisers
+        try:
+            self.detectors, self.recognisers = self._read_detectors(bundle)
+            self.detect(ahead=ahead)
+        except BaseException:
+            self.detectors, self.recognisers = former
+            raise
 
     def detect(self, *, ahead: bool = False) -> None:
         """Tells the text room what to look for.

@@ -84,6 +84,11 @@ def client_of(settings: Settings) -> Client:
 class Supply:
     """Holds the bundle that decides now, and gets the next one.
 
+    Args:
+        settings: where it comes from.
+        labels: what is found besides what the bundle itself names.
+        usable: readies the process for a bundle to begin with; raises BundleError if it cannot, and has changed nothing then.
+
     Attributes:
         current: what was supplied last.
 
@@ -91,7 +96,10 @@ class Supply:
         BundleError: there is no bundle that can be used.
     """
 
-    def __init__(self, settings: Settings, labels: frozenset[str]) -> None:
+    def __init__(
+        self, settings: Settings, labels: frozenset[str], usable: Callable[[Bundle], None] = lambda _: None
+    ) -> None:
+        self._usable = usable
         self._labels = labels
         self._pause = float(seconds(settings.policy_refresh))
         self._client: Client | None = None
@@ -115,6 +123,7 @@ class Supply:
             )
         else:
             self.current = self._local(settings.policy, settings.policy_keys)
+            usable(self.current.bundle)
 
     def start(self, adopt: Callable[[Supplied], None], refused: Callable[[str], None]) -> None:
         """What was supplied is in use. From here on these two are told of what comes after it, from a thread.
@@ -223,6 +232,7 @@ class Supply:
                 supplied = found._replace(until=_until(found.bundle, served, client.clock.now()))
             else:
                 supplied = self._loaded(client, served)
+                self._usable(supplied.bundle)
         except BundleError as error:
             if found is not None and self._served is not None and not client.vouches(self._served):
                 found, why = None, "; and the keys that signed the last good bundle count no more"
@@ -240,6 +250,7 @@ class Supply:
             return None, ""
         try:
             supplied = self._loaded(client, served)
+            self._usable(supplied.bundle)
         except BundleError as error:
             return None, f"; and the last good bundle: {error}"
         self._served = served

@@ -22,6 +22,7 @@ from guardai.policy.trust.repository import Lifetimes
 
 FORBID = '@id("no") @reason("not today") forbid (principal, action, resource);'
 PERMIT = '@id("p") permit (principal, action, resource);'
+BADGES = '[[detector]]\nlabel = "pii.badge"\nanchors = ["BDG-"]\npattern = "BDG-[0-9]{6}"\nmatches = ["BDG-123456"]\n'
 
 
 def ask(**payload):
@@ -204,6 +205,22 @@ def test_bundle_with_detectors_that_cannot_be_used_changes_nothing(start, publis
     ask(q="x")
 
 
+@pytest.mark.parametrize("detectors", ['packs = ["nowhere"]\n', 'recognisers = ["nowhere"]\n'])
+def test_process_begins_with_the_last_good_bundle_where_the_detectors_of_the_new_one_cannot_be_used(
+    start, publisher, folder, detectors, events
+):
+    publisher.publish("1", data=build(folder(PERMIT, detectors_toml=BADGES), version="1"))
+    start()
+    guardai.shutdown()
+    publisher.publish("2", data=build(folder(PERMIT, detectors_toml=detectors), version="2"))
+    start()
+    assert current().gate.engine.bundle.version == "1"
+    ask(q="badge BDG-004211")
+    assert list(events(kind="call.intent")[-1]["findings"]) == ["pii.badge"]
+    [refused] = events(kind="bundle.refused")
+    assert "nowhere" in refused["body"]["why"]
+
+
 def test_detectors_of_a_new_bundle_find_from_the_next_call_on(start, publisher, folder, events):
     start()
     ask(q="badge EMP-004211")
@@ -278,8 +295,7 @@ def test_child_forked_during_a_swap_swaps_and_ends(start, publisher, folder, mon
         return real(bundle)
 
     monkeypatch.setattr(type(current()), "_read_detectors", staticmethod(slow))
-    own = '[[detector]]\nlabel = "pii.badge"\nanchors = ["BDG-"]\npattern = "BDG-[0-9]{6}"\nmatches = ["BDG-123456"]\n'
-    publisher.publish("2", data=build(folder(PERMIT, detectors_toml=own), version="2"))
+    publisher.publish("2", data=build(folder(PERMIT, detectors_toml=BADGES), version="2"))
     thread = threading.Thread(target=current().supply.refresh)
     thread.start()
     assert reading.wait(30)
