@@ -135,7 +135,7 @@ class Supply:
         self._adopt, self._refused = adopt, refused
         self._keep()
         if self._problem:
-            refused(self._problem)
+            self._tell(self._problem)
         if self._client is not None and self._pause:
             self._go()
 
@@ -291,7 +291,14 @@ class Supply:
                 if why != self._problem and not self._stopped.is_set():
                     self._problem = why
                     _log.warning("policy: %s; the last good bundle decides until it expires", why)
-                    self._refused(why)
+                    self._tell(why)
+
+    def _tell(self, why: str) -> None:
+        """Whoever is told may fail at it; asking goes on, and the process begins."""
+        try:
+            self._refused(why)
+        except Exception as error:
+            _log.warning("policy: that it was refused could not be told: %s", type(error).__name__)
 
     def _wait(self, failures: int) -> float:
         """Seconds until the server is asked again; never the same for two processes, or they would ask all at once."""

@@ -26,7 +26,7 @@ if sys.platform == "win32":
     def _try(fd: int) -> bool:
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
+        except PermissionError:  # what it says where somebody else holds it
             return False
         return True
 
@@ -40,7 +40,7 @@ else:
     def _try(fd: int) -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:  # anything else (no more locks, no lock on this file system) waiting does not mend
             return False
         return True
 
@@ -53,16 +53,20 @@ def held(file: Path, seconds: float) -> Iterator[None]:
     """Holds the lock of a file, which is made if it is not there. Nobody else does meanwhile, in this process or another.
 
     Raises:
-        BundleError: somebody else held it for so many seconds.
-        OSError: the file cannot be opened.
+        BundleError: somebody else held it for so many seconds; or the file cannot be opened, or not be locked.
     """
-    fd = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    until = time.monotonic() + seconds
+    try:
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except OSError as error:
+        raise BundleError(
+            f"{file}: cannot be opened: {error.strerror}; it has to be this user's, and writable"
+        ) from error
     _inherited.add(fd)
     try:
-        until = time.monotonic() + seconds
-        while not _try(fd):
+        while not _taken(fd, file):
             if time.monotonic() >= until:
-                raise BundleError(f"another process has been at work on it for {seconds:g} seconds")
+                raise BundleError(f"{file}: somebody else has been at work on it for {seconds:g} seconds")
             time.sleep(0.02)
         try:
             yield
@@ -71,6 +75,13 @@ def held(file: Path, seconds: float) -> Iterator[None]:
     finally:
         _inherited.discard(fd)
         os.close(fd)
+
+
+def _taken(fd: int, file: Path) -> bool:
+    try:
+        return _try(fd)
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be locked: {error.strerror}") from error
 
 
 def _in_child() -> None:
