@@ -67,6 +67,15 @@ def test_bundle_that_was_not_kept_is_not_the_last_good_one(publisher, client):
     assert client().cached().data == first
 
 
+def test_process_that_comes_late_does_not_put_an_older_bundle_back(publisher, client):
+    slow = client()
+    old = slow.refresh()
+    second = publisher.publish("2")
+    taken(client())
+    slow.keep(old)
+    assert client().cached().data == second
+
+
 # ---- the server lies ----
 
 

@@ -1,5 +1,6 @@
 """A process that decides by a bundle that is pulled: at the start, while it runs, when it expires, in its children."""
 
+import errno
 import gc
 import json
 import logging
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,7 +45,7 @@ def start(publisher, server, time_, home, tmp_path):
         root = tmp_path / "trusted.json"
         root.write_bytes(publisher.root)
         usual = {"policy": server.url, "policy_root": root, "policy_refresh": "0"}
-        guardai.init(home=home, integrations=[], **{**usual, **given})
+        guardai.init(**{"home": home, "integrations": [], **usual, **given})
 
     return init
 
@@ -586,6 +588,55 @@ def test_process_does_not_begin_with_a_bundle_whose_keys_it_learns_are_removed(
     with pytest.raises(BundleError, match="the keys that signed the last good bundle count no more"):
         start()
     assert current() is None
+
+
+def test_home_that_a_pulled_policy_makes_is_readable_by_its_owner_alone(start, home, tmp_path):
+    former = os.umask(0o022)
+    try:
+        start(home=tmp_path / "new" / "home")
+    finally:
+        os.umask(former)
+    made = tmp_path / "new" / "home"
+    folders = [made, made / "cache", made / "cache" / "bundles", *(made / "cache" / "bundles").iterdir()]
+    assert {oct(one.stat().st_mode & 0o777) for one in folders} == {"0o700"}
+
+
+@pytest.mark.parametrize("what", ["no file", "no locks"])
+def test_process_whose_cache_cannot_be_locked_begins_with_the_last_good_bundle(start, home, monkeypatch, caplog, what):
+    start()
+    guardai.shutdown()
+    if what == "no file":
+        [lock] = (home / "cache" / "bundles").glob("*/lock")
+        lock.unlink()
+        lock.mkdir()
+    else:
+        from guardai.policy.trust import lock
+
+        def full(*_):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(lock, "fcntl", SimpleNamespace(flock=full, LOCK_EX=0, LOCK_NB=0))
+    with caplog.at_level(logging.WARNING):
+        start()
+    ask(q="x")
+    assert "the last good bundle decides until it expires" in caplog.text
+    assert "lock: cannot be" in caplog.text
+
+
+def test_thread_goes_on_asking_where_what_was_refused_cannot_be_told(start, publisher, monkeypatch):
+    start(policy_refresh="1s")
+    supply, told = current().supply, threading.Event()
+
+    def full(_):
+        told.set()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(supply, "_refused", full)
+    timestamp = publisher.folder / "metadata" / "timestamp.json"
+    timestamp.write_text("{}")
+    assert told.wait(30)
+    supply._thread.join(0.5)
+    assert supply._thread.is_alive()
 
 
 def test_keys_of_a_file_do_not_go_with_a_repository(start, tmp_path):

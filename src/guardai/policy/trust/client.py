@@ -165,11 +165,18 @@ class Client:
     def keep(self, served: Served) -> None:
         """From here on this is the last good bundle, also of processes that begin later.
 
+        A process that was slow to prove this one may come after another that has kept a newer one: that stays, as long as its
+        keys count. What decides at the next start does not go back.
+
         Raises:
+            BundleError: another process holds the cache, or it cannot be made.
             OSError: the cache cannot be written; the former one is still the last good one.
         """
         self._make_folders()
         with held(self.folder / "lock", 10.0):
+            kept = self.cached()
+            if kept is not None and kept.version > served.version:
+                return
             _replace(self._bundles / f"{served.sha256}.bundle", served.data)
             _replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
             # What is named is there before it is named: a process that is killed here leaves the former one.
@@ -273,8 +280,11 @@ class Client:
 
     def _make_folders(self) -> None:
         try:
-            for folder in (self.folder, self._metadata, self._bundles):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._metadata, self._bundles):
+                # One by one: `parents=True` makes those above with the usual mode, and the home, which keys come to, is one.
+                for one in (*reversed(folder.parents), folder):
+                    if not one.is_dir():
+                        one.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise BundleError(f"{self.folder}: the cache cannot be used: {_plain(error)}") from error
 
