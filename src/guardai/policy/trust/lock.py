@@ -66,7 +66,7 @@ def held(file: Path, seconds: float) -> Iterator[None]:
     try:
         while not _taken(fd, file):
             if time.monotonic() >= until:
-                raise BundleError(f"{file}: somebody else has been at work on it for {seconds:g} seconds")
+                raise BundleError(f"{file}: another process has been at work on it for {seconds:g} seconds")
             time.sleep(0.02)
         try:
             yield
