@@ -5,13 +5,16 @@ import statistics
 import threading
 import time
 import weakref
+from datetime import UTC, datetime
 
 import pytest
 
 import guardai
+from guardai.approvals import Verdict
 from guardai.gate import current
 from guardai.hooks import Call, Target, opened
 from guardai.policy import Bundle, Engine
+from guardai.policy.trust.clock import Until
 
 TOOL = Target("tool", "", "lookup")
 MODEL = Target("model", "api.openai.com", "gpt-4o")
@@ -166,3 +169,19 @@ def test_bundle_whose_detectors_cannot_be_used_changes_nothing(two, tmp_path):
     assert runtime.gate.in_force is before
     assert runtime.detectors.packs is None
     opened(Call("tool.call", TOOL, payload={})).close("x")
+
+
+def test_call_that_paused_does_not_go_on_by_a_bundle_that_expired_meanwhile(home, tmp_path, events):
+    ask = (
+        '@id("ask") @approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("dba") };'
+    )
+    bundle(tmp_path / "p", f"{NAMED.format('all')} {ask}")
+    guardai.init(home=home, integrations=[], policy=tmp_path / "p")
+    with guardai.session(user="ann", agent="bot"):
+        ticket = current().gate.open(Call("tool.call", TOOL, payload={}))
+        now = datetime.now(UTC)
+        current().gate.in_force.until = Until(now, now)
+        with pytest.raises(guardai.PolicyDenied, match="expired at"):
+            ticket.resume(Verdict("bob", "dba", True))
+    [outcome] = events(kind="call.outcome")
+    assert outcome["status"] == "denied"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardai.errors import BundleError
 from guardai.gate.plan import Plans
 
 if TYPE_CHECKING:
@@ -31,3 +32,15 @@ class InForce:
         self.catalog = engine.bundle.catalog
         self.digest = engine.bundle.digest
         self.plans = Plans(engine.bundle.catalog, settings)
+
+    def check(self) -> None:
+        """Whether it may still decide: asked before every decision, the second one about a call that paused included.
+
+        Raises:
+            BundleError: it has expired.
+        """
+        if self.until is not None and self.until.passed():
+            raise BundleError(
+                f"the policy bundle {self.digest[:12]} expired at {self.until.end:%Y-%m-%d %H:%M} UTC and no newer one could "
+                "be had; `guardai bundle status` says why"
+            )

@@ -33,7 +33,6 @@ import msgspec
 from guardai.approvals import Approval, State, Verdict
 from guardai.errors import (
     ApprovalDenied,
-    BundleError,
     GuardError,
     LedgerError,
     PolicyDenied,
@@ -370,11 +369,7 @@ class Ticket:
         gate, call, run = self._gate, self.call, self.run
         force = self._force
         plan = self.plan = force.plans.of(call)
-        if force.until is not None and force.until.passed():
-            raise BundleError(
-                f"the policy bundle {force.digest[:12]} expired at {force.until.end:%Y-%m-%d %H:%M} UTC and no newer one could "
-                "be had; `guardai bundle status` says why"
-            )
+        force.check()
         tally = self._tally = gate.tally(run, force.engine, taking=taking)
         if tally is not None:
             tally.act(plan.asked, plan.resources)
@@ -417,6 +412,7 @@ class Ticket:
             self._found(masking.found, masking.masked)
             self._policies += scene.owed.policies(masking.masked)
             if new and self.enforcing:
+                self._force.check()
                 context = {**scene.context, "labels": tuple(sorted(self._labels))}
                 decision = self._gate.act(self._force.engine, self.run, self.plan, context, self._tally)
                 if decision.effect != "allow":
@@ -451,17 +447,15 @@ class Ticket:
             self._end("denied")
             self.refuse(ApprovalDenied, reason=verdict.reason or self.decision.reason)
         if state is State.APPROVED:
-            # Not that of the first question: the session may have seen more labels while somebody thought.
-            self._scene = self._asked = self._gate.scene(self.run, self.plan, self._force.engine, self._tally)
-            self._mask_anew(self._scene)
-            context: Context = {**self._asked.context}
-            context["approvals"] = self.approval.groups
-            if self._labels:
-                context["labels"] = tuple(sorted(self._labels))
-            if self.call.opaque:
-                context["opaque"] = self.call.opaque
-            # Cedar stays the only judge: it is asked again with what was agreed.
-            self.decision = self._gate.act(self._force.engine, self.run, self.plan, context, self._tally)
+            cause: Exception | None = None
+            try:
+                self._force.check()
+                self.decision = self._agreed(self.approval)
+            except Exception as exc:
+                cause = exc
+                self.decision = Decision(
+                    "deny", reason=f"guardai could not judge this call ({_told(exc)})", errors=(type(exc).__name__,)
+                )
             self.phase = Phase.OPEN
             try:
                 self._intend()
@@ -472,8 +466,21 @@ class Ticket:
                 raise
             if self.decision.effect != "allow":
                 self._end("denied")
-                self.refuse(PolicyDenied)
+                self.refuse(PolicyDenied, cause)
             self._counted(passed=True)
+
+    def _agreed(self, approval: Approval) -> Decision:
+        """Cedar stays the only judge: it is asked again with what was agreed."""
+        # Not the scene of the first question: the session may have seen more labels while somebody thought.
+        self._scene = self._asked = self._gate.scene(self.run, self.plan, self._force.engine, self._tally)
+        self._mask_anew(self._scene)
+        context: Context = {**self._asked.context}
+        context["approvals"] = approval.groups
+        if self._labels:
+            context["labels"] = tuple(sorted(self._labels))
+        if self.call.opaque:
+            context["opaque"] = self.call.opaque
+        return self._gate.act(self._force.engine, self.run, self.plan, context, self._tally)
 
     def _mask_anew(self, scene: Scene) -> None:
         """The request as it may leave now; what was found in it has been counted."""
