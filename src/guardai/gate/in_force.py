@@ -19,8 +19,9 @@ class InForce:
     """One bundle's engine, catalog, plans and digest, and by what right it decides: they only ever change together.
 
     INVARIANT: a call takes this object once, when it begins, and asks nothing of any other until it has ended: its
-    masks, its rows, its approvals and the digest in its events are all of one bundle. Only `until` is ever put off, when
-    the same bundle is vouched for anew.
+    masks, its rows, its approvals and the digest in its events are all of one bundle. Only `until` ever changes: put off, when
+    the same bundle is vouched for anew, or brought forward, when its keys count no more. What detectors look for is the process's
+    and no part of this: it changes at once for every call, see `Runtime.swap`.
     """
 
     __slots__ = ("catalog", "digest", "engine", "plans", "signed", "until")
