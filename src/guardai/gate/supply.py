@@ -280,7 +280,7 @@ class Supply:
         self._thread.start()
 
     def _run(self) -> None:
-        failures = 0
+        failures = 1 if self._problem else 0  # the start has asked, too
         while not self._stopped.wait(self._wait(failures)):
             try:
                 self.refresh()

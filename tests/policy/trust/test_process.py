@@ -20,6 +20,7 @@ from guardai.gate import current
 from guardai.hooks import Call, Target, opened
 from guardai.policy.trust.archive import pack, unpack
 from guardai.policy.trust.build import build
+from guardai.policy.trust.client import State
 from guardai.policy.trust.repository import Lifetimes
 
 FORBID = '@id("no") @reason("not today") forbid (principal, action, resource);'
@@ -379,6 +380,27 @@ def test_waiting_grows_with_every_failure_up_to_the_usual_and_never_is_the_same(
     wait = current().supply._wait
     assert len({wait(0) for _ in range(20)}) > 10
     assert all(4 <= wait(1) <= 6 and 32 <= wait(4) <= 48 and 480 <= wait(60) <= 720 for _ in range(50))
+
+
+def test_start_that_had_no_answer_is_followed_by_another_attempt_soon(start, publisher, server, monkeypatch):
+    from guardai.gate.supply import Supply
+
+    start(policy_refresh="10m")
+    guardai.shutdown()
+    asked, waits = threading.Event(), []
+    real = Supply._wait
+
+    def wait(supply, failures):
+        waits.append(real(supply, failures))
+        asked.set()
+        return waits[-1]
+
+    monkeypatch.setattr(Supply, "_wait", wait)
+    monkeypatch.setattr("guardai.policy.trust.client.Client.state", lambda _: State())
+    server.answers["timestamp.json"] = lambda to: to.send_error(500)
+    start(policy_refresh="10m")
+    assert asked.wait(30)
+    assert waits[0] <= 6
 
 
 def test_shorter_metadata_shortens_nothing_that_was_promised_longer(start, publisher, time_):
