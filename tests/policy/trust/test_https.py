@@ -1,5 +1,6 @@
 """Over TLS, as it is in the world: whose certificate counts, a proxy, and a server that is slow behind both."""
 
+import base64
 import contextlib
 import datetime
 import ipaddress
@@ -7,16 +8,19 @@ import socket
 import ssl
 import threading
 import time
+from urllib.parse import quote
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tuf.api.exceptions import DownloadError
 
 from guardai.errors import BundleError
 from guardai.policy.trust.client import Client
 from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.transport import opened
 
 NAME = "policies.example.test"
 
@@ -175,3 +179,25 @@ def test_loopback_is_not_asked_for_through_a_proxy(secure, trusted, at, monkeypa
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert at("127.0.0.1", secure.server_address[1]).refresh().version == 1
+
+
+def test_proxy_is_told_the_user_and_password_of_its_url_and_no_message_is(monkeypatch):
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def refuse():
+            connection, _ = proxy.accept()
+            with connection:
+                asked.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        word = "s3" + "cret:"
+        monkeypatch.setenv("https_proxy", f"http://alice:{quote(word)}@127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        with opened("https://policies.example.com/x/", 5) as fetcher, pytest.raises(DownloadError) as caught:
+            fetcher.download_bytes("https://policies.example.com/x/1.root.json", 100)
+        thread.join()
+    assert b"Basic " + base64.b64encode(f"alice:{word}".encode()) in asked[0]
+    assert word not in str(caught.value)

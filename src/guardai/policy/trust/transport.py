@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass, url2pathname
 
 import urllib3
@@ -159,11 +159,19 @@ class Http(FetcherInterface):
         headers = {"User-Agent": f"guardai/{__version__}", "Accept-Encoding": "identity"}
         common: dict[str, Any] = {"num_pools": 2, "maxsize": 1, "headers": headers}
         if proxy and not is_loopback(host) and not proxy_bypass(host):
-            made: urllib3.PoolManager = urllib3.ProxyManager(proxy, **common)
+            made: urllib3.PoolManager = urllib3.ProxyManager(proxy, proxy_headers=_who(proxy), **common)
         else:
             made = urllib3.PoolManager(**common)
         made.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
         return made
+
+
+def _who(proxy: str) -> dict[str, str]:
+    """The user and password of a proxy's URL, which urllib3 does not read out of it."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    return dict(urllib3.make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}"))
 
 
 def _plain(error: Exception) -> str:
