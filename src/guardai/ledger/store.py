@@ -128,8 +128,8 @@ def open_store(path: Path) -> Iterator[Store]:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     db = _Connection(os.fspath(path), timeout=_TIMEOUT, isolation_level=None)
     try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        made, version = _made(db)
+        if not made:
             _create(db)
         elif version != VERSION:
             raise StoreVersionError(f"the store is of version {version}, this guardai reads version {VERSION}")
@@ -138,6 +138,16 @@ def open_store(path: Path) -> Iterator[Store]:
         yield Store(db)
     finally:
         db.close()
+
+
+def _made(db: sqlite3.Connection) -> tuple[bool, int]:
+    """Whether the store has been made, and its version.
+
+    The tables are looked for first: somebody may make them between the two questions, and then the version is there, too.
+    """
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    return bool(tables or version), version
 
 
 def _create(db: sqlite3.Connection) -> None:
@@ -187,8 +197,8 @@ def read_store(path: Path, *, gated: bool = True) -> Iterator[Store | None]:
             db = _connect(copy / path.name, "mode=rw")
         stack.callback(db.close)
         db.execute("PRAGMA query_only = ON")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        made, version = _made(db)
+        if not made:
             yield None  # whoever wanted to make it died first
             return
         if version != VERSION:
