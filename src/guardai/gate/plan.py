@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from guardai.gate.touched import carried, columns_of, plain, touched
+from guardai.gate.touched import carried, plain, touched
 from guardai.model import Call, Destination, Resource, Target
 from guardai.sql import Inspection, inspect
 
@@ -160,7 +160,7 @@ class Plans:
                 "sql.effects": tuple(sorted(inspection.effects)),
                 "sql.tables_read": tuple(sorted(inspection.reads)),
                 "sql.tables_written": tuple(sorted(inspection.writes)),
-                "sql.columns_read": tuple(sorted(columns_of(inspection, call))),
+                "sql.columns_read": tuple(sorted(seen.read)),
                 "sql.labels": seen.all_labels,
                 "sql.functions": tuple(sorted(inspection.functions)),
                 "sql.reason": inspection.reason or "",

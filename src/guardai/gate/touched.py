@@ -11,7 +11,7 @@ from guardai.sql import Inspection, SqlNotUnderstood, flows, lineage_of, own_nam
 if TYPE_CHECKING:
     from guardai.policy import Catalog
 
-__all__ = ["Touched", "carried", "columns_of", "plain", "touched"]
+__all__ = ["Touched", "carried", "plain", "touched"]
 
 _UNKNOWN = LiveSchema()
 #: What SQLite calls a row's number, in every table.
@@ -22,12 +22,14 @@ class Touched(NamedTuple):
     """What is known of a statement's data before it runs. Tables by their own names.
 
     Attributes:
+        read: the columns that the statement refers to, `table.column`; no text of its own is among them.
         columns: table → the columns that the statement reads, filters included; `*` where it cannot be told which.
         labels: `table.column` → its labels, of those that have some.
         all_labels: those labels together, and what may be among the columns that cannot be told.
         keys: table → its primary key, if the statement selects the whole of it as it is: then each row has an address.
     """
 
+    read: frozenset[str]
     columns: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, frozenset[str]]
     all_labels: tuple[str, ...]
@@ -47,7 +49,7 @@ class Touched(NamedTuple):
         return entry
 
 
-def columns_of(inspection: Inspection, call: Call) -> frozenset[str]:
+def _columns_of(inspection: Inspection, call: Call) -> frozenset[str]:
     """The columns that a statement refers to, as policies and events tell them: `table.column`.
 
     SECURITY INVARIANT: no text of the statement is among them. SQLite takes `"ann@example.com"` for a string where there is no
@@ -75,7 +77,8 @@ def touched(catalog: Catalog, inspection: Inspection, call: Call) -> Touched:
     """What a statement touches. INVARIANT: a column that it may read is never missing from `all_labels`."""
     schema = call.schema if call.schema is not None else _UNKNOWN
     columns: dict[str, set[str]] = {}
-    for read in columns_of(inspection, call):
+    refers = _columns_of(inspection, call)
+    for read in refers:
         named, _, column = read.rpartition(".")
         for table in (named,) if named else inspection.reads | inspection.writes:
             columns.setdefault(plain(table, call), set()).add(column)
@@ -96,6 +99,7 @@ def touched(catalog: Catalog, inspection: Inspection, call: Call) -> Touched:
     }
     every = frozenset().union(*labels.values(), catalog.labels if unknown and catalog.has_columns else ())
     return Touched(
+        refers,
         {table: tuple(sorted(names)) for table, names in columns.items()},
         labels,
         tuple(sorted(every)),
