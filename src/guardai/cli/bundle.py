@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from guardai.cli.options import USAGE, Home, Json, console, home_of, print_json, refuse
-from guardai.cli.policy import _labels, _tried
+from guardai.cli.policy import detectors_tried, pack_labels
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def build_command(
 
     if not directory.is_dir():
         refuse(f"{directory}: no such folder", code=USAGE, next_step="Name one with policies/*.cedar in it.")
-    labels = _labels()
+    labels = pack_labels()
     problems = check(directory, labels)
-    problems += _tried(directory, problems, home_of(home) / "cache")
+    problems += detectors_tried(directory, problems, home_of(home) / "cache")
     if not as_json:
         for problem in problems:
             colour = "red" if problem.severity == "error" else "yellow"
@@ -163,7 +163,7 @@ def sign_command(
     envelope = beside(file)
     try:
         data = _content(file)
-        honest(data, _labels())
+        honest(data, pack_labels())
         envelope.write_bytes(sign(data, signers, envelope.read_bytes() if envelope.exists() else b""))
     except BundleError as error:
         refuse(f"{file}: {error}")
@@ -204,7 +204,7 @@ def verify_command(
         if not envelope.exists():
             raise BundleError(f"nobody signed it: there is no {envelope}")
         good = verify(data, _content(envelope), counted, wanted)
-        bundle = Bundle.load(file, _labels(), data=data)
+        bundle = Bundle.load(file, pack_labels(), data=data)
     except BundleError as error:
         if as_json:
             print_json({"ok": False, "error": str(error)})

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from guardai.cli.options import USAGE, Home, Json, console, home_of, refuse
+from guardai.cli.options import Home, Json, console, home_of, ledger_in, refuse, unreadable
 
 __all__ = ["register"]
 
@@ -65,7 +65,7 @@ def _list(
     if context.invoked_subcommand is not None:
         context.obj = home
         return
-    where = _existing(home)
+    where = ledger_in(home_of(home))
     found = _filtered(where, session=session, action=action, kind=kind)
     if as_json:
         out = sys.stdout.buffer
@@ -93,11 +93,11 @@ def show(
     """Show one event whole."""
     from guardai.ledger import find
 
-    where = _existing(home or context.obj)
+    where = ledger_in(home_of(home or context.obj))
     try:
         data = find(where, event)
     except sqlite3.Error as error:
-        refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
+        unreadable(error)
     if data is None:
         refuse(f"there is no event {event} under {where}")
     if as_json:
@@ -105,13 +105,6 @@ def show(
         sys.stdout.buffer.flush()
     else:
         console.print_json(data.decode("utf-8", "replace"), indent=2)
-
-
-def _existing(home: Path | None) -> Path:
-    where = home_of(home)
-    if not (where / "ledger").is_dir():
-        refuse(f"there is no ledger under {where}", next_step="--home or GUARDAI_HOME names another place", code=USAGE)
-    return where
 
 
 def _filtered(where: Path, *, session: str, action: str, kind: str) -> Iterator[bytes]:
@@ -130,7 +123,7 @@ def _filtered(where: Path, *, session: str, action: str, kind: str) -> Iterator[
                     continue
             yield data
     except sqlite3.Error as error:
-        refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
+        unreadable(error)
 
 
 def _print_table(found: list[bytes]) -> None:

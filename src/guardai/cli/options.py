@@ -13,7 +13,9 @@ from rich.text import Text
 
 from guardai import settings
 
-__all__ = ["BROKEN", "REFUSED", "USAGE", "Home", "Json", "console", "home_of", "print_json", "refuse"]
+__all__ = [
+    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
+]  # fmt: skip
 
 #: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
 REFUSED: Final = 1
@@ -46,3 +48,17 @@ def refuse(what: str, *, code: int = REFUSED, next_step: str = "") -> NoReturn:
     if next_step:
         _errors.print(Text(f"  {next_step}"), soft_wrap=True)
     raise typer.Exit(code)
+
+
+def ledger_in(home: Path, option: str = "--home") -> Path:
+    """The home; ends the command if it holds no ledger. `option` is what names another."""
+    if not (home / "ledger").is_dir():
+        refuse(
+            f"there is no ledger under {home}", next_step=f"{option} or GUARDAI_HOME names another place", code=USAGE
+        )
+    return home
+
+
+def unreadable(error: Exception) -> NoReturn:
+    """Ends the command: the store is broken or of another version."""
+    refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)

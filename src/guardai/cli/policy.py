@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, print_json, refuse
+from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from guardai.policy import Bundle, Problem
     from guardai.settings import Settings
 
-__all__ = ["app", "loaded"]
+__all__ = ["app", "detectors_tried", "loaded", "pack_labels"]
 
 app = typer.Typer(help="Check policies, and explain what they answer.", no_args_is_help=True)
 
@@ -54,9 +54,9 @@ def check_command(
             code=USAGE,
             next_step="Name a folder with policies/*.cedar, or make one: guardai init",
         )
-    labels = _labels()
+    labels = pack_labels()
     problems = check(directory, labels)
-    problems += _tried(directory, problems, home_of(home) / "cache")
+    problems += detectors_tried(directory, problems, home_of(home) / "cache")
     if against is not None:
         problems += _unseen(directory, against, labels)
     errors = sum(problem.severity == "error" for problem in problems)
@@ -90,7 +90,7 @@ def check_command(
     )
 
 
-def _labels() -> frozenset[str]:
+def pack_labels() -> frozenset[str]:
     """What the packs of other distributions find."""
     from guardai.text import PackError, packs
 
@@ -100,7 +100,7 @@ def _labels() -> frozenset[str]:
         refuse(str(error), next_step="Until it is mended or uninstalled, nothing scans and every call is denied.")
 
 
-def _tried(directory: Path, problems: list[Problem], cache: Path) -> list[Problem]:
+def detectors_tried(directory: Path, problems: list[Problem], cache: Path) -> list[Problem]:
     """What is wrong with the folder's own detectors, unless they cannot even be read, and with those of installed packs."""
     from guardai.policy import Problem
     from guardai.text.own import Own
@@ -127,7 +127,7 @@ def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Prob
     try:
         found = seen(against)
     except sqlite3.Error as error:
-        refuse(f"the store cannot be read: {error}", code=USAGE, next_step="guardai verify tells what is wrong with it")
+        unreadable(error)
     file = directory / "catalog.toml"
     try:
         bundle = Bundle.load(directory, labels)
@@ -227,15 +227,14 @@ def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, A
     from guardai.gate.reports.why import EventError, UndecidedError, why
     from guardai.ledger.store import StoreVersionError
 
-    if not (home / "ledger").is_dir():
-        refuse(f"there is no ledger under {home}", next_step="--home or GUARDAI_HOME names another place", code=USAGE)
+    ledger_in(home)
     bundle = loaded(policy) if policy else _in_use(settings.load())
     try:
         return why(home, event, bundle)
     except EventError as error:
         refuse(str(error), code=REFUSED if isinstance(error, UndecidedError) else USAGE)
     except (sqlite3.Error, StoreVersionError) as error:
-        refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
+        unreadable(error)
 
 
 def loaded(policy: Path | None) -> Bundle:
@@ -243,7 +242,7 @@ def loaded(policy: Path | None) -> Bundle:
     from guardai.policy import Bundle
 
     try:
-        return Bundle.load(policy, _labels())
+        return Bundle.load(policy, pack_labels())
     except BundleError as error:
         refuse(str(error), next_step="All that is wrong with it: guardai policy check DIR")
 
@@ -253,7 +252,7 @@ def _in_use(settings: Settings) -> Bundle:
     from guardai.gate.supply import Supply
 
     try:
-        return Supply(settings, _labels()).current.bundle
+        return Supply(settings, pack_labels()).current.bundle
     except BundleError as error:
         refuse(str(error), next_step="guardai bundle status tells more; --policy names a folder or file")
 

@@ -44,7 +44,7 @@ def run_tests(
     Exit codes: 0 all is as expected; 1 something is not, the policies cannot be used, or too few of them decided anything;
     2 no such folder, no test, or a test file that cannot be read.
     """
-    from guardai.cli.policy import _labels
+    from guardai.cli.policy import pack_labels
     from guardai.policy import Bundle
     from guardai.policy.cases import read
     from guardai.policy.trial import coverage, tried
@@ -67,7 +67,7 @@ def run_tests(
         why = f"no case has {word!r} in its name" if cases else f"{directory}: no tests/*.toml in it"
         refuse(why, code=USAGE, next_step="How one is written: docs/policy-guide.md")
     try:
-        bundle = Bundle.load(directory, _labels())
+        bundle = Bundle.load(directory, pack_labels())
     except BundleError as error:
         refuse(str(error), next_step=f"All that is wrong with it: guardai policy check {directory}")
     results = list(tried(bundle, chosen))

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from guardai.cli.bundle import SigningKeys, app, signers_of
 from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
-from guardai.cli.policy import _labels
+from guardai.cli.policy import pack_labels
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def publish_command(
     targets, roots, online = (signers_of(given or []) for given in (keys, root_keys, online_keys))
     try:
         data = file.read_bytes() if file is not None else None
-        bundle = Bundle.load(file, _labels(), data=data) if file is not None else None
+        bundle = Bundle.load(file, pack_labels(), data=data) if file is not None else None
         if data is not None:
-            honest(data, _labels())
+            honest(data, pack_labels())
         if place.exists:
             signed = place.publish(data, [*targets, *roots, *online], now=_now(), lifetimes=lives)
         elif data is None:
@@ -184,7 +184,7 @@ def pull_command(
     client = _client(url, root, home)
     try:
         served = client.refresh(timeout)
-        bundle = Bundle.load(client.folder, _labels(), data=served.data, now=client.clock.now())
+        bundle = Bundle.load(client.folder, pack_labels(), data=served.data, now=client.clock.now())
         client.keep(served)
         if output is not None:
             output.write_bytes(served.data)
@@ -217,7 +217,7 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
     served, bundle, why = client.cached(), None, "none is kept"
     if served is not None:
         try:
-            bundle = Bundle.load(client.folder, _labels(), data=served.data, now=now)
+            bundle = Bundle.load(client.folder, pack_labels(), data=served.data, now=now)
             why = "what vouches for it has expired" if served.expires <= now else ""
         except BundleError as error:
             why = str(error)

@@ -6,12 +6,12 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import REFUSED, USAGE, Json, console, home_of, print_json, refuse
+from guardai.cli.options import REFUSED, USAGE, Json, console, home_of, ledger_in, print_json, refuse, unreadable
 from guardai.cli.policy import loaded
 from guardai.cli.progress import Bar
 
@@ -40,19 +40,6 @@ def register(group: typer.Typer) -> None:
     group.command("suggest")(suggest_command)
 
 
-def ledger_of(given: Path | None) -> Path:
-    """The home that is named; ends the command if it holds no ledger."""
-    home = home_of(given)
-    if not (home / "ledger").is_dir():
-        refuse(f"there is no ledger under {home}", next_step="--ledger or GUARDAI_HOME names another place", code=USAGE)
-    return home
-
-
-def unreadable(error: Exception) -> NoReturn:
-    """Ends the command: the store is broken or of another version."""
-    refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
-
-
 def replay_command(
     bundle: Annotated[Path, typer.Option("--bundle", help="The policy folder to try.", show_default=False)],
     ledger: Ledger = None,
@@ -66,7 +53,7 @@ def replay_command(
     from guardai.gate.reports.replay import replay
     from guardai.ledger.store import StoreVersionError
 
-    home = ledger_of(ledger)
+    home = ledger_in(home_of(ledger), "--ledger")
     new = loaded(bundle)
     try:
         with Bar("replaying", shown=not as_json) as bar:
@@ -202,7 +189,7 @@ def diff_command(
     from guardai.ledger.store import StoreVersionError
     from guardai.policy.difference import between
 
-    home = ledger_of(ledger) if ledger is not None else None
+    home = ledger_in(home_of(ledger), "--ledger") if ledger is not None else None
     one, other = loaded(a), loaded(b)
     try:
         with Bar("comparing", shown=not as_json) as bar:
@@ -305,7 +292,7 @@ def suggest_command(
     from guardai.gate.reports.suggest import suggest
     from guardai.ledger.store import StoreVersionError
 
-    home = ledger_of(ledger)
+    home = ledger_in(home_of(ledger), "--ledger")
     if output is not None and output.exists():
         refuse(f"{output} is there already", next_step="Name another file, or move it away", code=USAGE)
     try:
