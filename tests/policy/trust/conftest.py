@@ -1,5 +1,7 @@
 """Keys, bundle files, a repository, and a server on loopback that serves it."""
 
+import contextlib
+import socket
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,17 @@ from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.repository import Repository
 
 PERMIT = '@id("p") permit (principal, action, resource);'
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_of_a_test_is_left():
+    """Those of guardai's own have names, and end with the process's gate."""
+    before = set(threading.enumerate())
+    yield
+    left = [one for one in threading.enumerate() if one not in before and not one.name.startswith("guardai")]
+    for one in left:
+        one.join(5)  # it may be just about to end
+    assert [one.name for one in left if one.is_alive()] == []
 
 
 @pytest.fixture
@@ -68,13 +81,30 @@ def time_(monkeypatch):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a folder over HTTP on loopback. `answers` says otherwise: what a path ends with → what is done instead."""
+    """Serves a folder over HTTP on loopback. `answers` says otherwise: what a path ends with → what is done instead.
 
-    daemon_threads = True
+    Whoever has it wait there waits for `over`, which is set when the test has ended.
+    """
+
+    daemon_threads = False  # so that closing it waits for them
 
     def __init__(self, folder):
         self.folder, self.answers, self.asked = folder, {}, []
+        self.over, self._connections = threading.Event(), []
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def process_request(self, request, address):
+        self._connections.append(request)
+        super().process_request(request, address)
+
+    def end(self):
+        """Ends every thread, whatever it is at."""
+        self.over.set()
+        self.shutdown()
+        for one in self._connections:
+            with contextlib.suppress(OSError):  # closed already
+                one.shutdown(socket.SHUT_RDWR)
+        self.server_close()
 
     @property
     def url(self):
@@ -156,8 +186,7 @@ def server(publisher):
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield made
-    made.shutdown()
-    made.server_close()
+    made.end()
     thread.join()
 
 

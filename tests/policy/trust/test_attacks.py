@@ -249,7 +249,7 @@ def test_server_that_is_slow_on_purpose_is_left(publisher, client, server, where
 
     def drip(to):
         if where == "before anything":
-            time.sleep(20)
+            to.server.over.wait(60)
         if where.startswith("body"):
             to.send_response(200)
             if where == "body":
@@ -480,14 +480,20 @@ def test_process_that_was_killed_while_it_held_the_lock_holds_nobody(publisher, 
     taken(client())
     child = os.fork()
     if not child:
-        with held(tmp_path / "cache" / "lock", 1):
-            (tmp_path / "ready").touch()
-            time.sleep(60)
-    while not (tmp_path / "ready").exists():
-        time.sleep(0.01)
-    assert "another process has been at work on it" in refused(client(), seconds=0.1)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+        try:
+            with held(tmp_path / "cache" / "lock", 1):
+                (tmp_path / "ready").touch()
+                time.sleep(60)
+        finally:
+            os._exit(1)
+    try:
+        until = time.monotonic() + 30
+        while not (tmp_path / "ready").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert "another process has been at work on it" in refused(client(), seconds=0.1)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     assert taken(client())
 
 

@@ -125,44 +125,48 @@ def test_server_that_never_finishes_to_shake_hands_is_left(trusted, at):
 @pytest.fixture
 def proxy(server):
     """A proxy that tunnels whatever it is asked for to the server, and remembers what that was."""
-    asked = []
+    asked, connections, threads = [], [], []
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pump(one, other):
         with contextlib.suppress(OSError):
             while data := one.recv(65536):
                 other.sendall(data)
-        for end in (one, other):
+        shut(one, other)
+
+    def shut(*those):
+        for one in those:
             with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                one.shutdown(socket.SHUT_RDWR)
+
+    def go(target, *arguments):
+        threads.append(threading.Thread(target=target, args=arguments, daemon=True))
+        threads[-1].start()
 
     def serve():
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
+                connections.append(client)
                 head = b""
-                while b"\r\n\r\n" not in head:
-                    head += client.recv(4096)
+                while b"\r\n\r\n" not in head and (more := client.recv(4096)):
+                    head += more
                 asked.append(head.split(b"\r\n")[0].decode())
                 upstream = socket.create_connection(server.server_address[:2])
+                connections.append(upstream)
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                threads = [
-                    threading.Thread(target=pump, args=pair, daemon=True)
-                    for pair in ((client, upstream), (upstream, client))
-                ]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-                client.close()
-                upstream.close()
+                go(pump, client, upstream)
+                go(pump, upstream, client)
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
+    go(serve)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    thread.join(5)
+    shut(listener)
+    threads[0].join()  # before the others, which it makes
+    shut(*connections)
+    for one in threads:
+        one.join()
+    for one in (listener, *connections):
+        one.close()
 
 
 def test_proxy_of_the_environment_is_used_and_sees_nothing_but_the_name(secure, trusted, proxy, at, monkeypatch):
