@@ -1,5 +1,6 @@
 """What a server, a network and a disk can do to a client. Each is refused or survived, as TUF promises."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -8,14 +9,17 @@ import resource
 import shutil
 import signal
 import sys
+import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from guardai.errors import BundleError
 from guardai.policy.trust.client import Client
 from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.manifest import sha256
 from guardai.policy.trust.repository import Lifetimes
 from guardai.policy.trust.transport import opened
 
@@ -421,6 +425,61 @@ def test_cache_that_is_no_folder_is_told(publisher, client, tmp_path):
     (tmp_path / "cache").unlink()
     (tmp_path / "cache" / "metadata" / "root.json").mkdir(parents=True)
     assert "if there is room on its disk, remove it" in refused(client())
+
+
+@pytest.fixture
+def pipe():
+    """Puts a pipe where a file may be. Whoever is held by it when the test ends is let go."""
+    made = []
+
+    def put(place):
+        place.unlink(missing_ok=True)
+        os.mkfifo(place)
+        made.append(place)
+
+    yield put
+    for place in made:
+        with contextlib.suppress(OSError):
+            os.close(os.open(place, os.O_RDWR | os.O_NONBLOCK))
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["metadata/timestamp.json", "metadata/snapshot.json", "metadata/targets.json", "metadata/root_history/2.root.json",
+     "bundles/{sha}.bundle", "incoming", ".good.{pid}", ".state.json.{pid}"],
+)  # fmt: skip
+def test_pipe_in_the_cache_holds_nobody(publisher, client, server, tmp_path, pipe, place):
+    current = taken(client())
+    pipe(tmp_path / "cache" / place.format(pid=os.getpid(), sha=sha256(current)))
+    if place == "incoming":
+        current = publisher.publish("2")
+    got = []
+    thread = threading.Thread(target=lambda: got.append(taken(client())), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert got == [current]
+
+
+def test_pipe_in_place_of_the_lock_is_told(publisher, client, server, tmp_path, pipe):
+    taken(client())
+    pipe(tmp_path / "cache" / "lock")
+    assert "lock: cannot be opened: no plain file" in refused(client())
+
+
+@pytest.mark.parametrize("what", ["a device", "a folder"])
+def test_what_is_no_plain_file_is_not_opened(tmp_path, what):
+    from guardai.policy.trust import plain
+
+    with pytest.raises(OSError, match="no plain file"):
+        plain.opened(Path("/dev/zero") if what == "a device" else tmp_path)
+
+
+def test_metadata_in_the_cache_that_is_larger_than_any_is_not_read(publisher, client, server, tmp_path):
+    good = taken(client())
+    timestamp = tmp_path / "cache" / "metadata" / "timestamp.json"
+    with timestamp.open("r+b") as file:
+        file.truncate(1 << 40)
+    assert taken(client()) == good
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of that kind")

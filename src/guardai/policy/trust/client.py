@@ -12,6 +12,9 @@
 SECURITY INVARIANT: nothing in the cache is believed. Whatever is read from it is verified from the trusted root down, which
 comes from whoever configures the process; damage can make a client ask again or refuse, and nothing else.
 
+SECURITY INVARIANT: nothing in the cache holds whoever reads it. Plain files alone are opened; what else stands in their place is
+removed before tuf, which opens by name, can come to it.
+
 SECURITY INVARIANT: time does not go back. What is verified is verified at a time that is no earlier than the last one at which
 this cache was brought up to date.
 """
@@ -22,6 +25,7 @@ import contextlib
 import logging
 import os
 import re
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -33,10 +37,11 @@ from guardai.policy.trust.archive import MAX_BYTES
 from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
+from guardai.policy.trust.plain import content
 from guardai.policy.trust.repository import TARGET
 
 if TYPE_CHECKING:
-    from tuf.api.metadata import Metadata, Root
+    from tuf.api.metadata import Metadata, Root, TargetFile
 
 __all__ = ["Client", "Served", "State"]
 
@@ -101,8 +106,8 @@ class Client:
     def state(self) -> State:
         """What came of asking so far, by whichever process."""
         try:
-            return msgspec.json.decode(_bytes(self.folder / "state.json", _METADATA_BYTES), type=State)
-        except (OSError, msgspec.DecodeError, RecursionError):
+            return msgspec.json.decode(content(self.folder / "state.json", _METADATA_BYTES), type=State)
+        except (OSError, ValueError, msgspec.DecodeError, RecursionError):
             return State()
 
     def cached(self) -> Served | None:
@@ -115,8 +120,8 @@ class Client:
         name = self._good()
         while name:
             try:
-                targets = _bytes(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
-                return self._vouched(root, targets, _bytes(self._bundles / f"{name}.bundle", MAX_BYTES))
+                targets = content(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
+                return self._vouched(root, targets, content(self._bundles / f"{name}.bundle", MAX_BYTES))
             except (OSError, ValueError, BundleError) as error:
                 former, name = name, self._good()
                 if name == former:
@@ -128,7 +133,7 @@ class Client:
     def _good(self) -> str:
         """The sha256 of the last good bundle, as far as the cache tells; "" if it does not."""
         try:
-            name = _bytes(self.folder / "good", 64).decode("ascii")
+            name = content(self.folder / "good", 64).decode("ascii")
         except (OSError, ValueError):
             return ""
         return name if _SHA.fullmatch(name) else ""
@@ -194,6 +199,8 @@ class Client:
 
         incoming = self.folder / "incoming"
         try:
+            self._remove_what_is_no_metadata()
+            incoming.unlink(missing_ok=True)
             with opened(self.url, seconds) as fetcher:
                 updater = Updater(
                     str(self._metadata),
@@ -211,10 +218,10 @@ class Client:
                     raise BundleError(f"{self.url} offers no {TARGET}")
                 if info.length > MAX_BYTES:
                     raise BundleError(f"{self.url}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
-                targets = _bytes(self._metadata / "targets.json", _METADATA_BYTES)
-                file = self._bundles / f"{info.hashes.get('sha256', '')}.bundle"
-                found = updater.find_cached_target(info, str(file))
-                data = _bytes(Path(found or updater.download_target(info, str(incoming))), MAX_BYTES)
+                targets = content(self._metadata / "targets.json", _METADATA_BYTES)
+                data = self._had(info)
+                if data is None:
+                    data = content(Path(updater.download_target(info, str(incoming))), MAX_BYTES)
             return self._vouched(self._newest_root(), targets, data)
         except tuf.ExpiredMetadataError as error:
             raise BundleError(
@@ -238,6 +245,28 @@ class Client:
             with contextlib.suppress(OSError):
                 incoming.unlink()
 
+    def _remove_what_is_no_metadata(self) -> None:
+        for folder in (self._metadata, self._metadata / "root_history"):
+            for one in folder.iterdir() if folder.is_dir() else ():
+                try:
+                    found = one.stat()
+                except OSError:  # a link to nothing, say: opening that ends at once
+                    continue
+                small = stat.S_ISREG(found.st_mode) and found.st_size <= _METADATA_BYTES
+                if not small and not stat.S_ISDIR(found.st_mode):
+                    one.unlink()
+
+    def _had(self, info: TargetFile) -> bytes | None:
+        """The bundle that is offered, if the cache has it already."""
+        from tuf.api.exceptions import RepositoryError
+
+        try:
+            data = content(self._bundles / f"{info.hashes.get('sha256', '')}.bundle", MAX_BYTES)
+            info.verify_length_and_hashes(data)
+        except (OSError, ValueError, RepositoryError):
+            return None
+        return data
+
     def _newest_root(self) -> Root:
         """The root that the trusted one leads to by what has been fetched so far, each signed by the keys of the one before."""
         from tuf.api.exceptions import RepositoryError
@@ -251,7 +280,7 @@ class Client:
         for version in range(root.version + 1, root.version + _ROOTS + 1):
             try:
                 file = self._metadata / "root_history" / f"{version}.root.json"
-                made: Metadata[Any] = Metadata.from_bytes(_bytes(file, _METADATA_BYTES))
+                made: Metadata[Any] = Metadata.from_bytes(content(file, _METADATA_BYTES))
                 new: Root = _role(made, "root")
                 root.verify_delegate("root", *_signatures(made))
                 new.verify_delegate("root", *_signatures(made))
@@ -305,20 +334,12 @@ def _signatures(made: Metadata[Any]) -> tuple[bytes, Any]:
     return made.signed_bytes, made.signatures
 
 
-def _bytes(file: Path, most: int) -> bytes:
-    # A pipe or a device in the cache must not hold us.
-    fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(fd, "rb") as opened:
-        data = opened.read(most + 1)
-    if data is None or len(data) > most:
-        raise ValueError(f"{file}: larger than {most} bytes")
-    return data
-
-
 def _replace(file: Path, data: bytes) -> None:
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        beside.write_bytes(data)
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as made:  # a file of our own, whatever somebody put there
+            made.write(data)
         beside.replace(file)
     except OSError:
         with contextlib.suppress(OSError):

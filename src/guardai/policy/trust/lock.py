@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from guardai.errors import BundleError
+from guardai.policy.trust.plain import opened
 
 __all__ = ["held"]
 
@@ -57,7 +58,7 @@ def held(file: Path, seconds: float) -> Iterator[None]:
     """
     until = time.monotonic() + seconds
     try:
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        fd = opened(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise BundleError(
             f"{file}: cannot be opened: {error.strerror}; it has to be this user's, and writable"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from tuf.ngclient import FetcherInterface
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from guardai._version import __version__
+from guardai.policy.trust.plain import opened as opened_plain
 from guardai.settings import is_loopback
 
 __all__ = ["Files", "Http", "opened"]
@@ -53,14 +53,12 @@ class Files(FetcherInterface):
         path = Path(url2pathname(urlsplit(url).path))
         try:
             # What is no plain file (a pipe, a device) could keep us waiting or never end.
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            fd = opened_plain(path)
         except FileNotFoundError:
             raise DownloadHTTPError(f"{path}: no such file", 404) from None
         except OSError as error:
             raise DownloadError(f"{path}: {error.strerror}") from None
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise DownloadError(f"{path}: no plain file")
             while chunk := file.read(_CHUNK):
                 yield chunk
 
