@@ -180,12 +180,14 @@ def pull_command(
     Exit codes: 0 it is good, 1 refused: what was kept before is still there, 2 wrong usage.
     """
     from guardai.policy import Bundle
+    from guardai.policy.trust.clock import Limit
 
     client = _client(url, root, home)
+    limit = Limit(timeout)
     try:
-        served = client.refresh(timeout)
+        served = client.refresh(limit.left())
         bundle = Bundle.load(client.folder, pack_labels(), data=served.data, now=client.clock.now())
-        client.keep(served)
+        client.keep(served, limit.left())
         if output is not None:
             output.write_bytes(served.data)
     except BundleError as error:

@@ -209,10 +209,16 @@ _runtime: Runtime | None = None
 def start(settings: Settings) -> Runtime:
     """Builds the gate, replacing an earlier one."""
     global _runtime
+    former = _runtime
     try:
+        if former is not None:
+            # It would hold the cache that the new one needs, or have scans look for what its next bundle says.
+            former.supply.stop()
         runtime = Runtime(settings)
     except BaseException:
-        _look_as(_runtime)
+        _look_as(former)
+        if former is not None:
+            former.supply.go_on()
         raise
     with _lock:
         former, _runtime = _runtime, runtime

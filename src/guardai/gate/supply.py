@@ -3,6 +3,8 @@
 A repository is asked when the process begins, unless another process of this home has asked lately, and then from a thread.
 No call ever waits for that: what the thread has fetched, verified and built it hands over in one assignment.
 
+From `start` or `go_on` to `stop` is a term, and `_stopped` its end: what began in a term that is over neither fetches nor adopts.
+
 INVARIANT: a bundle that has expired decides nothing, whether or not the thread lives and whatever the clock is set to: each call
 looks (`Until`). One that cannot be fetched, verified or built changes nothing.
 """
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardai.errors import BundleError
 from guardai.policy import Bundle
-from guardai.policy.trust.clock import Until
+from guardai.policy.trust.clock import Limit, Until
 from guardai.settings import seconds
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ _log: Final = logging.getLogger("guardai")
 #: Seconds that a start waits for the server: with no bundle at hand, and with one.
 _FIRST: Final = 30.0
 _AGAIN: Final = 5.0
+#: And that the thread gives it.
+_USUAL: Final = 60.0
 #: Seconds that an end waits for a bundle that is just being adopted.
 _LAST: Final = 5.0
 #: Seconds until the first further attempt after one that failed; doubled each time, up to the usual interval.
@@ -91,6 +95,8 @@ class Supply:
 
     Attributes:
         current: what was supplied last.
+        client: of the repository, if it comes from one.
+        problem: why there is no newer one, as far as this process has tried; "" if nothing failed.
 
     Raises:
         BundleError: there is no bundle that can be used.
@@ -102,12 +108,13 @@ class Supply:
         self._usable = usable
         self._labels = labels
         self._pause = float(seconds(settings.policy_refresh))
-        self._client: Client | None = None
+        self.client: Client | None = None
+        self.problem = ""
         self._served: Served | None = None
         self._unkept = False
         self._adopt: Callable[[Supplied], None] | None = None
         self._refused: Callable[[str], None] = lambda _: None
-        self._problem = ""
+        self._at_start = Limit(0)
         self._fresh_locks()
         _supplies.add(self)
         if isinstance(settings.policy, str):
@@ -115,8 +122,8 @@ class Supply:
                 raise BundleError(
                     "policy_keys are for a bundle file; whose keys count in a repository, its policy_root says"
                 )
-            self._client = client_of(settings)
-            self.current = self._begin(self._client)
+            self.client = client_of(settings)
+            self.current = self._begin(self.client)
         elif settings.policy_root is not None:
             raise BundleError(
                 "policy_root is set, so policy has to be the URL of a repository; a folder is not verified by it"
@@ -133,14 +140,13 @@ class Supply:
             refused: is told why there is no newer one; once, while it stays the same.
         """
         self._adopt, self._refused = adopt, refused
-        self._keep()
-        if self._problem:
-            self._tell(self._problem)
-        if self._client is not None and self._pause:
-            self._go()
+        self._keep(self._at_start.left())
+        if self.problem:
+            self._tell(self.problem)
+        self._go()
 
     def stop(self) -> None:
-        """Nothing is adopted from here on. The thread ends by itself when it has finished what it is at.
+        """Nothing is adopted from here on. What is being fetched is left, so that whoever comes next can have the cache.
 
         What is being adopted is waited for, but not for ever: no process hangs at its end for the sake of a policy.
         """
@@ -148,46 +154,57 @@ class Supply:
         if self._adopting.acquire(timeout=_LAST):
             self._adopting.release()
 
-    def refresh(self, limit: float = 60.0) -> None:
+    def go_on(self) -> None:
+        """After `stop`: what is new is asked for and adopted again."""
+        self._stopped = threading.Event()
+        self._go()
+
+    def refresh(self, limit: float = _USUAL) -> None:
         """Asks the repository now, and adopts what is new.
+
+        Args:
+            limit: seconds for asking.
 
         Raises:
             BundleError: it could not be fetched, is not to be trusted, or cannot be used. What decides is what did, unless the keys that
                 signed it count no more: then nothing does.
         """
-        client = self._client
+        self._refresh(limit, self._stopped)
+
+    def _refresh(self, limit: float, stopped: threading.Event) -> None:
+        client = self.client
         assert client is not None
         try:
-            self._renew(client, limit)
+            self._renew(client, Limit(limit), stopped)
         except Exception:
-            self._drop_what_is_not_vouched_for(client)
+            self._drop_what_is_not_vouched_for(client, stopped)
             raise
 
-    def _renew(self, client: Client, limit: float) -> None:
-        former, served = self._served, client.refresh(limit)
+    def _renew(self, client: Client, limit: Limit, stopped: threading.Event) -> None:
+        former, served = self._served, client.refresh(limit.left(), stopped)
         same = former is not None and served.sha256 == former.sha256
         if same:
             supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
         else:
             with _other_threads_first():
                 supplied = self._loaded(client, served)
-        if not self._hand_over(supplied):
+        if not self._hand_over(supplied, stopped):
             return
         if not same:
             _log.info("policy: %s %s, digest %s", supplied.bundle.name, supplied.bundle.version, supplied.bundle.digest)
-        self._unkept = former is None or served[1:] != former[1:]
+        self._unkept |= former is None or served[1:] != former[1:]
         self._served = served
-        self._keep()
+        self._keep(limit.left())
 
-    def _drop_what_is_not_vouched_for(self, client: Client) -> None:
+    def _drop_what_is_not_vouched_for(self, client: Client, stopped: threading.Event) -> None:
         """Whatever failed, a new root may have come before it: what a key had signed that it counts no more decides no more."""
         if self._served is not None and not client.vouches(self._served):
             now = client.clock.now()
-            self._hand_over(self.current._replace(until=Until(now, now)))
+            self._hand_over(self.current._replace(until=Until(now, now)), stopped)
 
-    def _hand_over(self, supplied: Supplied) -> bool:
+    def _hand_over(self, supplied: Supplied, stopped: threading.Event) -> bool:
         with self._adopting:
-            if self._stopped.is_set() or self._adopt is None:
+            if stopped.is_set() or self._adopt is None:
                 return False
             self._adopt(supplied)
             self.current = supplied
@@ -226,8 +243,9 @@ class Supply:
         lately = 0 <= now - client.state().asked < self._pause
         if found is not None and lately:
             return found
+        self._at_start = Limit(_FIRST if found is None else _AGAIN)
         try:
-            served = client.refresh(_FIRST if found is None else _AGAIN)
+            served = client.refresh(self._at_start.left())
             if found is not None and self._served is not None and served.sha256 == self._served.sha256:
                 supplied = found._replace(until=_until(found.bundle, served, client.clock.now()))
             else:
@@ -238,7 +256,7 @@ class Supply:
                 found, why = None, "; and the keys that signed the last good bundle count no more"
             if found is None:
                 raise BundleError(f"{error}{why}") from error
-            self._problem = str(error)
+            self.problem = str(error)
             _log.warning("policy: %s; the last good bundle decides until it expires", error)
             return found
         self._served, self._unkept = served, True
@@ -264,11 +282,11 @@ class Supply:
         bundle = Bundle.load(file, self._labels, data=served.data, now=now, signed=True)
         return Supplied(bundle, signed=True, until=_until(bundle, served, now))
 
-    def _keep(self) -> None:
-        if self._client is None or self._served is None or not self._unkept:
+    def _keep(self, limit: float) -> None:
+        if self.client is None or self._served is None or not self._unkept:
             return
         try:
-            self._client.keep(self._served)
+            self.client.keep(self._served, limit)
             self._unkept = False
         except (OSError, BundleError) as error:
             _log.warning("policy: this bundle decides, but cannot be kept for the next start: %s", error)
@@ -276,20 +294,21 @@ class Supply:
     # ------------------------------------------------------------------ from then on
 
     def _go(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="guardai-policy", daemon=True)
-        self._thread.start()
+        if self.client is not None and self._pause and self._adopt is not None:
+            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name="guardai-policy", daemon=True)
+            self._thread.start()
 
-    def _run(self) -> None:
-        failures = 1 if self._problem else 0  # the start has asked, too
-        while not self._stopped.wait(self._wait(failures)):
+    def _run(self, stopped: threading.Event) -> None:
+        failures = 1 if self.problem else 0  # the start has asked, too
+        while not stopped.wait(self._wait(failures)):
             try:
-                self.refresh()
-                failures, self._problem = 0, ""
+                self._refresh(_USUAL, stopped)
+                failures, self.problem = 0, ""
             except Exception as error:
                 failures += 1
                 why = str(error) if isinstance(error, BundleError) else f"{type(error).__name__} while asking for it"
-                if why != self._problem and not self._stopped.is_set():
-                    self._problem = why
+                if why != self.problem and not stopped.is_set():
+                    self.problem = why
                     _log.warning("policy: %s; the last good bundle decides until it expires", why)
                     self._tell(why)
 
@@ -315,7 +334,7 @@ class Supply:
         self._fresh_locks()
         if ended:
             self._stopped.set()
-        elif self._client is not None and self._pause and self._adopt is not None:
+        else:
             self._go()
 
 

@@ -8,6 +8,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from guardai.errors import BundleError
+from guardai.policy.trust import transport
 from guardai.policy.trust.client import Client
 from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.manifest import sha256
@@ -333,6 +335,101 @@ def test_pipe_in_a_repository_that_is_a_folder_does_not_hold_the_client(tmp_path
 
     with opened(url, 5) as fetcher, pytest.raises(DownloadError, match="no plain file"):
         fetcher.download_bytes(url, 100)
+
+
+def test_fetching_does_not_get_again_what_waiting_for_the_lock_took(publisher, client, server, monkeypatch):
+    given, real = [], transport.opened
+
+    @contextlib.contextmanager
+    def slow(*_):
+        time.sleep(0.3)
+        yield
+
+    def opened(url, seconds, *others):
+        given.append(seconds)
+        return real(url, seconds, *others)
+
+    monkeypatch.setattr("guardai.policy.trust.client.held", slow)
+    monkeypatch.setattr(transport, "opened", opened)
+    client().refresh(30)
+    [seconds] = given
+    assert seconds <= 29.7
+
+
+@pytest.fixture
+def resolved(monkeypatch):
+    """Every name stands for these addresses from here on."""
+
+    def to(*addresses):
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+    return to
+
+
+@pytest.fixture
+def silent():
+    """An address that does not answer: whoever connects stands in a queue that is full."""
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):
+            one = opened.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+def test_address_that_does_not_answer_leaves_time_for_the_next_one_of_the_name(
+    publisher, server, tmp_path, time_, resolved, silent
+):
+    resolved(silent, server.server_address)
+    client = Client(f"http://localhost:{server.server_address[1]}/", publisher.root, tmp_path / "cache", Clock())
+    assert client.refresh(4.0).version == 1
+
+
+def test_name_that_nobody_resolves_is_left_when_the_time_is_over(publisher, tmp_path, time_, monkeypatch):
+    go_on, answered = threading.Event(), []
+
+    def late(*_, **__):
+        go_on.wait(60)
+        answered.append(True)
+        raise socket.gaierror(socket.EAI_AGAIN, "late")
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    client = Client("http://localhost:1/", publisher.root, tmp_path / "cache", Clock())
+    try:
+        assert "its time was over" in refused(client, seconds=0.2)
+        assert not answered
+    finally:
+        go_on.set()
+
+
+@pytest.mark.parametrize("where", ["reading", "connecting"])
+def test_fetch_that_is_stopped_ends_and_nothing_is_noted(publisher, client, server, resolved, silent, where):
+    taken(client())
+    before = client().state()
+    begun, stopped = threading.Event(), threading.Event()
+
+    def hang(to):
+        begun.set()
+        to.server.over.wait(60)
+
+    server.answers["timestamp.json"] = hang
+    if where == "connecting":
+        resolved(silent)
+        begun.set()
+    thread = threading.Thread(target=refused, args=(client(),), kwargs={"seconds": 60, "stopped": stopped})
+    thread.start()
+    assert begun.wait(30)
+    stopped.set()
+    thread.join(7)  # a socket by itself gives up after ten
+    late = thread.is_alive()
+    server.over.set()
+    thread.join()
+    assert not late
+    assert client().state() == before
 
 
 # ---- the clock ----

@@ -364,8 +364,100 @@ def test_nothing_is_adopted_after_shutdown(start, publisher):
     gate = runtime.gate.in_force
     guardai.shutdown()
     publisher.publish("2", cedar=PERMIT + FORBID)
-    runtime.supply.refresh()
+    with pytest.raises(BundleError, match="its time was over"):
+        runtime.supply.refresh()
     assert runtime.gate.in_force is gate
+
+
+@pytest.fixture
+def asking(server):
+    """A server that lets whoever asks for the timestamp wait until the test has ended; set when somebody does."""
+    asked = threading.Event()
+
+    def wait(to):
+        asked.set()
+        to.server.over.wait(60)
+
+    server.answers["timestamp.json"] = wait
+    return asked
+
+
+@pytest.mark.parametrize("how", ["after its end", "again"])
+def test_process_begins_anew_with_what_is_new_while_the_former_fetches(start, publisher, server, asking, how):
+    """The former lets go of the cache: otherwise the start would wait in vain, and go on with the last good bundle."""
+    answers, server.answers = server.answers, {}
+    start(policy_refresh="1s")
+    publisher.publish("2")
+    server.answers = answers
+    assert asking.wait(30)
+    server.answers = {}
+    if how == "after its end":
+        guardai.shutdown()
+    start()
+    assert current().gate.engine.bundle.version == "2"
+    assert current().supply.problem == ""
+
+
+def test_nothing_is_adopted_by_the_former_gate_while_another_is_built(start, publisher, folder, monkeypatch):
+    """What scans look for is the process's: the former's next detectors would be those of the new gate."""
+    from guardai.gate.supply import Supply
+
+    start()
+    former, real = current(), Supply._begin
+
+    def begin(supply, client):
+        publisher.publish("2", data=build(folder(PERMIT, detectors_toml=BADGES), version="2"))
+        with pytest.raises(BundleError):
+            former.supply.refresh()
+        return real(supply, client)
+
+    monkeypatch.setattr(Supply, "_begin", begin)
+    start()
+    assert former.gate.engine.bundle.version == "1"
+    assert current().gate.engine.bundle.version == "2"
+
+
+def test_gate_that_no_other_could_replace_goes_on_adopting(start, publisher, tmp_path):
+    start(policy_refresh="1s")
+    (tmp_path / "x").write_text("{}")
+    with pytest.raises(BundleError, match="the trusted root is no root metadata"):
+        start(policy_root=tmp_path / "x")
+    publisher.publish("2")
+    until = time.monotonic() + 30
+    while current().gate.engine.bundle.version != "2" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert current().gate.engine.bundle.version == "2"
+
+
+def test_keeping_gets_no_more_time_than_fetching_left(start, publisher, monkeypatch):
+    from guardai.policy.trust.client import Client
+
+    start()
+    given = []
+    monkeypatch.setattr(Client, "keep", lambda *given_: given.append(given_[2:]))
+    publisher.publish("2")
+    current().supply.refresh(9)
+    [(seconds,)] = given
+    assert seconds < 9
+
+
+def test_bundle_that_could_not_be_kept_is_kept_the_next_time(start, publisher, home):
+    start()
+    supply = current().supply
+    lock = supply.client.folder / "lock"
+    publisher.publish("2")
+    real = supply.client.keep
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(lock))
+
+    supply.client.keep = full
+    supply.refresh()
+    supply.client.keep = real
+    supply.refresh()
+    guardai.shutdown()
+    start(policy_refresh="10m")
+    assert current().gate.engine.bundle.version == "2"
 
 
 def test_process_of_the_same_home_does_not_ask_again_at_once(start, server):

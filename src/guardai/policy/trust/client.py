@@ -26,6 +26,7 @@ import logging
 import os
 import re
 import stat
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -34,7 +35,7 @@ import msgspec
 
 from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
-from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.clock import Clock, Limit
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
 from guardai.policy.trust.plain import content
@@ -138,23 +139,26 @@ class Client:
             return ""
         return name if _SHA.fullmatch(name) else ""
 
-    def refresh(self, seconds: float = 60.0) -> Served:
+    def refresh(self, seconds: float = 60.0, stopped: threading.Event | None = None) -> Served:
         """Asks the server for what is current now. It becomes the last good one by `keep`, once it has proved usable.
 
         Args:
-            seconds: for everything, what another process does meanwhile included.
+            seconds: for everything: what waiting for another process takes, fetching does not get.
+            stopped: once it is set, what is under way ends, and is not noted.
 
         Raises:
-            BundleError: the server is not there, or what it offers is not to be trusted; says why.
+            BundleError: the server is not there, or what it offers is not to be trusted; says why. Or it was stopped.
         """
+        limit, stopped = Limit(seconds), stopped or threading.Event()
         self._make_folders()
-        with held(self.folder / "lock", seconds):
+        with held(self.folder / "lock", limit.left()):
             self.clock.notice(_moment(self.state().good))
             now = self.clock.now()
             try:
-                served = self._fetched(now, seconds)
+                served = self._fetched(now, limit, stopped)
             except BundleError as error:
-                self._note(State(now.timestamp(), self.state().good, str(error)))
+                if not stopped.is_set():
+                    self._note(State(now.timestamp(), self.state().good, str(error)))
                 raise
             self._note(State(now.timestamp(), now.timestamp()))
             return served
@@ -167,18 +171,22 @@ class Client:
             return False
         return True
 
-    def keep(self, served: Served) -> None:
+    def keep(self, served: Served, seconds: float = 10.0) -> None:
         """From here on this is the last good bundle, also of processes that begin later.
 
         A process that was slow to prove this one may come after another that has kept a newer one: that stays, as long as its
         keys count. What decides at the next start does not go back.
+
+        Args:
+            served: what has proved usable.
+            seconds: to wait for another process.
 
         Raises:
             BundleError: another process holds the cache, or it cannot be made.
             OSError: the cache cannot be written; the former one is still the last good one.
         """
         self._make_folders()
-        with held(self.folder / "lock", 10.0):
+        with held(self.folder / "lock", seconds):
             kept = self.cached()
             if kept is not None and kept.version > served.version:
                 return
@@ -191,7 +199,7 @@ class Client:
                     with contextlib.suppress(OSError):
                         file.unlink()
 
-    def _fetched(self, now: datetime, seconds: float) -> Served:
+    def _fetched(self, now: datetime, limit: Limit, stopped: threading.Event) -> Served:
         from tuf.api import exceptions as tuf
         from tuf.ngclient import Updater, UpdaterConfig
 
@@ -201,7 +209,7 @@ class Client:
         try:
             self._remove_what_is_no_metadata()
             incoming.unlink(missing_ok=True)
-            with opened(self.url, seconds) as fetcher:
+            with opened(self.url, limit.left(), stopped) as fetcher:
                 updater = Updater(
                     str(self._metadata),
                     f"{self.url}metadata/",

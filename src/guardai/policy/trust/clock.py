@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["Clock", "Until", "seconds", "wall"]
+__all__ = ["Clock", "Limit", "Until", "seconds", "wall"]
 
 #: The same as `wall`, since 1970: for those who look with every call.
 seconds = time.time
@@ -34,6 +34,19 @@ class Clock:
         """It was this late already."""
         if since is not None and since > self.now():
             self._least, self._began = since, time.monotonic()
+
+
+class Limit:
+    """Seconds for several things, one after the other: what the first takes, the next does not get."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds that are left; 0 and no less once they are over."""
+        return max(0.0, self._until - time.monotonic())
 
 
 class Until:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from guardai.errors import BundleError
+from guardai.policy.trust.clock import Limit
 from guardai.policy.trust.plain import opened
 
 __all__ = ["held"]
@@ -56,7 +57,7 @@ def held(file: Path, seconds: float) -> Iterator[None]:
     Raises:
         BundleError: somebody else held it for so many seconds; or the file cannot be opened, or not be locked.
     """
-    until = time.monotonic() + seconds
+    limit = Limit(seconds)
     try:
         fd = opened(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
@@ -66,8 +67,8 @@ def held(file: Path, seconds: float) -> Iterator[None]:
     _inherited.add(fd)
     try:
         while not _taken(fd, file):
-            if time.monotonic() >= until:
-                raise BundleError(f"{file}: another process has been at work on it for {seconds:g} seconds")
+            if not limit.left():
+                raise BundleError(f"{file}: another process has been at work on it for {seconds:.3g} seconds")
             time.sleep(0.02)
         try:
             yield

@@ -1,7 +1,8 @@
 """How files are fetched from a server: within a time, without redirects, and never more than was asked for.
 
-SECURITY INVARIANT: a fetch ends when its time is over, whatever the server does. A timeout of a socket is no such limit: a
-server that sends one byte at a time holds a reader for as long as it likes. So a watchdog shuts the sockets.
+SECURITY INVARIANT: a fetch ends when its time is over, or when it is stopped, whatever the server, its name's servers or the network do.
+A timeout of a socket is no such limit: a server that sends one byte at a time holds a reader for as long as it likes, and each
+address of a name has a timeout of its own. So a thread watches the time and shuts the sockets.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from tuf.ngclient import FetcherInterface
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from guardai._version import __version__
+from guardai.policy.trust.clock import Limit
 from guardai.policy.trust.plain import opened as opened_plain
 from guardai.settings import is_loopback
 
@@ -31,15 +32,17 @@ __all__ = ["Files", "Http", "opened"]
 _CHUNK: Final = 64 * 1024
 #: Seconds for a connection, and between two bytes; the whole has its own limit.
 _SOCKET: Final = 10.0
+#: Seconds between two looks at whether it is over.
+_LOOK: Final = 0.05
 
 
 @contextlib.contextmanager
-def opened(url: str, seconds: float) -> Iterator[FetcherInterface]:
-    """What fetches from this URL for so many seconds altogether."""
+def opened(url: str, seconds: float, stopped: threading.Event | None = None) -> Iterator[FetcherInterface]:
+    """What fetches from this URL for so many seconds altogether, or until it is stopped."""
     if url.startswith("file:"):
         yield Files()
         return
-    fetcher = Http(url, seconds)
+    fetcher = Http(url, seconds, stopped or threading.Event())
     try:
         yield fetcher
     finally:
@@ -69,21 +72,23 @@ class Http(FetcherInterface):
     Args:
         url: of the repository.
         seconds: for everything that is fetched with it.
+        stopped: ends it sooner.
     """
 
-    def __init__(self, url: str, seconds: float) -> None:
-        self._late = False
-        self._until = time.monotonic() + seconds
+    def __init__(self, url: str, seconds: float, stopped: threading.Event) -> None:
+        self._limit = Limit(seconds)
+        self._stopped = stopped
+        self._closed = threading.Event()
         self._sockets: list[socket.socket] = []
         self._response: urllib3.BaseHTTPResponse | None = None
         self._pool = self._manager(url)
-        self._watchdog = threading.Timer(seconds, self._cut)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        self._watch = threading.Thread(target=self._cut, name="guardai-fetch", daemon=True)
+        self._watch.start()
 
     def close(self) -> None:
         """Ends every connection."""
-        self._watchdog.cancel()
+        self._closed.set()
+        self._watch.join()
         if self._response is not None:  # whoever had enough of it does not read it to its end
             self._response.close()
         self._pool.clear()
@@ -91,10 +96,8 @@ class Http(FetcherInterface):
             one.close()
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        left = self._until - time.monotonic()
-        if left <= 0 or self._late:
-            raise SlowRetrievalError("its time was over")
-        timeout = urllib3.Timeout(connect=min(_SOCKET, left), read=min(_SOCKET, left))
+        left = self._left()
+        timeout = urllib3.Timeout(connect=left, read=left)
         try:
             # `retries=False` follows no redirect: one could lead from https to anywhere.
             response = self._response = self._pool.request(
@@ -115,35 +118,85 @@ class Http(FetcherInterface):
         except urllib3.exceptions.TimeoutError as error:
             raise SlowRetrievalError("the server did not answer in time") from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if self._late:
+            if self._over():
                 raise SlowRetrievalError("the server is too slow") from error
             raise DownloadError(_plain(error)) from error
-        if self._late:  # shut by the watchdog, which an answer without a length cannot be told from its end
+        if self._over():  # shut by the watch, which an answer without a length cannot be told from its end
             raise SlowRetrievalError("the server is too slow")
 
-    def _cut(self) -> None:
-        self._late = True
-        for one in list(self._sockets):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+    def _over(self) -> bool:
+        return self._stopped.is_set() or not self._limit.left()
 
-    def _watched(self, made: socket.socket) -> socket.socket:
-        # A duplicate: TLS takes the descriptor away from the socket that it wraps.
-        self._sockets.append(made.dup())
-        if self._late:
-            self._cut()
-        return made
+    def _left(self, among: int = 1) -> float:
+        """Seconds that a socket may wait, if so many are still to be tried."""
+        left = self._limit.left()
+        if not left or self._stopped.is_set():
+            raise SlowRetrievalError("its time was over")
+        return min(_SOCKET, left / among)
+
+    def _cut(self) -> None:
+        """Shuts every socket once it is over, and again: some are made meanwhile, or have not yet begun to connect."""
+        while not self._closed.wait(_LOOK):
+            if self._over():
+                for one in list(self._sockets):
+                    with contextlib.suppress(OSError):
+                        one.shutdown(socket.SHUT_RDWR)
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        """Connected to one of the addresses of a name. The time is shared among them: the first may not answer, the next one will."""
+        addresses = self._addresses(host, port)
+        problem = "it has no address"
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            share = self._left(len(addresses) - tried)
+            try:
+                made = socket.socket(family, kind, protocol)
+            except OSError as error:  # no IPv6 here, say
+                problem = str(error.strerror)
+                continue
+            try:
+                # A duplicate: TLS takes the descriptor away from the socket that it wraps.
+                self._sockets.append(made.dup())
+                made.settimeout(share)
+                made.connect(address)
+                made.settimeout(_SOCKET)  # for what TLS says to begin with
+            except OSError as error:
+                made.close()
+                problem = error.strerror or "it does not answer"
+            else:
+                return made
+        self._left()
+        raise DownloadError(f"no connection to {host}: {problem}")
+
+    def _addresses(self, host: str, port: int) -> list[Any]:
+        """What the name stands for. A resolver keeps to no limit of ours, so it is left to itself when the time is over."""
+        answer: list[Any] = []
+
+        def ask() -> None:
+            try:
+                answer.append(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
+            except (OSError, UnicodeError) as error:
+                answer.append(error)
+
+        asking = threading.Thread(target=ask, name="guardai-resolve", daemon=True)
+        asking.start()
+        while asking.is_alive():
+            self._left()
+            asking.join(_LOOK)
+        [found] = answer
+        if isinstance(found, Exception):
+            raise DownloadError(f"{host} cannot be found: {getattr(found, 'strerror', None) or found}") from found
+        return list(found)
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        watched = self._watched
+        connected = self._connected
 
         class Plain(HTTPConnection):
             def _new_conn(self) -> socket.socket:
-                return watched(super()._new_conn())
+                return connected(self._dns_host, self.port)
 
         class Tls(HTTPSConnection):
             def _new_conn(self) -> socket.socket:
-                return watched(super()._new_conn())
+                return connected(self._dns_host, self.port)
 
         class PlainPool(urllib3.HTTPConnectionPool):
             ConnectionCls = Plain
