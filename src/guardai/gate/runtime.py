@@ -181,7 +181,7 @@ class Runtime:
                 ahead=ahead,
             )
         except PackError as error:
-            raise BundleError(f"{self.settings.policy}: {error}") from error
+            raise BundleError(f"what the bundle looks for: {error}") from error
 
     def close(self) -> None:
         """Ends the calls that nobody will, then the ledger, then delivers what is sealed."""

@@ -275,11 +275,13 @@ class Supply:
         return supplied, ""
 
     def _loaded(self, client: Client, served: Served) -> Supplied:
+        from guardai.policy.trust.repository import TARGET
+
         now = client.clock.now()
         if served.expires <= now:
             raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
-        file = client.folder / "bundles" / f"{served.sha256}.bundle"
-        bundle = Bundle.load(file, self._labels, data=served.data, now=now, signed=True)
+        # By this name what is wrong with it is recorded; where its file lies is no event's business.
+        bundle = Bundle.load(Path(TARGET), self._labels, data=served.data, now=now, signed=True)
         return Supplied(bundle, signed=True, until=_until(bundle, served, now))
 
     def _keep(self, limit: float) -> None:
@@ -289,7 +291,8 @@ class Supply:
             self.client.keep(self._served, limit)
             self._unkept = False
         except (OSError, BundleError) as error:
-            _log.warning("policy: this bundle decides, but cannot be kept for the next start: %s", error)
+            why = error.strerror if isinstance(error, OSError) else error
+            _log.warning("policy: this bundle decides, but cannot be kept for the next start: %s", why)
 
     # ------------------------------------------------------------------ from then on
 

@@ -186,7 +186,7 @@ class _Read:
         self.policies: dict[str, Policy] = {}
         self.catalog = Catalog()
         self.extension = NOTHING
-        self.name = "starter" if path == STARTER else path.resolve().name
+        self.name = "starter" if path == STARTER else path.resolve().name if data is None else path.name
         self.version = ""
         self.expires: datetime | None = None
         self._index = index

@@ -560,7 +560,7 @@ def test_pipe_in_the_cache_holds_nobody(publisher, client, server, tmp_path, pip
 def test_pipe_in_place_of_the_lock_is_told(publisher, client, server, tmp_path, pipe):
     taken(client())
     pipe(tmp_path / "cache" / "lock")
-    assert "lock: cannot be opened: no plain file" in refused(client())
+    assert "the cache's lock cannot be opened: no plain file" in refused(client())
 
 
 @pytest.mark.parametrize("what", ["a device", "a folder"])
@@ -646,7 +646,7 @@ def test_process_that_was_killed_while_it_held_the_lock_holds_nobody(publisher, 
         until = time.monotonic() + 30
         while not (tmp_path / "ready").exists() and time.monotonic() < until:
             time.sleep(0.01)
-        assert "another process has been at work on it" in refused(client(), seconds=0.1)
+        assert "another process has been at work on the cache" in refused(client(), seconds=0.1)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -460,6 +460,58 @@ def test_bundle_that_could_not_be_kept_is_kept_the_next_time(start, publisher, h
     assert current().gate.engine.bundle.version == "2"
 
 
+def break_timestamp(publisher, cache, built, folder):
+    (publisher.folder / "metadata" / "timestamp.json").unlink()
+
+
+def break_lock(publisher, cache, built, folder):
+    (cache / "lock").unlink()
+    (cache / "lock").mkdir()
+
+
+def break_cache(publisher, cache, built, folder):
+    (cache / "metadata" / "root.json").unlink()
+    (cache / "metadata" / "root.json").mkdir()
+
+
+def break_disk(publisher, cache, built, folder):
+    (cache / "state.json").unlink()
+    (cache / "state.json").mkdir()
+    publisher.publish("9", data=broken(built))
+
+
+def break_bundle(publisher, cache, built, folder):
+    publisher.publish("9", data=broken(built))
+
+
+def break_detectors(publisher, cache, built, folder):
+    wrong = '[[detector]]\nlabel = "pii.x"\nliterals = ["a"]\npattern = "("\nrun = ""\n'
+    publisher.publish("9", data=build(folder(PERMIT, detectors_toml=wrong)))
+
+
+def break_packs(publisher, cache, built, folder):
+    publisher.publish("9", data=build(folder(PERMIT, detectors_toml='packs = ["nowhere"]\n')))
+
+
+@pytest.mark.parametrize("url", ["a folder", "a server"])
+@pytest.mark.parametrize(
+    "broken_", [break_timestamp, break_lock, break_cache, break_disk, break_bundle, break_detectors, break_packs]
+)
+def test_no_refusal_tells_where_files_lie_on_this_machine(
+    start, publisher, server, home, built, folder, events, tmp_path, caplog, broken_, url
+):
+    where = publisher.folder.as_uri() if url == "a folder" else server.url
+    start(policy=where)
+    guardai.shutdown()
+    [cache] = (home / "cache" / "bundles").iterdir()
+    broken_(publisher, cache, built, folder)
+    with caplog.at_level(logging.INFO, "guardai"):
+        start(policy=where)
+    [refused] = events(kind="bundle.refused")
+    assert str(tmp_path) not in refused["body"]["why"]
+    assert str(tmp_path) not in caplog.text
+
+
 def test_process_of_the_same_home_does_not_ask_again_at_once(start, server):
     start(policy_refresh="10m")
     server.asked.clear()
@@ -734,7 +786,7 @@ def test_process_whose_cache_cannot_be_locked_begins_with_the_last_good_bundle(s
         start()
     ask(q="x")
     assert "the last good bundle decides until it expires" in caplog.text
-    assert "lock: cannot be" in caplog.text
+    assert "the cache's lock cannot be" in caplog.text
 
 
 def test_thread_goes_on_asking_where_what_was_refused_cannot_be_told(start, publisher, monkeypatch):

@@ -15,6 +15,9 @@ comes from whoever configures the process; damage can make a client ask again or
 SECURITY INVARIANT: nothing in the cache holds whoever reads it. Plain files alone are opened; what else stands in their place is
 removed before tuf, which opens by name, can come to it.
 
+INVARIANT: no message names the cache's place: what is refused is recorded, and an event tells no machine's folders. Whoever
+looks for it asks `guardai bundle status`.
+
 SECURITY INVARIANT: time does not go back. What is verified is verified at a time that is no earlier than the last one at which
 this cache was brought up to date.
 """
@@ -97,6 +100,7 @@ class Client:
 
     def __init__(self, url: str, root: bytes, folder: Path, clock: Clock | None = None) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
+        self._where = "the repository's folder" if url.startswith("file:") else self.url
         self.folder = folder
         self.clock = clock or Clock()
         self._root = root
@@ -126,7 +130,7 @@ class Client:
             except (OSError, ValueError, BundleError) as error:
                 former, name = name, self._good()
                 if name == former:
-                    _log.debug("the cached bundle of %s is not used: %s", self.url, error)
+                    _log.debug("the cached bundle of %s is not used: %s", self._where, error)
                     return None
             # Another process kept a newer one meanwhile, and removed this one.
         return None
@@ -223,9 +227,9 @@ class Client:
                 updater.refresh()
                 info = updater.get_targetinfo(TARGET)
                 if info is None:
-                    raise BundleError(f"{self.url} offers no {TARGET}")
+                    raise BundleError(f"{self._where} offers no {TARGET}")
                 if info.length > MAX_BYTES:
-                    raise BundleError(f"{self.url}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
+                    raise BundleError(f"{self._where}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
                 targets = content(self._metadata / "targets.json", _METADATA_BYTES)
                 data = self._had(info)
                 if data is None:
@@ -233,21 +237,22 @@ class Client:
             return self._vouched(self._newest_root(), targets, data)
         except tuf.ExpiredMetadataError as error:
             raise BundleError(
-                f"{self.url}: {error}: nobody signed it anew, or somebody keeps newer metadata from you"
+                f"{self._where}: {error}: nobody signed it anew, or somebody keeps newer metadata from you"
             ) from error
         except tuf.BadVersionNumberError as error:
-            raise BundleError(f"{self.url} offers older metadata than before, or of two times: {error}") from error
+            raise BundleError(f"{self._where} offers older metadata than before, or of two times: {error}") from error
         except tuf.UnsignedMetadataError as error:
-            raise BundleError(f"{self.url}: too few of the trusted keys signed: {error}") from error
+            raise BundleError(f"{self._where}: too few of the trusted keys signed: {error}") from error
         except tuf.DownloadLengthMismatchError as error:
-            raise BundleError(f"{self.url} sends more than there should be: {error}") from error
+            raise BundleError(f"{self._where} sends more than there should be: {error}") from error
         except tuf.DownloadError as error:
-            raise BundleError(f"{self.url} cannot be fetched from: {error}") from error
+            raise BundleError(f"{self._where} cannot be fetched from: {error}") from error
         except tuf.RepositoryError as error:
-            raise BundleError(f"{self.url}: what it offers is not what was signed: {error}") from error
+            raise BundleError(f"{self._where}: what it offers is not what was signed: {error}") from error
         except (OSError, ValueError) as error:
             raise BundleError(
-                f"{self.folder}: the cache cannot be used: {_plain(error)}; if there is room on its disk, remove it"
+                f"the cache cannot be used: {_plain(error)}; if there is room on its disk, remove it: `guardai bundle status` "
+                "tells where it is"
             ) from error
         finally:
             with contextlib.suppress(OSError):
@@ -323,13 +328,13 @@ class Client:
                     if not one.is_dir():
                         one.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise BundleError(f"{self.folder}: the cache cannot be used: {_plain(error)}") from error
+            raise BundleError(f"the cache cannot be used: {_plain(error)}") from error
 
     def _note(self, state: State) -> None:
         try:
             _replace(self.folder / "state.json", msgspec.json.encode(state))
         except OSError as error:
-            _log.warning("%s: what came of asking for the policy cannot be noted: %s", self.folder, _plain(error))
+            _log.warning("what came of asking for the policy cannot be noted in its cache: %s", _plain(error))
 
 
 def _role(made: Metadata[Any], role: str) -> Any:

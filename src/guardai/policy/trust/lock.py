@@ -62,13 +62,13 @@ def held(file: Path, seconds: float) -> Iterator[None]:
         fd = opened(file, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise BundleError(
-            f"{file}: cannot be opened: {error.strerror}; it has to be this user's, and writable"
+            f"the cache's lock cannot be opened: {error.strerror}; it has to be this user's, and writable"
         ) from error
     _inherited.add(fd)
     try:
-        while not _taken(fd, file):
+        while not _taken(fd):
             if not limit.left():
-                raise BundleError(f"{file}: another process has been at work on it for {seconds:.3g} seconds")
+                raise BundleError(f"another process has been at work on the cache for {seconds:.3g} seconds")
             time.sleep(0.02)
         try:
             yield
@@ -79,11 +79,11 @@ def held(file: Path, seconds: float) -> Iterator[None]:
         os.close(fd)
 
 
-def _taken(fd: int, file: Path) -> bool:
+def _taken(fd: int) -> bool:
     try:
         return _try(fd)
     except OSError as error:
-        raise BundleError(f"{file}: cannot be locked: {error.strerror}") from error
+        raise BundleError(f"the cache's lock cannot be taken: {error.strerror}") from error
 
 
 def _in_child() -> None:

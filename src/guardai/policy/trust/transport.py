@@ -58,9 +58,9 @@ class Files(FetcherInterface):
             # What is no plain file (a pipe, a device) could keep us waiting or never end.
             fd = opened_plain(path)
         except FileNotFoundError:
-            raise DownloadHTTPError(f"{path}: no such file", 404) from None
+            raise DownloadHTTPError(f"{path.name}: no such file", 404) from None
         except OSError as error:
-            raise DownloadError(f"{path}: {error.strerror}") from None
+            raise DownloadError(f"{path.name}: {error.strerror}") from None
         with os.fdopen(fd, "rb") as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
