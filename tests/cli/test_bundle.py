@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -174,16 +176,69 @@ def test_key_of_the_root_is_rotated_and_the_client_follows(bundle, site):
     assert bundle("rotate", "--repository", "site", "--role", "boss", "--key", "root2").returncode == 2
 
 
-def test_what_was_changed_on_the_server_is_refused_and_the_status_says_why(bundle, site, tmp_path):
+def test_what_was_changed_on_the_server_is_refused_and_the_status_says_why(bundle, site, tmp_path, home):
     assert bundle("pull", "site", *ROOT).returncode == 0
     [target] = (tmp_path / "site" / "targets").iterdir()
     timestamp = tmp_path / "site" / "metadata" / "timestamp.json"
     timestamp.write_text(timestamp.read_text().replace('"version":1', '"version":2'))
     refused = bundle("pull", "site", *ROOT)
     assert (refused.returncode, "too few of the trusted keys signed" in refused.stderr) == (1, True)
+    told = json.loads(bundle("status", "site", *ROOT, "--json").stdout)
+    assert "too few of the trusted keys signed" in told["error"]
+    assert told["asked"] >= told["answered"]
+    said = bundle("status", "site", *ROOT)
+    assert said.returncode == 0
+    assert f"no newer bundle could be had; asked for it last: {told['asked']}; why: {told['error']}" in said.stdout
+    assert told["cache"] in said.stdout
+    assert (home / "cache") in Path(told["cache"]).parents
+
+
+def test_bundle_that_cannot_be_used_here_is_told_of_by_the_status(bundle, site, tmp_path, policy):
+    from guardai.policy.trust.archive import pack, unpack
+    from guardai.policy.trust.keys import signer
+    from guardai.policy.trust.repository import Repository
+
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    members = unpack((tmp_path / "b").read_bytes())
+    members["manifest.json"] = members["manifest.json"].replace(b'"0.1.0"', b'"999"')
+    signers = [signer(str(tmp_path / name), lambda _: "") for name in ("targets", "online")]
+    Repository(tmp_path / "site").publish(pack(members), signers, now=datetime.now(UTC))
+    assert bundle("pull", "site", *ROOT).returncode == 1
     told = bundle("status", "site", *ROOT)
     assert told.returncode == 0
-    assert "too few of the trusted keys signed" in told.stdout
+    assert "no newer bundle could be had" in told.stdout
+    assert "it needs guardai 999" in told.stdout
+
+
+@pytest.mark.parametrize("asked", ["1e300", "-1e300", '"x"', "NaN"])
+def test_status_calls_an_absurd_time_of_asking_never(bundle, site, home, asked):
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    [cache] = (home / "cache" / "bundles").iterdir()
+    (cache / "state.json").write_text(f'{{"asked": {asked}, "error": "gone"}}')
+    told = bundle("status", "site", *ROOT, "--json")
+    assert (told.returncode, json.loads(told.stdout)["asked"]) == (0, None)
+    assert "asked     never" in bundle("status", "site", *ROOT).stdout
+
+
+def test_doctor_says_why_there_is_no_newer_bundle(site, bundle, tmp_path, home):
+    env = {"GUARDAI_POLICY": (tmp_path / "site").as_uri(), "GUARDAI_POLICY_ROOT": ROOT[1], "COLUMNS": "1000"}
+
+    def doctor(*arguments):
+        return subprocess.run(
+            [*GUARDAI, "doctor", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "GUARDAI_HOME": str(home), "NO_COLOR": "1", **env},
+        ).stdout  # fmt: skip
+
+    told = json.loads(doctor("--json"))["bundle"]
+    assert (told["error"], told["asked"]) == ("", told["answered"])
+    (tmp_path / "site" / "metadata" / "timestamp.json").write_text("{}")
+    env["GUARDAI_POLICY_REFRESH"] = "0"
+    told = json.loads(doctor("--json"))["bundle"]
+    assert "is not what was signed" in told["error"]
+    assert told["asked"] >= told["answered"]
+    said = doctor()
+    assert "no newer bundle could be had; asked for it last: 20" in said
+    assert "is not what was signed" in said
 
 
 def test_pull_without_a_repository_or_root_is_wrong_usage(bundle, site):

@@ -58,6 +58,7 @@ def _findings(import_: bool) -> dict[str, Any]:
             except ImportError:
                 continue  # not installed: the report says so
     bundle = runtime.gate.engine.bundle
+    client = runtime.supply.client
     home: Path = runtime.settings.home
     return {
         "guardai": __version__,
@@ -72,18 +73,31 @@ def _findings(import_: bool) -> dict[str, Any]:
         "bundle": {
             "name": bundle.name,
             "digest": bundle.digest,
-            "path": str(bundle.path),
+            "path": str(client.folder if client is not None else bundle.path),
             "source": str(runtime.settings.policy or "built in"),
             "signed": runtime.gate.in_force.signed,
             "expires": f"{runtime.gate.in_force.until.end:%Y-%m-%dT%H:%M:%SZ}" if runtime.gate.in_force.until else None,
             "policies": len(bundle.policies),
             "warnings": [str(warning) for warning in bundle.warnings],
+            **_asked(),
         },
         "counters": _counters(),
         "text_engine": engine(),
         "detectors": _detectors(),
         "integrations": registry.report(),
     }
+
+
+def _asked() -> dict[str, Any]:
+    """What came of asking for a newer bundle, where the policy comes from a repository."""
+    from guardai.cli.published import came_of_asking
+    from guardai.gate import require
+    from guardai.policy.trust.client import State
+
+    supply = require().supply
+    asked = came_of_asking(supply.client.state() if supply.client is not None else State())
+    # What failed before the server was reached, such as the cache's lock, stands here alone.
+    return {**asked, "error": supply.problem or asked["error"]}
 
 
 def _counters() -> dict[str, Any]:
@@ -159,7 +173,10 @@ def _by_what_right(bundle: dict[str, Any]) -> str:
 
 
 def _print(found: dict[str, Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
+
+    from guardai.cli.published import why_no_newer
 
     bundle = found["bundle"]
     facts = Table(show_header=False, box=None, pad_edge=False)
@@ -174,6 +191,7 @@ def _print(found: dict[str, Any]) -> None:
             f"{bundle['name']} ({bundle['policies']} policies, {bundle['digest'][:12]}), {_by_what_right(bundle)}",
         ),
         ("", bundle["path"]),
+        *([("", f"[yellow]![/] {escape(why_no_newer(bundle))}")] if bundle["error"] else []),
         ("counters", _counters_told(found["counters"])),
         ("detectors", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found["detectors"].items() if names)),
     ):

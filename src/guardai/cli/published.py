@@ -16,12 +16,12 @@ from guardai.cli.policy import pack_labels
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
-    from guardai.policy.trust.client import Client
+    from guardai.policy.trust.client import Client, State
     from guardai.policy.trust.repository import Lifetimes
     from guardai.settings import Settings
 
-#: `guardai bundle`, whole.
-__all__ = ["app"]
+#: `guardai bundle`, whole; what came of asking, as its `status` tells it.
+__all__ = ["app", "came_of_asking", "why_no_newer"]
 
 _Folder = Annotated[
     Path, typer.Option("--repository", metavar="DIR", help="The folder that a file server serves.", show_default=False)
@@ -181,12 +181,14 @@ def pull_command(
     """
     from guardai.policy import Bundle
     from guardai.policy.trust.clock import Limit
+    from guardai.policy.trust.repository import TARGET
 
     client = _client(url, root, home)
     limit = Limit(timeout)
     try:
         served = client.refresh(limit.left())
-        bundle = Bundle.load(client.folder, pack_labels(), data=served.data, now=client.clock.now())
+        with client.proving():
+            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=client.clock.now())
         client.keep(served, limit.left())
         if output is not None:
             output.write_bytes(served.data)
@@ -213,13 +215,14 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
     Exit codes: 0 there is a bundle that is good, 1 there is none, 2 wrong usage.
     """
     from guardai.policy import Bundle
+    from guardai.policy.trust.repository import TARGET
 
     client = _client(url, root, home)
-    state, now = client.state(), client.clock.now()
+    now = client.clock.now()
     served, bundle, why = client.cached(), None, "none is kept"
     if served is not None:
         try:
-            bundle = Bundle.load(client.folder, pack_labels(), data=served.data, now=now)
+            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=now)
             why = "what vouches for it has expired" if served.expires <= now else ""
         except BundleError as error:
             why = str(error)
@@ -228,10 +231,9 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
         "url": client.url,
         "bundle": _told(bundle) if bundle is not None else None,
         "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
-        "asked": _when(state.asked),
-        "answered": _when(state.good),
+        "cache": str(client.folder),
         "problem": why,
-        "error": state.error,
+        **came_of_asking(client.state()),
     }
     if as_json:
         print_json(found)
@@ -249,8 +251,9 @@ def _print(found: dict[str, Any]) -> None:
     if found["expires"]:
         console.print(f"  good till {found['expires']}")
     console.print(f"  asked     {found['asked'] or 'never'}; the last good answer: {found['answered'] or 'never'}")
+    console.print(f"  cache     {escape(found['cache'])}", soft_wrap=True)
     if found["error"]:
-        console.print(f"  [yellow]refused[/]   {escape(found['error'])}", soft_wrap=True)
+        console.print(f"  [yellow]![/] {escape(why_no_newer(found))}", soft_wrap=True)
     if found["problem"]:
         console.print(f"  [red]✗[/] {escape(found['problem'])}; `guardai bundle pull` asks now", soft_wrap=True)
 
@@ -272,6 +275,16 @@ def _client(url: str | None, root: Path | None, home: Path | None) -> Client:
         return client_of(found)
     except BundleError as error:
         refuse(str(error), code=USAGE, next_step="guardai bundle pull URL --root ROOT")
+
+
+def came_of_asking(state: State) -> dict[str, str | None]:
+    """What came of asking the repository, as data for programs: when, when with success, and the last error or ""."""
+    return {"asked": _when(state.asked), "answered": _when(state.good), "error": state.error}
+
+
+def why_no_newer(asked: dict[str, Any]) -> str:
+    """The same for a person, where there was an error."""
+    return f"no newer bundle could be had; asked for it last: {asked['asked'] or 'never'}; why: {asked['error']}"
 
 
 def _told(bundle: Any) -> dict[str, str]:

@@ -183,13 +183,14 @@ class Supply:
     def _renew(self, client: Client, limit: Limit, stopped: threading.Event) -> None:
         former, served = self._served, client.refresh(limit.left(), stopped)
         same = former is not None and served.sha256 == former.sha256
-        if same:
-            supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
-        else:
-            with _other_threads_first():
-                supplied = self._loaded(client, served)
-        if not self._hand_over(supplied, stopped):
-            return
+        with client.proving():
+            if same:
+                supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
+            else:
+                with _other_threads_first():
+                    supplied = self._loaded(client, served)
+            if not self._hand_over(supplied, stopped):
+                return
         if not same:
             _log.info("policy: %s %s, digest %s", supplied.bundle.name, supplied.bundle.version, supplied.bundle.digest)
         self._unkept |= former is None or served[1:] != former[1:]
@@ -249,8 +250,9 @@ class Supply:
             if found is not None and self._served is not None and served.sha256 == self._served.sha256:
                 supplied = found._replace(until=_until(found.bundle, served, client.clock.now()))
             else:
-                supplied = self._loaded(client, served)
-                self._usable(supplied.bundle)
+                with client.proving():
+                    supplied = self._loaded(client, served)
+                    self._usable(supplied.bundle)
         except BundleError as error:
             if found is not None and self._served is not None and not client.vouches(self._served):
                 found, why = None, "; and the keys that signed the last good bundle count no more"

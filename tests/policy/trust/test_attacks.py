@@ -579,6 +579,18 @@ def test_metadata_in_the_cache_that_is_larger_than_any_is_not_read(publisher, cl
     assert taken(client()) == good
 
 
+@pytest.mark.parametrize(
+    "state",
+    ['{"asked": 1e300}', '{"asked": -5, "good": -5}', '{"asked": "x"}', '{"asked": NaN}', '{"asked": 1e999}',
+     '{"asked": 99999999999999}', '{"asked": null}', "[]", "1", '{"asked": 1' + "0" * 5000 + "}"],
+)  # fmt: skip
+def test_absurd_time_of_asking_is_never(publisher, client, server, tmp_path, state):
+    taken(client())
+    (tmp_path / "cache" / "state.json").write_text(state)
+    assert (client().state().asked, client().state().good) == (0, 0)
+    assert taken(client())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of that kind")
 @pytest.mark.parametrize("most", [0, 300, 2000, 3000])
 def test_disk_that_is_full_leaves_the_last_good_bundle(publisher, client, most):

@@ -512,6 +512,20 @@ def test_no_refusal_tells_where_files_lie_on_this_machine(
     assert str(tmp_path) not in caplog.text
 
 
+def test_state_says_why_a_bundle_that_is_to_be_trusted_cannot_be_used(start, publisher, built):
+    start()
+    client = current().supply.client
+    publisher.publish("9", data=broken(built))
+    with pytest.raises(BundleError, match="needs guardai 999"):
+        current().supply.refresh()
+    state = client.state()
+    assert "policy.bundle: manifest.json: it needs guardai 999" in state.error
+    assert state.asked == state.good > 0
+    publisher.publish("2")
+    current().supply.refresh()
+    assert client.state().error == ""
+
+
 def test_process_of_the_same_home_does_not_ask_again_at_once(start, server):
     start(policy_refresh="10m")
     server.asked.clear()

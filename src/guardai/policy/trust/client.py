@@ -30,6 +30,7 @@ import os
 import re
 import stat
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -75,12 +76,12 @@ class Served(NamedTuple):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What came of asking. Times are seconds since 1970.
+    """What came of asking. Times are seconds since 1970; 0 is never.
 
     Attributes:
         asked: when the server was asked last.
         good: when it last gave an answer that was good; no time before it is believed any more.
-        error: why the last answer was not; "" if it was.
+        error: why nothing newer came of it: the answer was not good, or what it offers cannot be used here; "" if all went well.
     """
 
     asked: float = 0.0
@@ -109,11 +110,13 @@ class Client:
         self.clock.notice(_moment(self.state().good))
 
     def state(self) -> State:
-        """What came of asking so far, by whichever process."""
+        """What came of asking so far, by whichever process. A time that is none is never."""
         try:
-            return msgspec.json.decode(content(self.folder / "state.json", _METADATA_BYTES), type=State)
+            found = msgspec.json.decode(content(self.folder / "state.json", _METADATA_BYTES), type=State)
         except (OSError, ValueError, msgspec.DecodeError, RecursionError):
             return State()
+        asked, good = (time if _moment(time) is not None else 0.0 for time in (found.asked, found.good))
+        return State(asked, good, found.error)
 
     def cached(self) -> Served | None:
         """The last good bundle, verified anew; None if there is none. Asks nobody. It may have expired.
@@ -166,6 +169,16 @@ class Client:
                 raise
             self._note(State(now.timestamp(), now.timestamp()))
             return served
+
+    @contextlib.contextmanager
+    def proving(self) -> Iterator[None]:
+        """What was fetched is to be trusted. If it proves to be of no use here, `state` says why until the server is asked again."""
+        try:
+            yield
+        except BundleError as error:
+            with contextlib.suppress(BundleError), held(self.folder / "lock", 1.0):
+                self._note(msgspec.structs.replace(self.state(), error=str(error)))
+            raise
 
     def vouches(self, served: Served) -> bool:
         """Whether the newest root that is known still counts the keys that signed for it."""
