@@ -197,6 +197,37 @@ class TestPause:
         assert paused.phase is Phase.OPEN
         assert paused.decision.effect == "allow"
 
+    @pytest.mark.parametrize(("group", "passes"), [("dba", True), ("privacy", False)])
+    def test_what_leaves_later_is_judged_with_what_was_agreed_to(self, home, policy, group, passes):
+        late = (
+            f'@id("late") @approval("{group}") forbid (principal, action == Action::"tool.call", resource) when '
+            f'{{ context.labels.contains("pii.email") }} unless {{ context.approvals.contains("{group}") }};'
+        )
+        guardai.init(home=home, integrations=[], policy=policy(self.POLICY + late))
+        with guardai.session(agent="a", user="ann"):
+            ticket = current().gate.open(Call("tool.call", TOOL, payload={"q": 1}))
+            ticket.resume(Verdict("bob", "dba", True))
+            leaving = ticket.leaving([{"to": "nobody"}, {"to": MAIL}])
+            assert next(leaving) == {"to": "nobody"}
+            if passes:
+                assert next(leaving)
+            else:
+                with pytest.raises(guardai.GuardError, match="may not go there, by late"):
+                    next(leaving)
+
+    def test_what_cannot_be_masked_and_may_not_be_revealed_any_more_does_not_pass_after_an_approval(self, home, policy):
+        shut = (
+            '@id("shut") forbid (principal, action == Action::"reveal", resource == Label::"opaque.image") '
+            'when { context.session.labels.contains("pii.email") };'
+        )
+        guardai.init(home=home, integrations=[], policy=policy(self.POLICY + shut))
+        with guardai.session(agent="a", user="ann"):
+            ticket = current().gate.open(Call("tool.call", TOOL, payload={"q": 1}, opaque=("opaque.image",)))
+            assert ticket.phase is Phase.PAUSED
+            ticket.run.saw({"pii.email"})
+            with pytest.raises(guardai.PolicyDenied, match=r"opaque\.image cannot be masked"):
+                ticket.resume(Verdict("bob", "dba", True))
+
     def test_refusal_ends_the_call_with_the_humans_reason(self, paused, calls):
         with pytest.raises(guardai.ApprovalDenied, match="not on a Friday"):
             paused.resume(Verdict("bob", "dba", False, "not on a Friday"))

@@ -34,7 +34,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
-        from guardai.gate.road import Gate
+        from guardai.gate.gate import Gate
         from guardai.gate.supply import Supply
         from guardai.ledger import Images, Ledger, Pump, TokenVault
         from guardai.lineage import EdgeTable
