@@ -112,18 +112,16 @@ def _counters_told(found: dict[str, Any]) -> str:
 def _detectors() -> dict[str, list[str]]:
     """What scans look for: which packs, whose countries, what the policy folder adds."""
     from guardai.gate import require
-    from guardai.text import packs
-    from guardai.text.scanner import used
 
-    runtime = require()
-    own = runtime.detectors.pack
-    names = [pack.name for pack in used()]
-    countries = [pack.name for pack in packs.chosen()]
+    search = require().gate.in_force.search
+    own = search.own
+    names = [pack.name for pack in search.packs()]
+    countries = [name for name in names if name.startswith("countries.")]
     return {
         "packs": [name for name in names if name not in countries and (own is None or name != own.name)],
         "own": sorted({kind.label for kind in own.kinds()}) if own else [],
         "countries": [name.rpartition(".")[2] for name in countries],
-        "recognisers": [one.name for one in runtime.recognisers],
+        "recognisers": [one.name for one in search.recognisers],
     }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guardai.policy import Counters, Engine, Tally
     from guardai.policy.trust.clock import Until
     from guardai.settings import Settings
+    from guardai.text import Search
 
 __all__ = ["Gate"]
 
@@ -47,6 +48,7 @@ class Gate:
         *,
         settings: Settings,
         engine: Engine,
+        search: Search,
         emit: Emit,
         key: bytes,
         acting: Acting,
@@ -63,7 +65,7 @@ class Gate:
         self.counters = counters
         self.settings = settings
         self.mode = settings.mode
-        self.in_force = InForce(engine, settings, signed=signed, until=until)
+        self.in_force = InForce(engine, search, settings, signed=signed, until=until)
         self.emit = emit
         self.key = key
         self.acting = acting
@@ -79,19 +81,19 @@ class Gate:
         """The engine of the bundle in force."""
         return self.in_force.engine
 
-    def swap(self, engine: Engine, *, signed: bool = False, until: Until | None = None) -> None:
+    def swap(self, engine: Engine, search: Search, *, signed: bool = False, until: Until | None = None) -> None:
         """Puts another bundle in force, from the next call on. Any thread may call it, while others make calls.
 
         A call that has begun ends with the bundle that it began with, however long it takes: a stream, a cursor, a
-        pause. Nothing waits: this is one assignment, and sessions make their scenes anew when they next call. What the
-        bundle's detectors look for is not the gate's; `Runtime.swap` sees to that too.
+        pause. Nothing waits: this is one assignment, and sessions make their scenes anew when they next call.
 
         Args:
             engine: of a bundle that was loaded, so that it is known to be whole.
+            search: what its detectors look for.
             signed: whether trusted keys vouch for it.
             until: when it decides no more; None is never.
         """
-        self.in_force = InForce(engine, self.settings, signed=signed, until=until)
+        self.in_force = InForce(engine, search, self.settings, signed=signed, until=until)
 
     def tally(self, run: Run, engine: Engine, *, taking: bool = True) -> Tally | None:
         """The counters of a call; None where no policy reads any."""

@@ -339,6 +339,7 @@ class Ticket(Record):
             scope=run.session.id,
             resolve=resolve,
             foreign=_foreign(owed),
+            search=self._force.search,
         )
 
     def owed_back(self, label: str) -> Mask | None:

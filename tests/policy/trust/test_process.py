@@ -290,14 +290,14 @@ def in_fork(work):
 def test_child_forked_during_a_swap_swaps_and_ends(start, publisher, folder, monkeypatch):
     start()
     reading, go_on = threading.Event(), threading.Event()
-    real = current()._read_detectors
+    real = type(current())._search_of
 
-    def slow(bundle):
+    def slow(runtime, bundle, **how):
         reading.set()
         go_on.wait(60)
-        return real(bundle)
+        return real(runtime, bundle, **how)
 
-    monkeypatch.setattr(type(current()), "_read_detectors", staticmethod(slow))
+    monkeypatch.setattr(type(current()), "_search_of", slow)
     publisher.publish("2", data=build(folder(PERMIT, detectors_toml=BADGES), version="2"))
     thread = threading.Thread(target=current().supply.refresh)
     thread.start()
