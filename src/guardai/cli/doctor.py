@@ -139,10 +139,11 @@ def _told(targets: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]:
         libraries.setdefault(target["target"].partition(":")[0].partition(".")[0], []).append(target)
     for library, those in libraries.items():
         states = {target["status"] for target in those}
-        if len(those) > _FEW and len(states) == 1 and not any(target["why"] for target in those):
+        absent = states == {"pending"} and importlib.util.find_spec(library) is None
+        if absent or (len(those) > _FEW and len(states) == 1 and not any(target["why"] for target in those)):
             [status] = states
-            absent = status == "pending" and importlib.util.find_spec(library) is None
-            yield _MARK[status], f"{library}, {len(those)} targets  [dim]{'not installed' if absent else status}[/]", ""
+            several = f", {len(those)} targets" if len(those) > 1 else ""
+            yield _MARK[status], f"{library}{several}  [dim]{'not installed' if absent else status}[/]", ""
             continue
         for target in those:
             yield _MARK[target["status"]], f"{target['target']}  [dim]{target['status']}[/]", target["why"]
