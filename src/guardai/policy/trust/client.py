@@ -33,6 +33,7 @@ from guardai.policy.trust.archive import MAX_BYTES
 from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
+from guardai.policy.trust.reading import METADATA_BYTES, read
 from guardai.policy.trust.repository import TARGET
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ _log: Final = logging.getLogger("guardai")
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
 #: Roots that are followed from the trusted one: more rotations than a client sleeps through.
 _ROOTS: Final = 256
-_METADATA_BYTES: Final = 1024 * 1024
 
 
 class Served(NamedTuple):
@@ -101,7 +101,7 @@ class Client:
     def state(self) -> State:
         """What came of asking so far, by whichever process."""
         try:
-            return msgspec.json.decode(_bytes(self.folder / "state.json", _METADATA_BYTES), type=State)
+            return msgspec.json.decode(read(self.folder / "state.json", METADATA_BYTES), type=State)
         except (OSError, msgspec.DecodeError, RecursionError):
             return State()
 
@@ -115,8 +115,8 @@ class Client:
         name = self._good()
         while name:
             try:
-                targets = _bytes(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
-                return self._vouched(root, targets, _bytes(self._bundles / f"{name}.bundle", MAX_BYTES))
+                targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
+                return self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
             except (OSError, ValueError, BundleError) as error:
                 former, name = name, self._good()
                 if name == former:
@@ -128,7 +128,7 @@ class Client:
     def _good(self) -> str:
         """The sha256 of the last good bundle, as far as the cache tells; "" if it does not."""
         try:
-            name = _bytes(self.folder / "good", 64).decode("ascii")
+            name = read(self.folder / "good", 64).decode("ascii")
         except (OSError, ValueError):
             return ""
         return name if _SHA.fullmatch(name) else ""
@@ -211,10 +211,10 @@ class Client:
                     raise BundleError(f"{self.url} offers no {TARGET}")
                 if info.length > MAX_BYTES:
                     raise BundleError(f"{self.url}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
-                targets = _bytes(self._metadata / "targets.json", _METADATA_BYTES)
+                targets = read(self._metadata / "targets.json", METADATA_BYTES)
                 file = self._bundles / f"{info.hashes.get('sha256', '')}.bundle"
                 found = updater.find_cached_target(info, str(file))
-                data = _bytes(Path(found or updater.download_target(info, str(incoming))), MAX_BYTES)
+                data = read(Path(found or updater.download_target(info, str(incoming))), MAX_BYTES)
             return self._vouched(self._newest_root(), targets, data)
         except tuf.ExpiredMetadataError as error:
             raise BundleError(
@@ -251,7 +251,7 @@ class Client:
         for version in range(root.version + 1, root.version + _ROOTS + 1):
             try:
                 file = self._metadata / "root_history" / f"{version}.root.json"
-                made: Metadata[Any] = Metadata.from_bytes(_bytes(file, _METADATA_BYTES))
+                made: Metadata[Any] = Metadata.from_bytes(read(file, METADATA_BYTES))
                 new: Root = _role(made, "root")
                 root.verify_delegate("root", *_signatures(made))
                 new.verify_delegate("root", *_signatures(made))
@@ -303,16 +303,6 @@ def _role(made: Metadata[Any], role: str) -> Any:
 
 def _signatures(made: Metadata[Any]) -> tuple[bytes, Any]:
     return made.signed_bytes, made.signatures
-
-
-def _bytes(file: Path, most: int) -> bytes:
-    # A pipe or a device in the cache must not hold us.
-    fd = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(fd, "rb") as opened:
-        data = opened.read(most + 1)
-    if data is None or len(data) > most:
-        raise ValueError(f"{file}: larger than {most} bytes")
-    return data
 
 
 def _replace(file: Path, data: bytes) -> None:
