@@ -207,6 +207,7 @@ def test_key_that_a_new_root_no_longer_counts_vouches_for_nothing(publisher, cli
     publisher.repository.rotate(
         ["targets"],
         [*publisher.roots, *publisher.online, *new],
+        data=publisher.data,
         add=[one.public_key for one in new],
         remove=gone,
         now=now,

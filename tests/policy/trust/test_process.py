@@ -552,7 +552,9 @@ def test_bundle_whose_keys_a_new_root_removed_decides_no_more(start, publisher, 
     gone = [one.public_key for one in publisher.targets]
     new = [signer(key(f"new-{n}")) for n in range(2)]
     signers = [*publisher.roots, *publisher.online, *new]
-    publisher.repository.rotate(["targets"], signers, add=[one.public_key for one in new], remove=gone, now=now)
+    publisher.repository.rotate(
+        ["targets"], signers, data=publisher.data, add=[one.public_key for one in new], remove=gone, now=now
+    )
     server.answers["targets.json"] = lambda to: to.send_error(500)
     with pytest.raises(BundleError, match="the server answers 500"):
         current().supply.refresh()
@@ -570,7 +572,9 @@ def replaced(publisher, now, key, signer):
         gone = [one.public_key for one in publisher.targets]
         new = [signer(key(f"new-{n}")) for n in range(2)]
         signers = [*publisher.roots, *publisher.online, *new]
-        publisher.repository.rotate(["targets"], signers, add=[one.public_key for one in new], remove=gone, now=now)
+        publisher.repository.rotate(
+            ["targets"], signers, data=publisher.data, add=[one.public_key for one in new], remove=gone, now=now
+        )
         publisher.targets = new
 
     return rotate

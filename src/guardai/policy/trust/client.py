@@ -30,11 +30,11 @@ import msgspec
 
 from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
+from guardai.policy.trust.chain import TARGET
 from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
 from guardai.policy.trust.reading import METADATA_BYTES, read
-from guardai.policy.trust.repository import TARGET
 
 if TYPE_CHECKING:
     from tuf.api.metadata import Metadata, Root
