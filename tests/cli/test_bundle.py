@@ -240,7 +240,7 @@ def test_targets_keys_are_replaced_together_with_a_bundle_that_they_vouch_for(bu
     done = bundle("rotate", "b", *SITE, *change, *keys)
     assert done.returncode == 0, done.stderr
     assert "published policy 1" in done.stdout
-    assert "signed anew: root 2, targets 2, snapshot 2, timestamp 2" in done.stdout
+    assert "signed anew: root 3, targets 2, snapshot 2, timestamp 2" in done.stdout
     assert bundle("pull", "site", *ROOT).returncode == 0
 
 

@@ -1,9 +1,11 @@
-"""The publisher's side: what is signed by whom, and what is refused before anything is written."""
+"""The publisher's side: what is signed by whom, what is refused before anything is written, and what a kill leaves behind."""
 
+import errno
 import itertools
 import json
 import os
 import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from guardai.errors import BundleError
 from guardai.policy.trust.client import Client
 from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.repository import Lifetimes, Repository
+from guardai.policy.trust.writing import create
 
 
 def files(folder):
@@ -101,7 +104,7 @@ def test_role_whose_keys_were_replaced_signs_again_with_the_new_ones(publisher, 
     )
     assert "snapshot needs" in said
     signed = publisher.repository.rotate(roles, [*publisher.roots, new], **change)
-    assert signed.versions == {"root": 2, "snapshot": 2, "timestamp": 2}
+    assert signed.versions == {"root": 3, "snapshot": 2, "timestamp": 2}
 
 
 def test_key_is_not_removed_below_the_threshold_nor_where_it_does_not_count(publisher, now):
@@ -275,6 +278,17 @@ def test_pipe_in_the_folder_does_not_hold_the_publisher(publisher, now):
         publisher.renew(now)
 
 
+def test_publisher_writes_through_no_link_in_the_folder(publisher, tmp_path, now):
+    other = tmp_path / "other"
+    other.write_text("untouched")
+    for name in ("timestamp.json", "2.targets.json", "2.snapshot.json"):
+        (publisher.folder / "metadata" / f".{name}.new").symlink_to(other)
+    (publisher.folder / "metadata" / "2.snapshot.json").symlink_to(tmp_path / "nowhere")
+    publisher.publish("2", now)
+    assert other.read_text() == "untouched"
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_what_had_expired_is_signed_anew_and_told(publisher, now, time_, reader):
     long_ago = now - timedelta(days=3650)
     publisher.repository.rotate((), publisher.roots, now=long_ago)
@@ -361,3 +375,187 @@ def test_threshold_that_is_raised_makes_targets_sign_a_bundle_that_is_given(publ
     assert "Give its file" in refused(publisher, lambda: rotate(**change))
     assert rotate(**change, data=publisher.data).versions == {"root": 2, "targets": 3, "snapshot": 3, "timestamp": 3}
     assert reader().refresh().data == publisher.data
+
+
+def test_root_between_counts_the_old_keys_and_the_new_ones_and_no_fewer_of_them(publisher, replacement):
+    publisher.repository.rotate(**replacement, data=publisher.data)
+    roots = [
+        json.loads((publisher.folder / "metadata" / f"{n}.root.json").read_text())["signed"]["roles"]["targets"]
+        for n in (1, 2, 3)
+    ]
+    ids = [one.public_key.keyid for one in publisher.new]
+    assert roots[1] == {"keyids": [*roots[0]["keyids"], *ids], "threshold": 2}
+    assert roots[2] == {"keyids": ids, "threshold": 2}
+
+
+def test_threshold_is_not_lowered_by_the_root_that_replaces_the_keys(publisher, replacement):
+    rotate = publisher.repository.rotate
+    said = refused(publisher, lambda: rotate(**replacement, threshold=1, data=publisher.data))
+    assert "lower the threshold afterwards" in said
+    rotate(**replacement, data=publisher.data)
+    rotate(["targets"], publisher.roots, threshold=1, now=replacement["now"])
+
+
+# ---- two at once, and one that is killed ----
+
+
+def test_two_publishers_at_once_publish_one_after_the_other(publisher, tmp_path, now, reader):
+    class Slow:
+        """A key whose owner has to be found."""
+
+        def __init__(self, signer):
+            self.signer, self.public_key = signer, signer.public_key
+
+        def sign(self, payload):
+            (tmp_path / "signing").touch()
+            awaited(tmp_path / "go")
+            return self.signer.sign(payload)
+
+    second, third = publisher._built(version="2"), publisher._built(version="3")
+    slow = [Slow(publisher.targets[0]), *publisher.targets[1:], *publisher.online]
+    one = child(lambda: publisher.repository.publish(second, slow, now=now))
+    awaited(tmp_path / "signing")
+
+    def publish():
+        (tmp_path / "begun").touch()
+        publisher.repository.publish(third, [*publisher.targets, *publisher.online], now=now)
+
+    other = child(publish)
+    awaited(tmp_path / "begun")
+    time.sleep(0.3)  # for what it would do if nothing kept it from it
+    (tmp_path / "go").touch()
+    assert (ended(one), ended(other)) == (0, 0)
+    served = reader().refresh()
+    assert (served.version, served.data) == (3, third)
+
+
+def test_file_that_nothing_names_keeps_its_number_and_is_never_changed(publisher, now, reader):
+    left = publisher.folder / "metadata" / "2.targets.json"
+    left.write_text("of a publisher that was killed")
+    second = publisher.publish("2", now)
+    assert left.read_text() == "of a publisher that was killed"
+    assert reader().refresh().data == second
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_file_that_is_there_is_not_made_again(tmp_path, monkeypatch, links):
+    def none(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", none)
+    create(tmp_path / "a", b"1")
+    with pytest.raises(BundleError, match="somebody made it meanwhile"):
+        create(tmp_path / "a", b"2")
+    assert files(tmp_path) == {"a": b"1"}
+
+
+WHEN = pytest.mark.parametrize("when", ["before a write", "after a write"])
+
+
+@WHEN
+def test_publisher_that_is_killed_leaves_what_clients_accept_and_the_next_one_goes_on_from(
+    publisher, tmp_path, now, reader, when
+):
+    second, third = publisher._built(version="2"), publisher._built(version="3")
+    signers = [*publisher.targets, *publisher.online]
+    reader(cache=tmp_path / "cache").refresh()
+    for step in itertools.count():
+        copy = Repository(shutil.copytree(publisher.folder, tmp_path / f"site-{step}"), publisher.repository.trusted)
+        code = killed(lambda copy=copy: copy.publish(second, signers, now=now), step, when)
+        cache = shutil.copytree(tmp_path / "cache", tmp_path / f"cache-{step}")
+        assert reader(copy.folder, cache).refresh().data in (publisher.data, second)
+        copy.publish(third, signers, now=now)
+        assert reader(copy.folder, cache).refresh().data == third
+        if not code:
+            break
+        assert code == 9
+    assert step == 4  # the bundle, targets, snapshot, timestamp
+
+
+@WHEN
+def test_rotation_that_is_killed_leaves_what_clients_accept_and_the_next_one_goes_on_from(
+    publisher, replacement, tmp_path, now, reader, when
+):
+    second, third = publisher._built(version="2"), publisher._built(version="3")
+    reader(cache=tmp_path / "cache").refresh()
+    for step in itertools.count():
+        copy = Repository(shutil.copytree(publisher.folder, tmp_path / f"site-{step}"), publisher.repository.trusted)
+        code = killed(lambda copy=copy: copy.rotate(**replacement, data=second), step, when)
+        cache = shutil.copytree(tmp_path / "cache", tmp_path / f"cache-{step}")
+        assert reader(copy.folder, cache).refresh().data in (publisher.data, second)
+        if not (copy.folder / "metadata" / "3.root.json").exists():
+            copy.rotate(**replacement, data=second)
+        assert reader(copy.folder, cache).refresh().data == second
+        copy.publish(third, [*publisher.new, *publisher.online], now=now)
+        assert reader(copy.folder, cache).refresh().data == third
+        if not code:
+            break
+        assert code == 9
+    assert step == 6  # the root between, the bundle, targets, snapshot, timestamp, the root
+
+
+@WHEN
+def test_repository_whose_making_was_killed_is_made_by_the_next_one(publisher, tmp_path, reader, when):
+    for step in itertools.count():
+        publisher.repository = copy = Repository(tmp_path / f"site-{step}", tmp_path / f"root-{step}.json")
+        code = killed(lambda: publisher.create(data=publisher.data), step, when)
+        if copy.trusted.exists() and not copy.exists:  # the one moment at which a person has to look
+            with pytest.raises(BundleError, match="no repository, although there is a root"):
+                publisher.renew()
+            copy.trusted.unlink()
+        if not copy.exists:
+            publisher.create(data=publisher.data)
+        publisher.renew()
+        assert reader(copy.folder).refresh().data == publisher.data
+        if not code:
+            break
+        assert code == 9
+    assert step == 7  # the bundle, four files, the trusted root, their folder
+
+
+def child(act):
+    """Does it in a child; its process id."""
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def ended(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def killed(act, step, when):
+    """Does it in a child that ends as if killed, with 9, at its write of that number; 0 if it has fewer."""
+
+    def deadly():
+        left = itertools.count(step, -1)
+
+        def wrapped(real):
+            def call(*args):
+                last = next(left) == 0
+                if last and when == "before a write":
+                    os._exit(9)
+                done = real(*args)
+                if last:
+                    os._exit(9)
+                return done
+
+            return call
+
+        for name in ("hardlink_to", "replace", "rename"):
+            setattr(Path, name, wrapped(getattr(Path, name)))
+        act()
+
+    return ended(child(deadly))
+
+
+def awaited(file):
+    while not file.exists():
+        time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""One process at a time works on a client's cache: tuf's updater is made for a single instance.
+"""One process at a time works on a client's cache (tuf's updater is made for a single instance) or in a publisher's folder.
 
 The lock is the kernel's, so it goes when its holder dies. A forked child closes the descriptors that it inherits, or the lock
 would outlive a parent that was killed while it held it.
@@ -49,15 +49,20 @@ else:
 
 
 @contextlib.contextmanager
-def held(file: Path, seconds: float) -> Iterator[None]:
+def held(file: Path, seconds: float, *, mode: int = 0o600) -> Iterator[None]:
     """Holds the lock of a file, which is made if it is not there. Nobody else does meanwhile, in this process or another.
+
+    Args:
+        file: the lock.
+        seconds: how long to wait for whoever holds it.
+        mode: of a file that is made, less what the umask takes.
 
     Raises:
         BundleError: somebody else held it for so many seconds; or the file cannot be opened, or not be locked.
     """
     until = time.monotonic() + seconds
     try:
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), mode)
     except OSError as error:
         raise BundleError(
             f"{file}: cannot be opened: {error.strerror}; it has to be this user's, and writable"

@@ -4,26 +4,36 @@
 
     metadata/1.root.json …  N.targets.json  N.snapshot.json  timestamp.json
     targets/<sha256>.policy.bundle
+    .lock
 
 One repository distributes one bundle. Four roles sign: `root` says whose keys count, `targets` which bundle is the current one,
 `snapshot` and `timestamp` that this is still so. Snapshots are consistent: a file is never changed once it is there, but for
-`timestamp.json`, which is replaced last.
+`timestamp.json`, which is replaced.
 
 SECURITY INVARIANT: nothing is signed because it lies in the folder. What is signed is made anew, of a bundle file that was given
 or that the trusted root's keys vouch for, of digests of what they vouch for, and of numbers.
+
+INVARIANT: clients accept what is there after each write. What is named is there before what names it; a file that nothing names
+yet is of no consequence, and its number is passed over; and what a new root counts no more has been replaced before that root is
+there (`rotate`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guardai.errors import BundleError
 from guardai.policy.trust.chain import TARGET, Chain, followed, vouched
+from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
+from guardai.policy.trust.writing import create, replace
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Key, Signer
@@ -34,6 +44,8 @@ __all__ = ["ROLES", "USUAL", "Lifetimes", "Repository", "Signed"]
 ROLES: Final = ("root", "targets", "snapshot", "timestamp")
 #: What is signed again, in this order, if one of them changes: each names the one before it.
 _CHAIN: Final = ("targets", "snapshot", "timestamp")
+#: Seconds that one publisher waits for another, who may have to find a smart card.
+_PATIENCE: Final = 60.0
 
 
 class Lifetimes(NamedTuple):
@@ -129,10 +141,20 @@ class Repository:
         made = {"root": signed, **self._renewed(None, _CHAIN, [root], everybody, now, lifetimes, data)}
         if self.trusted.exists():
             raise BundleError(f"{self.trusted}: there is a root already; another repository needs a file of its own")
-        if self.exists:
-            raise BundleError(f"{self.folder}: there is a repository already")
-        self._write(data, made)
-        _replace(self.trusted, made["root"].to_bytes())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            if self.exists:
+                raise BundleError(f"{self.folder}: there is a repository already")
+            # A process that is killed on the way leaves nothing behind that the next one does not remove.
+            fresh = self.folder / ".metadata.new"
+            if fresh.exists():
+                shutil.rmtree(fresh)
+            fresh.mkdir()
+            self._write_bundle(data)
+            for role in ROLES:
+                create(fresh / _name(made[role]), made[role].to_bytes())
+            create(self.trusted, made["root"].to_bytes())
+            fresh.rename(self._metadata)
         return Signed(_versions(made), data)
 
     def publish(
@@ -145,16 +167,16 @@ class Repository:
             OSError: the folder cannot be written.
         """
         signers = list(signers)
-        chain = self._followed()
-        root = chain.root
-        if root.is_expired(now):
-            raise BundleError(f"{self.folder}: the root has expired; sign a new one with `guardai bundle rotate`")
-        current = vouched(self.folder, chain) if data is None else data
-        roles: tuple[str, ...] = _CHAIN
-        if data is None and not _enough(root, "targets", signers):
-            roles = _CHAIN[1:] if _enough(root, "snapshot", signers) else _CHAIN[2:]
-        made = self._renewed(chain, roles, [root], signers, now, lifetimes, current)
-        self._write(data, made)
+        with self._followed() as chain:
+            root = chain.root
+            if root.is_expired(now):
+                raise BundleError(f"{self.folder}: the root has expired; sign a new one with `guardai bundle rotate`")
+            current = vouched(self.folder, chain) if data is None else data
+            roles: tuple[str, ...] = _CHAIN
+            if data is None and not _enough(root, "targets", signers):
+                roles = _CHAIN[1:] if _enough(root, "snapshot", signers) else _CHAIN[2:]
+            made = self._renewed(chain, roles, [root], signers, now, lifetimes, current)
+            self._write(data, made.values())
         return Signed(_versions(made), current, _expired(chain, now))
 
     def rotate(
@@ -170,6 +192,10 @@ class Repository:
         lifetimes: Lifetimes = USUAL,
     ) -> Signed:
         """Signs a new root, in which other keys count for these roles. Without any change it is only good for longer.
+
+        What the new root does not count any more is signed again first, and verifies under the root before it as well: a root
+        whose only change is that the added keys count, if need be. So there is no moment at which clients find a root and
+        nothing that verifies under it.
 
         Args:
             roles: whose keys change.
@@ -188,30 +214,49 @@ class Repository:
             OSError: the folder cannot be written.
         """
         roles, signers, add, remove = list(roles), list(signers), list(add), list(remove)
-        chain = self._followed()
-        old = chain.root
-        new = _changed(old, roles, add, remove, threshold)
-        stale = [role for role in _CHAIN if not _verified(new, role, chain.metadata[role])]
-        if "targets" in stale and data is None:
-            raise BundleError(
-                "what the targets keys signed counts no more under the new root; which bundle do the new keys vouch for? Give "
-                "its file. Nothing was changed"
-            )
-        current = vouched(self.folder, chain) if data is None else data
-        again = _CHAIN if data is not None else _CHAIN[_CHAIN.index(stale[0]) :] if stale else ()
-        new.version, new.expires = old.version + 1, _end(now, lifetimes.root)
-        made = {"root": _signed("root", new, [old, new], signers)}
-        made |= self._renewed(chain, again, [new], signers, now, lifetimes, current)
-        self._write(data, made)
-        return Signed(_versions(made), current, _expired(chain, now))
+        with self._followed() as chain:
+            old = chain.root
+            new = _changed(old, roles, add, remove, threshold)
+            stale = [role for role in _CHAIN if not _verified(new, role, chain.metadata[role])]
+            if "targets" in stale and data is None:
+                raise BundleError(
+                    "what the targets keys signed counts no more under the new root; which bundle do the new keys vouch for? Give "
+                    "its file. Nothing was changed"
+                )
+            for role in stale:
+                if new.roles[role].threshold < old.roles[role].threshold:
+                    raise BundleError(
+                        f"{role} has to sign again, by as many keys as before; lower the threshold afterwards, with a rotation of "
+                        "its own. Nothing was changed"
+                    )
+            current = vouched(self.folder, chain) if data is None else data
+            again = _CHAIN if data is not None else _CHAIN[_CHAIN.index(stale[0]) :] if stale else ()
+            bridge = _changed(old, roles, add, (), 0)
+            between = [bridge] if any(bridge.roles[role] != old.roles[role] for role in again) else []
+            roots = []
+            former = old
+            for root in (*between, new):
+                root.version, root.expires = former.version + 1, _end(now, lifetimes.root)
+                roots.append(_signed("root", root, [former, root], signers))
+                former = root
+            under = [*(between or [old]), new]
+            made = self._renewed(chain, again, under, signers, now, lifetimes, current)
+            self._write(data, (*roots[:-1], *made.values(), roots[-1]))
+        return Signed(_versions({"root": roots[-1], **made}), current, _expired(chain, now))
 
-    def _followed(self) -> Chain:
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        # Several people of a group may publish in one folder: their umask says who.
+        return held(self.folder / ".lock", _PATIENCE, mode=0o666)
+
+    @contextlib.contextmanager
+    def _followed(self) -> Iterator[Chain]:
         if not self.exists:
             raise BundleError(
                 f"{self.folder}: no repository, although there is a root in {self.trusted}. To make a new one, name a file for its "
                 "root that is not there yet"
             )
-        return followed(self.folder, self.trusted)
+        with self._alone():
+            yield followed(self.folder, self.trusted)
 
     def _renewed(
         self,
@@ -236,7 +281,7 @@ class Repository:
             return MetaFile.from_data(version, content, ["sha256"])
 
         for role in roles:
-            version = contents[role][0] + 1 if former else 1
+            version = self._next(role, contents[role][0]) if former else 1
             expires = _end(now, getattr(lifetimes, role))
             signed: Any
             if role == "targets":
@@ -250,15 +295,26 @@ class Repository:
             contents[role] = version, made[role].to_bytes()
         return made
 
-    def _write(self, data: bytes | None, made: Mapping[str, Metadata[Any]]) -> None:
-        """What is named is there before what names it."""
-        self._metadata.mkdir(parents=True, exist_ok=True)
+    def _next(self, role: str, version: int) -> int:
+        """The next version of which there is no file: somebody may have been killed before anything named it."""
+        version += 1
+        while role != "timestamp" and os.path.lexists(self._metadata / f"{version}.{role}.json"):
+            version += 1
+        return version
+
+    def _write(self, data: bytes | None, made: Iterable[Metadata[Any]]) -> None:
+        """Writes the bundle file, and the metadata in this order."""
         if data is not None:
-            (self.folder / "targets").mkdir(exist_ok=True)
-            _replace(self.folder / "targets" / f"{sha256(data)}.{TARGET}", data)
-        for role in ROLES:
-            if role in made:
-                _replace(self._metadata / _name(made[role]), made[role].to_bytes())
+            self._write_bundle(data)
+        for one in made:
+            write = replace if one.signed.type == "timestamp" else create
+            write(self._metadata / _name(one), one.to_bytes())
+
+    def _write_bundle(self, data: bytes) -> None:
+        # Its name is its digest: a file of that name which says something else is damaged, and this one puts it right.
+        targets = self.folder / "targets"
+        targets.mkdir(exist_ok=True)
+        replace(targets / f"{sha256(data)}.{TARGET}", data)
 
 
 def _changed(root: Root, roles: Iterable[str], add: Iterable[Key], remove: Iterable[Key], threshold: int) -> Root:
@@ -320,9 +376,3 @@ def _name(made: Metadata[Any]) -> str:
 
 def _end(now: datetime, life: timedelta) -> datetime:
     return (now + life).replace(microsecond=0)
-
-
-def _replace(file: Path, data: bytes) -> None:
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_bytes(data)
-    beside.replace(file)
