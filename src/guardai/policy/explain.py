@@ -50,9 +50,12 @@ def explain(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
         What `examine` returns.
 
     Raises:
-        ValueError: it is no request.
+        ValueError: it is no request, or names a type of entity that the bundle does not know.
     """
-    return examine(bundle, Request.read(request).asked())
+    made = Request.read(request)
+    if unknown := made.unknown(bundle.types):
+        raise ValueError(unknown)
+    return examine(bundle, made.asked())
 
 
 def words(bundle: Bundle, request: dict[str, Any]) -> list[str]:
