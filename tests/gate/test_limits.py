@@ -255,6 +255,24 @@ def test_a_label_is_masked_from_the_call_on_that_goes_beyond_its_limit(limited):
         assert sent(MAIL) == MAIL
 
 
+def test_calls_with_labelled_data_are_counted_whether_or_not_it_was_masked(limited):
+    limited(
+        '@id("no") @mask("redact") forbid (principal, action == Action::"reveal", resource == Label::"pii.phone");'
+        + limit("count.same_action.day", 2, 'action == Action::"reveal"', note='@mask("redact")')
+    )
+
+    def sent(text):
+        ticket = opened(Call("tool.call", Target("tool", "", "mail"), payload={"to": text}))
+        ticket.close("x")
+        return ticket.payload["to"]
+
+    with guardai.session(user="u-1"):
+        assert sent("+49 30 901820") == "[PHONE]"
+        assert sent("good morning") == "good morning"
+        assert sent(MAIL) == MAIL
+        assert sent(MAIL) == "[EMAIL]"
+
+
 @pytest.mark.parametrize("name", ["count.calls.minute", "count.rows.session", "count.tokens.day"])
 def test_what_may_be_revealed_depends_on_the_call_s_own_counters_too(limited, name):
     gate = limited(limit(name, 2, 'action == Action::"reveal"', note='@mask("redact")'))

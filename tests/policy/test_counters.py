@@ -455,6 +455,20 @@ def test_a_limit_that_an_approval_lifts_pauses_and_is_lifted_by_it(engine):
     assert one.act(BOT, "db.read", (T1,), {"approvals": ("dba",)}, tally).effect == "allow"
 
 
+@pytest.mark.parametrize("measure", ["rows", "tokens"])
+def test_check_refuses_a_reveal_that_reads_what_is_never_counted_of_a_label(folder, measure):
+    from guardai.policy import check
+
+    name = f"resource_count.{measure}.day"
+    alone = limit(name, 9, 'action == Action::"reveal"')
+    [problem] = [one for one in check(folder(f"{PERMIT}\n{alone}")) if one.severity == "error"]
+    assert (problem.line, problem.column) == (2, alone.index("context.") + 1)
+    assert problem.message.startswith(f"context.{name} is always 0 in a policy of reveal")
+    # Of whatever else a policy covers it is counted, and so are the principal's own rows and tokens.
+    for good in (limit(name, 9), limit(f"count.{measure}.day", 9, 'action == Action::"reveal"')):
+        assert not [one for one in check(folder(PERMIT + good)) if one.severity == "error"]
+
+
 def test_check_knows_the_counters_and_what_is_none(folder):
     from guardai.policy import check
 
