@@ -20,6 +20,7 @@ T1, T2 = (Resource("Table", f"shop.t{n}", ("Database", "shop")) for n in (1, 2))
 MODEL = Destination("model", "openai", "us", "listed")
 PERMIT = '@id("p") permit (principal, action, resource); '
 MINUTE = ("count.calls.minute", "Agent", "bot", "u-1")
+HOUR = ("count.same_action.hour", "Agent", "bot", "u-1", "db.read")
 
 
 class Clock:
@@ -440,6 +441,49 @@ def test_a_denial_by_a_permit_that_no_longer_applies_says_so_too(asking):
     assert (
         ask().reason
         == "no policy permits db.read on this Table; count.calls.day is 2, the limit 1; the day ends in 86400 s"
+    )
+
+
+BOTH = "context.count.calls.minute > 1"
+SAID = "count.calls.minute is 2, the limit 1; the minute ends in 60 s"
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        # `asking` asks with the environment `dev`. What is exceeded in an alternative that does not hold has not decided.
+        (f'when {{ {BOTH} && context.environment == "prod" || context.environment == "dev" }}', ""),
+        (f'when {{ {BOTH} && context.environment == "prod" || context.count.same_action.hour > 1 }}',
+         "count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"),
+        (f'when {{ {BOTH} && context.environment == "dev" || context.count.same_action.hour > 9 }}', SAID),
+        # Neither the one nor the other alone would lift it: both have to end.
+        (f"when {{ {BOTH} || context.count.same_action.hour > 1 }}",
+         f"{SAID}; count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"),
+        # The end of either would do: the one that ends first.
+        (f"when {{ {BOTH} && context.count.same_action.hour > 1 }}", SAID),
+        # Of two limits of one counter the one that is in the way here.
+        (f'when {{ {BOTH} && context.environment == "dev" || context.count.calls.minute > 0 && context.environment == "prod" }}',
+         SAID),
+        (f'when {{ if context.environment == "dev" then {BOTH} else context.count.same_action.hour > 0 }}', SAID),
+        ("unless { context.count.calls.minute <= 1 || context.environment == \"prod\" }", SAID),
+        ("unless { context.count.calls.minute <= 1 && context.environment == \"prod\" }", ""),
+    ],
+)  # fmt: skip
+def test_a_denial_names_no_limit_whose_end_would_change_nothing(asking, policy, said):
+    ask = asking(f'{PERMIT} @id("l") @reason("Too fast") forbid (principal, action, resource) {policy};')
+    ask.counters.add([MINUTE, HOUR], 1)
+    assert ask().reason == "; ".join(filter(None, ("Too fast", said)))
+
+
+def test_of_permits_only_the_limits_that_are_in_the_way_are_named(asking):
+    ask = asking(
+        '@id("a") permit (principal, action, resource) when { context.environment == "prod" && context.count.calls.minute <= 1 };'
+        '@id("b") permit (principal, action, resource) when { context.environment == "dev" && context.count.same_action.hour <= 1 };'
+    )
+    ask.counters.add([MINUTE, HOUR], 1)
+    assert (
+        ask().reason == "no policy permits db.read on this Table; "
+        "count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"
     )
 
 
