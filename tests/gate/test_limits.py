@@ -1,5 +1,6 @@
 """Limits on the road: what is let through is counted, what is not gives its number back."""
 
+import os
 import sqlite3
 import threading
 
@@ -131,6 +132,18 @@ def test_a_pause_holds_its_number_and_a_cancelled_one_gives_it_back(limited):
     paused.cancel()
     assert passed(1) == 1
     assert passed(1) == 0
+
+
+def test_a_forked_child_does_not_hold_what_its_parent_s_paused_call_holds(limited):
+    text = '@id("ask") @approval("dba") forbid (principal, action, resource == Tool::"big") unless { context.approvals.contains("dba") };'
+    gate = limited(limit("count.calls.day", 2) + text)
+    paused = gate.open(Call("tool.call", Target("tool", "", "big"), payload={}))
+    child = os.fork()
+    if not child:
+        os._exit(passed(5))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert passed(5) == 1
+    paused.cancel()
 
 
 def test_an_approved_pause_goes_on_with_the_number_that_it_had(limited):

@@ -286,6 +286,25 @@ def test_a_forked_child_goes_on_from_its_parents_numbers(clock):
     assert counters.read(MINUTE) == 41
 
 
+@pytest.mark.parametrize("after", ["give_back", "keep"])
+def test_a_forked_child_drops_what_its_parent_s_open_calls_hold(clock, after):
+    counters = Counters(clock)
+    counters.add([MINUTE], 3)
+    held = counters.take([MINUTE, HOUR])
+    child = os.fork()
+    if not child:
+        before = counters.read(MINUTE), counters.read(HOUR), [e.reserved for e in counters.rows["minute"].values()]
+        # The parent's call is in the child's memory too, and whatever becomes of it there is none of the child's numbers.
+        if after == "keep":
+            counters.keep(entry for _, entry, _ in held)
+        else:
+            counters.give_back((key, entry) for key, entry, _ in held)
+        good = before == (3, 0, [0]) and counters.read(MINUTE) == 3 and counters.take([MINUTE])[0][2] == 4
+        os._exit(0 if good else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert counters.read(MINUTE) == 4
+
+
 # ---- windows and memory ----
 
 
