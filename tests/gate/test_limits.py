@@ -115,6 +115,14 @@ def test_a_failed_call_has_been_let_through_and_stays_counted(limited):
     assert passed(3) == 0
 
 
+def test_what_cannot_be_done_as_policy_asks_has_been_let_through_and_stays_counted(limited):
+    limited(limit("count.calls.day", 2))
+    ticket = opened(Call("tool.call", Target("tool", "", "x"), payload={}))
+    with pytest.raises(guardai.PolicyDenied, match="there is no room"):
+        ticket.unkept("there is no room")
+    assert passed(3) == 1
+
+
 def test_observing_counts_what_happens_and_stops_nothing(limited, events):
     limited(limit("count.calls.day", 2), mode="observe")
     assert passed(5) == 5
