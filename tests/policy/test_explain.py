@@ -189,6 +189,13 @@ def test_words_say_who_could_agree(bundle):
     assert "It would be allowed if a human of each of these agrees: dba." in told(bundle(cedar))
 
 
+def test_a_set_that_should_not_be_there_at_all_is_told(bundle):
+    cedar = PERMIT + '@id("f") forbid (principal, action, resource) when { context has labels };'
+    answer = explain(bundle(cedar), request())
+    [[change]] = answer["changes"]
+    assert (change["says"], change["becomes"]) == ("context.labels is not there", None)
+
+
 def test_words_say_what_cannot_be_evaluated(bundle):
     cedar = PERMIT + '@id("f") forbid (principal, action, resource) when { context.n > 3 };'
     assert "Error: f: attribute n is missing." in told(bundle(cedar))
