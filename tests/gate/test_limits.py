@@ -408,3 +408,14 @@ def test_a_call_that_cannot_be_counted_does_not_happen(limited, monkeypatch, eve
     [denied] = [one for one in events(kind="call.intent") if one["decision"]["effect"] == "deny"]
     assert "no room" in denied["decision"]["reason"]
     assert events(kind="call.outcome")[-1]["status"] == "denied"
+
+
+def test_what_cannot_be_looked_into_is_counted_by_its_label_where_there_is_some(limited):
+    limited(limit("count.same_resource.day", 2, 'action == Action::"reveal"'))
+
+    def sent(value):
+        opened(Call("tool.call", Target("tool", "", "keep"), payload={"file": value})).close("x")
+
+    with guardai.session(user="u-1"):
+        assert passed(3, lambda: sent("words")) == 3
+        assert passed(5, lambda: sent(object())) == 2

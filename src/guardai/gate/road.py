@@ -338,7 +338,7 @@ class Ticket(Record):
             key=self._gate.key,
             scope=run.session.id,
             resolve=resolve,
-            foreign=_foreign(owed),
+            foreign=owed.foreign,
             search=self._force.search,
         )
 
@@ -562,8 +562,3 @@ class Ticket(Record):
         raise ResultWithheld(
             f"its result could not be inspected ({put(exc)})", action=self._action, event=self.outcome
         ) from exc
-
-
-def _foreign(owed: Owed) -> str:
-    """Objects and bytes that cannot be looked into are of label `opaque.raw`: they pass where that may be revealed."""
-    return "pass" if owed.would("opaque.raw") else "refuse"

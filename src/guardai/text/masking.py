@@ -54,8 +54,8 @@ class Masking:
         key: of the masks `hash`, `shift` and `fpe`, up to 64 bytes. Equal values are equal under one key only.
         scope: the session's id: its dates move alike.
         resolve: which labels' tokens are put back before anything is masked, because they may be known where this goes.
-        foreign: whether a payload that holds what cannot be looked into (an object, bytes that are no text) is refused
-            (`refuse`), or that passes as it is (`pass`).
+        foreign: asked when a payload holds what cannot be looked into (an object, bytes that are no text): whether that passes
+            as it is. Without it, such a payload is refused.
         search: what is looked for; None for what the process looks for.
 
     Attributes:
@@ -71,7 +71,7 @@ class Masking:
         key: bytes = b"",
         scope: str = "",
         resolve: Callable[[str], bool] | None = None,
-        foreign: str = "refuse",
+        foreign: Callable[[], bool] | None = None,
         search: Search | None = None,
     ) -> None:
         self.found: dict[str, int] = {}
@@ -366,7 +366,7 @@ class Masking:
             with suppress(UnicodeDecodeError):
                 return bytes(value).decode()
             # Not within the handler: the error there holds the bytes, and would be the context of this one.
-            if self._foreign == "pass":
+            if self._foreign is not None and self._foreign():
                 return None
             raise PayloadError("the payload holds bytes that are not text")
         if isinstance(value, list | tuple):
