@@ -154,6 +154,17 @@ def test_a_forked_child_does_not_hold_what_its_parent_s_paused_call_holds(limite
     paused.cancel()
 
 
+def test_what_is_handed_over_after_the_end_is_counted_and_held_by_nobody(limited):
+    text = """@id("few") @mask("redact") forbid (principal, action == Action::"reveal", resource in Label::"pii")
+        when { context.count.same_resource.day > 1 };"""
+    gate = limited(text)
+    ticket = opened(Call("tool.call", Target("tool", "", "x"), payload={}))
+    ticket.fail(OSError("no"))
+    assert ticket.close("to ann@example.com") == "to ann@example.com"
+    assert [entry.reserved for row in gate.counters.rows.values() for entry in row.values()] == [0]
+    assert opened(Call("tool.call", Target("tool", "", "x"), payload={})).close("to bob@example.com") == "to [EMAIL]"
+
+
 def test_an_approved_pause_goes_on_with_the_number_that_it_had(limited):
     text = '@id("ask") @approval("dba") forbid (principal, action, resource == Tool::"big") unless { context.approvals.contains("dba") };'
     gate = limited(limit("count.calls.day", 1) + text)

@@ -242,6 +242,26 @@ class TestPause:
         paused.cancel()
         assert calls()[0][-1]["status"] == "cancelled"
 
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+    def test_paused_call_goes_on_where_it_was_made_and_not_in_a_forked_child(self, paused, calls):
+        child = os.fork()
+        if not child:
+            try:
+                paused.resume(Verdict("bob", "dba", True))
+            except ValueError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        paused.resume(Verdict("bob", "dba", True))
+        paused.close("x")
+        assert [event.get("status") for event in calls()[0]] == ["paused", None, "ok"]
+
+    def test_pause_that_nobody_ends_is_cancelled_when_the_process_ends_it(self, paused, calls):
+        guardai.shutdown()
+        assert calls()[0][-1]["status"] == "cancelled"
+        with pytest.raises(ValueError, match="not paused"):
+            paused.resume(Verdict("bob", "dba", True))
+
     def test_where_nobody_can_be_asked_a_pause_raises_at_once_and_names_the_group(self, home, policy):
         guardai.init(home=home, integrations=[], policy=policy(self.POLICY))
         with pytest.raises(guardai.ApprovalPending) as told:

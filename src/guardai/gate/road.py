@@ -84,6 +84,7 @@ class Ticket(Record):
             raise
         if self.decision.effect == "pause":
             self.phase = Phase.PAUSED
+            self.run.open.add(self)
             self.approval = Approval(
                 self.decision.obligations.approvals, self.run.session.principal.user, *self._words()
             )
@@ -236,6 +237,7 @@ class Ticket(Record):
                     "deny", reason=f"guardai could not judge this call ({put(exc)})", errors=(type(exc).__name__,)
                 )
             self.phase = Phase.OPEN
+            self.run.open.discard(self)
             try:
                 self._intend()
             except BaseException:
@@ -298,7 +300,11 @@ class Ticket(Record):
         """
         if self.phase is Phase.ENDED:
             # Recorded already; what is handed over is masked all the same.
-            return self.returning().payload(result) if result is not None and self.enforcing else result
+            if result is None or not self.enforcing:
+                return result
+            masked = self.returning().payload(result)
+            self._counted(passed=True)
+            return masked
         if result is not None and self.decision is not RECORDED:
             try:
                 masking = self.returning()
@@ -462,12 +468,15 @@ class Ticket(Record):
         self.impossible(f"policy asks that rows are kept as they are before they change; {why}")
 
     def disown(self) -> None:
-        """In a forked child: the call is the parent's, who records its end."""
+        """In a forked child: the call is the parent's, who records its end. INVARIANT: no call goes on in both."""
         self.phase = Phase.ENDED
 
     def abandon(self) -> None:
-        """Nobody will read the rest."""
-        self._end("abandoned")
+        """Nobody will read the rest; or, of a call that is paused, wait for it."""
+        if self.phase is Phase.PAUSED:
+            self.cancel()
+        else:
+            self._end("abandoned")
 
     @property
     def obligations(self) -> Obligations:
