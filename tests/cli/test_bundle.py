@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,12 +142,13 @@ def site(bundle, policy):
         assert bundle("key", name).returncode == 0
     assert bundle("build", "policy", "-o", "b", "--version", "1").returncode == 0
     keys = ("--key", "targets", "--root-key", "root", "--online-key", "online")
-    made = bundle("publish", "b", "--repository", "site", *keys)
+    made = bundle("publish", "b", *SITE, *keys)
     assert made.returncode == 0, made.stderr
-    assert "Give site/metadata/1.root.json to every client" in made.stdout
+    assert "made site and trusted.json. Give that root to every client" in made.stdout
 
 
-ROOT = ("--root", "site/metadata/1.root.json")
+ROOT = ("--root", "trusted.json")
+SITE = ("--repository", "site", *ROOT)
 
 
 def test_bundle_is_published_pulled_and_told_of(bundle, site, tmp_path):
@@ -159,21 +161,100 @@ def test_bundle_is_published_pulled_and_told_of(bundle, site, tmp_path):
 
 
 def test_publishing_without_enough_keys_is_refused(bundle, site):
-    done = bundle("publish", "b", "--repository", "site", "--key", "online")
+    done = bundle("publish", "b", *SITE, "--key", "online")
     assert (done.returncode, "targets needs the signatures of 1" in done.stderr) == (1, True)
-    fresh = bundle("publish", "--repository", "site", "--key", "online")
-    assert (fresh.returncode, "signed anew: snapshot, timestamp" in fresh.stdout) == (0, True)
+
+
+def digest(tmp_path):
+    from guardai.policy import Bundle
+
+    return Bundle.load(tmp_path / "policy").digest
+
+
+def test_signing_anew_tells_which_bundle_is_vouched_for(bundle, site, tmp_path):
+    fresh = bundle("publish", *SITE, "--key", "online")
+    assert fresh.returncode == 0
+    assert f"signed anew snapshot 2, timestamp 2; the bundle is policy 1, digest {digest(tmp_path)}" in fresh.stdout
+    told = json.loads(bundle("publish", *SITE, "--key", "online", "--json").stdout)
+    assert (told["ok"], told["name"], told["version"], told["digest"]) == (True, "policy", "1", digest(tmp_path))
+    assert (told["signed"], told["expired"]) == ({"snapshot": 3, "timestamp": 3}, [])
+    rotated = bundle("rotate", *SITE, "--key", "root")
+    assert f"signed anew root 2; the bundle is policy 1, digest {digest(tmp_path)}" in rotated.stdout
+    told = json.loads(bundle("rotate", *SITE, "--key", "root", "--json").stdout)
+    assert (told["digest"], told["signed"]) == (digest(tmp_path), {"root": 3})
+
+
+def test_bundle_that_cannot_be_read_here_is_signed_anew_and_told_of_by_its_sha256(bundle, site, tmp_path):
+    from datetime import UTC, datetime
+
+    from guardai.policy.trust.keys import signer
+    from guardai.policy.trust.manifest import sha256
+    from guardai.policy.trust.repository import Repository
+
+    signers = [signer(str(tmp_path / name), lambda _: "") for name in ("targets", "online")]
+    Repository(tmp_path / "site", tmp_path / "trusted.json").publish(b"later", signers, now=datetime.now(UTC))
+    fresh = bundle("publish", *SITE, "--key", "online")
+    assert fresh.returncode == 0
+    assert "a bundle that cannot be read here (it is no bundle file" in fresh.stdout
+    assert sha256(b"later") in fresh.stdout
+
+
+def test_what_had_expired_is_told(bundle, site):
+    short = ("--timestamp-life", "1s")
+    assert bundle("publish", *SITE, "--key", "online", *short).returncode == 0
+    time.sleep(1)
+    done = bundle("publish", *SITE, "--key", "online")
+    assert (done.returncode, "had expired timestamp: clients were refusing" in done.stdout) == (0, True)
+
+
+def test_nothing_is_published_without_a_trusted_root(bundle, site, tmp_path):
+    for command in ("publish", "rotate"):
+        done = bundle(command, "--repository", "site", "--key", "root")
+        assert (done.returncode, "whose keys are trusted?" in done.stderr) == (2, True)
+        inside = bundle(command, "--repository", "site", "--root", "site/metadata/1.root.json", "--key", "root")
+        assert (inside.returncode, "lies in the folder that it has to vouch for" in inside.stderr) == (2, True)
+    elsewhere = bundle("publish", "b", "--repository", "site", "--root", "nowhere.json", "--key", "targets")
+    assert (elsewhere.returncode, "nowhere.json is not there" in elsewhere.stderr) == (2, True)
+    assert bundle("publish", "--repository", "other", "--root", "nowhere.json", "--key", "targets").returncode == 2
+    other = bundle("publish", "b", "--repository", "other", *ROOT, "--key", "targets")
+    assert (other.returncode, "no repository, although there is a root" in other.stderr) == (1, True)
+    (tmp_path / "guardai.toml").write_text('policy_root = "trusted.json"\n')
+    assert bundle("publish", "--repository", "site", "--key", "online").returncode == 0
+
+
+def test_metadata_that_others_put_into_the_folder_is_refused(bundle, site, tmp_path):
+    timestamp = tmp_path / "site" / "metadata" / "timestamp.json"
+    timestamp.write_text(timestamp.read_text().replace('"version":1', '"version":2'))
+    done = bundle("publish", *SITE, "--key", "online", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"]) == (1, False)
+    assert "timestamp.json is not what the trusted keys signed" in told["error"]
+    assert bundle("rotate", *SITE, "--key", "root").returncode == 1
+
+
+def test_targets_keys_are_replaced_together_with_a_bundle_that_they_vouch_for(bundle, site):
+    assert bundle("key", "targets2").returncode == 0
+    change = ("--role", "targets", "--add", "targets2.pub", "--remove", "targets.pub")
+    keys = ("--key", "root", "--key", "targets2", "--key", "online")
+    refused = bundle("rotate", *SITE, *change, *keys)
+    assert (refused.returncode, "which bundle do the new keys vouch for?" in refused.stderr) == (1, True)
+    assert bundle("rotate", "policy/catalog.toml", *SITE, *change, *keys).returncode == 1
+    done = bundle("rotate", "b", *SITE, *change, *keys)
+    assert done.returncode == 0, done.stderr
+    assert "published policy 1" in done.stdout
+    assert "signed anew: root 3, targets 2, snapshot 2, timestamp 2" in done.stdout
+    assert bundle("pull", "site", *ROOT).returncode == 0
 
 
 def test_key_of_the_root_is_rotated_and_the_client_follows(bundle, site):
     assert bundle("pull", "site", *ROOT).returncode == 0
     assert bundle("key", "root2").returncode == 0
     change = ("--role", "root", "--add", "root2.pub", "--remove", "root.pub")
-    assert bundle("rotate", "--repository", "site", *change, "--key", "root2").returncode == 1
-    assert bundle("rotate", "--repository", "site", *change, "--key", "root", "--key", "root2").returncode == 0
+    assert bundle("rotate", *SITE, *change, "--key", "root2").returncode == 1
+    assert bundle("rotate", *SITE, *change, "--key", "root", "--key", "root2").returncode == 0
     assert bundle("pull", "site", *ROOT).returncode == 0
-    assert bundle("rotate", "--repository", "site", "--add", "root.pub", "--key", "root2").returncode == 2
-    assert bundle("rotate", "--repository", "site", "--role", "boss", "--key", "root2").returncode == 2
+    assert bundle("rotate", *SITE, "--add", "root.pub", "--key", "root2").returncode == 2
+    assert bundle("rotate", *SITE, "--role", "boss", "--key", "root2").returncode == 2
 
 
 def test_what_was_changed_on_the_server_is_refused_and_the_status_says_why(bundle, site, tmp_path, home):
@@ -202,7 +283,7 @@ def test_bundle_that_cannot_be_used_here_is_told_of_by_the_status(bundle, site, 
     members = unpack((tmp_path / "b").read_bytes())
     members["manifest.json"] = members["manifest.json"].replace(b'"0.1.0"', b'"999"')
     signers = [signer(str(tmp_path / name), lambda _: "") for name in ("targets", "online")]
-    Repository(tmp_path / "site").publish(pack(members), signers, now=datetime.now(UTC))
+    Repository(tmp_path / "site", tmp_path / "trusted.json").publish(pack(members), signers, now=datetime.now(UTC))
     assert bundle("pull", "site", *ROOT).returncode == 1
     told = bundle("status", "site", *ROOT)
     assert told.returncode == 0

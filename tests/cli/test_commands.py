@@ -104,6 +104,14 @@ class TestDoctor:
         assert told["detectors"] == {"packs": ["core", "secrets"], "own": [], "countries": [], "recognisers": []}
         assert told["bundle"]["signed"] is False
 
+    @pytest.mark.parametrize("count", [1, 2, 9])
+    def test_library_that_is_not_installed_is_not_said_to_be_pending(self, count):
+        from guardai.cli.doctor import _told
+
+        targets = [{"target": f"nobodys.driver:f{n}", "status": "pending", "why": ""} for n in range(count)]
+        [(_, what, _)] = _told(targets)
+        assert what.startswith("nobodys") and "not installed" in what
+
     def test_doctor_imports_the_libraries_when_asked_and_tells_what_became_of_each_target(self, guardai_command):
         pytest.importorskip("openai")
         told = json.loads(guardai_command("doctor", "--json", "--import").stdout)

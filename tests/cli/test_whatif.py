@@ -80,6 +80,16 @@ class TestDiff:
         assert "A permits what B does not" in result.stdout
         assert 'Agent::"bot" for ann, tool.call on Tool::"look[up]"' in result.stdout
 
+    def test_example_names_the_chain_and_how_it_is_known_who_acts(self, run, tmp_path):
+        strict = '@id("w") permit (principal, action == Action::"db.write", resource) when {{ {} }};'
+        for which, condition, told in (
+            (1, 'principal.assurance == "verified"', 'principal.assurance "verified"'),
+            (2, 'principal.chain.contains("planner")', 'principal.chain ["planner"]'),
+        ):
+            a = folder_of(tmp_path, strict.format("false"), f"a{which}")
+            b = folder_of(tmp_path, strict.format(condition), f"b{which}")
+            assert f"with {told}" in run("diff", a, b).stdout
+
     def test_json_holds_requests_that_explain_takes(self, run, used, tmp_path):
         new = folder_of(tmp_path, LLM)
         data = json.loads(run("diff", used[1], new, "--json").stdout)

@@ -1,5 +1,6 @@
 """Limits on the road: what is let through is counted, what is not gives its number back."""
 
+import os
 import sqlite3
 import threading
 
@@ -114,6 +115,14 @@ def test_a_failed_call_has_been_let_through_and_stays_counted(limited):
     assert passed(3) == 0
 
 
+def test_what_cannot_be_done_as_policy_asks_has_been_let_through_and_stays_counted(limited):
+    limited(limit("count.calls.day", 2))
+    ticket = opened(Call("tool.call", Target("tool", "", "x"), payload={}))
+    with pytest.raises(guardai.PolicyDenied, match="there is no room"):
+        ticket.unkept("there is no room")
+    assert passed(3) == 1
+
+
 def test_observing_counts_what_happens_and_stops_nothing(limited, events):
     limited(limit("count.calls.day", 2), mode="observe")
     assert passed(5) == 5
@@ -131,6 +140,29 @@ def test_a_pause_holds_its_number_and_a_cancelled_one_gives_it_back(limited):
     paused.cancel()
     assert passed(1) == 1
     assert passed(1) == 0
+
+
+def test_a_forked_child_does_not_hold_what_its_parent_s_paused_call_holds(limited):
+    text = '@id("ask") @approval("dba") forbid (principal, action, resource == Tool::"big") unless { context.approvals.contains("dba") };'
+    gate = limited(limit("count.calls.day", 2) + text)
+    paused = gate.open(Call("tool.call", Target("tool", "", "big"), payload={}))
+    child = os.fork()
+    if not child:
+        os._exit(passed(5))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert passed(5) == 1
+    paused.cancel()
+
+
+def test_what_is_handed_over_after_the_end_is_counted_and_held_by_nobody(limited):
+    text = """@id("few") @mask("redact") forbid (principal, action == Action::"reveal", resource in Label::"pii")
+        when { context.count.same_resource.day > 1 };"""
+    gate = limited(text)
+    ticket = opened(Call("tool.call", Target("tool", "", "x"), payload={}))
+    ticket.fail(OSError("no"))
+    assert ticket.close("to ann@example.com") == "to ann@example.com"
+    assert [entry.reserved for row in gate.counters.rows.values() for entry in row.values()] == [0]
+    assert opened(Call("tool.call", Target("tool", "", "x"), payload={})).close("to bob@example.com") == "to [EMAIL]"
 
 
 def test_an_approved_pause_goes_on_with_the_number_that_it_had(limited):
@@ -255,6 +287,24 @@ def test_a_label_is_masked_from_the_call_on_that_goes_beyond_its_limit(limited):
         assert sent(MAIL) == MAIL
 
 
+def test_calls_with_labelled_data_are_counted_whether_or_not_it_was_masked(limited):
+    limited(
+        '@id("no") @mask("redact") forbid (principal, action == Action::"reveal", resource == Label::"pii.phone");'
+        + limit("count.same_action.day", 2, 'action == Action::"reveal"', note='@mask("redact")')
+    )
+
+    def sent(text):
+        ticket = opened(Call("tool.call", Target("tool", "", "mail"), payload={"to": text}))
+        ticket.close("x")
+        return ticket.payload["to"]
+
+    with guardai.session(user="u-1"):
+        assert sent("+49 30 901820") == "[PHONE]"
+        assert sent("good morning") == "good morning"
+        assert sent(MAIL) == MAIL
+        assert sent(MAIL) == "[EMAIL]"
+
+
 @pytest.mark.parametrize("name", ["count.calls.minute", "count.rows.session", "count.tokens.day"])
 def test_what_may_be_revealed_depends_on_the_call_s_own_counters_too(limited, name):
     gate = limited(limit(name, 2, 'action == Action::"reveal"', note='@mask("redact")'))
@@ -369,3 +419,14 @@ def test_a_call_that_cannot_be_counted_does_not_happen(limited, monkeypatch, eve
     [denied] = [one for one in events(kind="call.intent") if one["decision"]["effect"] == "deny"]
     assert "no room" in denied["decision"]["reason"]
     assert events(kind="call.outcome")[-1]["status"] == "denied"
+
+
+def test_what_cannot_be_looked_into_is_counted_by_its_label_where_there_is_some(limited):
+    limited(limit("count.same_resource.day", 2, 'action == Action::"reveal"'))
+
+    def sent(value):
+        opened(Call("tool.call", Target("tool", "", "keep"), payload={"file": value})).close("x")
+
+    with guardai.session(user="u-1"):
+        assert passed(3, lambda: sent("words")) == 3
+        assert passed(5, lambda: sent(object())) == 2

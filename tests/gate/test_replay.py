@@ -3,13 +3,14 @@
 import json
 import os
 import resource
+import sqlite3
 import time
 
 import pytest
 
 import guardai
 from guardai.gate.reports.replay import replay
-from guardai.gate.reports.why import EventError, why
+from guardai.gate.reports.why import EventError, UndecidedError, why
 from guardai.hooks import Call, Target, opened
 from guardai.ledger import Ledger, events
 from guardai.model import Event
@@ -188,6 +189,32 @@ class TestCounters:
         intent = next(json.loads(one) for one in events(home) if b'"call.intent"' in one)
         with pytest.raises(EventError, match="counters"):
             why(home, intent["id"], Bundle.load(folder))
+
+    def test_join_of_tables_with_numbers_of_their_own_is_not_decided_again_with_one_of_them(
+        self, home, policy, tmp_path
+    ):
+        folder = policy(
+            self.LIMIT.replace("tool.call", "db.read").replace("count.calls", "count.same_resource").format("day", 3)
+        )
+        with sqlite3.connect(tmp_path / "shop.db") as shop:
+            shop.execute("CREATE TABLE a (n)")
+            shop.execute("CREATE TABLE b (n)")
+        shop.close()
+        guardai.init(home=home, integrations=["dbapi"], policy=folder)
+        shop = sqlite3.connect(tmp_path / "shop.db")
+        join = "SELECT a.n FROM a JOIN b ON a.n = b.n"
+        with guardai.session(user="u", agent="a"):
+            for statement in (join, "SELECT n FROM a", join):
+                shop.execute(statement).fetchall()
+        shop.close()
+        guardai.shutdown()
+        intents = [json.loads(one) for one in events(home) if b'"call.intent"' in one]
+        told = [one["body"].get("counts") for one in intents]
+        assert told == [{"count.same_resource.day": 1}, {"count.same_resource.day": 2}, {}]
+        found = replay(home, Bundle.load(folder))
+        assert (found.decided, found.changed, dict(found.cannot)) == (2, 0, {"counted": 1})
+        with pytest.raises(UndecidedError, match="another for each thing that the call was on"):
+            why(home, intents[-1]["id"], Bundle.load(folder))
 
     def test_explanation_tells_by_how_much_the_limit_was_exceeded(self, limited, home):
         denied = next(json.loads(one) for one in events(home) if b'"effect":"deny"' in one)

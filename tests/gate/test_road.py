@@ -197,6 +197,37 @@ class TestPause:
         assert paused.phase is Phase.OPEN
         assert paused.decision.effect == "allow"
 
+    @pytest.mark.parametrize(("group", "passes"), [("dba", True), ("privacy", False)])
+    def test_what_leaves_later_is_judged_with_what_was_agreed_to(self, home, policy, group, passes):
+        late = (
+            f'@id("late") @approval("{group}") forbid (principal, action == Action::"tool.call", resource) when '
+            f'{{ context.labels.contains("pii.email") }} unless {{ context.approvals.contains("{group}") }};'
+        )
+        guardai.init(home=home, integrations=[], policy=policy(self.POLICY + late))
+        with guardai.session(agent="a", user="ann"):
+            ticket = current().gate.open(Call("tool.call", TOOL, payload={"q": 1}))
+            ticket.resume(Verdict("bob", "dba", True))
+            leaving = ticket.leaving([{"to": "nobody"}, {"to": MAIL}])
+            assert next(leaving) == {"to": "nobody"}
+            if passes:
+                assert next(leaving)
+            else:
+                with pytest.raises(guardai.GuardError, match="may not go there, by late"):
+                    next(leaving)
+
+    def test_what_cannot_be_masked_and_may_not_be_revealed_any_more_does_not_pass_after_an_approval(self, home, policy):
+        shut = (
+            '@id("shut") forbid (principal, action == Action::"reveal", resource == Label::"opaque.image") '
+            'when { context.session.labels.contains("pii.email") };'
+        )
+        guardai.init(home=home, integrations=[], policy=policy(self.POLICY + shut))
+        with guardai.session(agent="a", user="ann"):
+            ticket = current().gate.open(Call("tool.call", TOOL, payload={"q": 1}, opaque=("opaque.image",)))
+            assert ticket.phase is Phase.PAUSED
+            ticket.run.saw({"pii.email"})
+            with pytest.raises(guardai.PolicyDenied, match=r"opaque\.image cannot be masked"):
+                ticket.resume(Verdict("bob", "dba", True))
+
     def test_refusal_ends_the_call_with_the_humans_reason(self, paused, calls):
         with pytest.raises(guardai.ApprovalDenied, match="not on a Friday"):
             paused.resume(Verdict("bob", "dba", False, "not on a Friday"))
@@ -210,6 +241,26 @@ class TestPause:
     def test_cancelled_pause_leaves_an_outcome(self, paused, calls):
         paused.cancel()
         assert calls()[0][-1]["status"] == "cancelled"
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+    def test_paused_call_goes_on_where_it_was_made_and_not_in_a_forked_child(self, paused, calls):
+        child = os.fork()
+        if not child:
+            try:
+                paused.resume(Verdict("bob", "dba", True))
+            except ValueError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        paused.resume(Verdict("bob", "dba", True))
+        paused.close("x")
+        assert [event.get("status") for event in calls()[0]] == ["paused", None, "ok"]
+
+    def test_pause_that_nobody_ends_is_cancelled_when_the_process_ends_it(self, paused, calls):
+        guardai.shutdown()
+        assert calls()[0][-1]["status"] == "cancelled"
+        with pytest.raises(ValueError, match="not paused"):
+            paused.resume(Verdict("bob", "dba", True))
 
     def test_where_nobody_can_be_asked_a_pause_raises_at_once_and_names_the_group(self, home, policy):
         guardai.init(home=home, integrations=[], policy=policy(self.POLICY))

@@ -1,6 +1,7 @@
 """Another bundle takes the place of the one in force while calls run."""
 
 import gc
+import sqlite3
 import statistics
 import threading
 import time
@@ -15,6 +16,7 @@ from guardai.gate import current
 from guardai.hooks import Call, Target, opened
 from guardai.policy import Bundle, Engine
 from guardai.policy.trust.clock import Until
+from guardai.text import mask
 
 TOOL = Target("tool", "", "lookup")
 MODEL = Target("model", "api.openai.com", "gpt-4o")
@@ -42,7 +44,7 @@ def two(home, tmp_path):
 def test_next_call_is_decided_by_the_bundle_that_was_swapped_in(two, events):
     gate = current().gate
     for one in (*two, *two):
-        gate.swap(Engine(one))
+        gate.swap(Engine(one), gate.in_force.search)
         opened(Call("tool.call", TOOL, payload={})).close("x")
     for one, event in zip((*two, *two), events(kind="call.intent"), strict=True):
         assert event["decision"]["bundle"] == one.digest
@@ -58,7 +60,7 @@ def test_call_that_runs_ends_with_the_bundle_that_it_began_with(home, tmp_path, 
     second = bundle(tmp_path / "second", masks.format("second", "partial"))
     guardai.init(home=home, integrations=[], policy=tmp_path / "first")
     ticket = opened(Call("tool.call", TOOL, payload={}))
-    current().gate.swap(Engine(second))
+    current().gate.swap(Engine(second), current().gate.in_force.search)
     during = opened(Call("tool.call", TOOL, payload={}))
     assert ticket.close(f"it is {MAIL}") == "it is [EMAIL]"
     assert during.close(f"it is {MAIL}") == "it is a***@e***.com"
@@ -72,7 +74,7 @@ def test_stream_that_runs_ends_with_the_bundle_that_it_began_with(two, tmp_path)
     ticket = opened(Call("llm.generate", MODEL, payload={"messages": []}))
     stream = ticket.stream()
     assert stream.feed("a", "it is ") == "it is "
-    current().gate.swap(Engine(bundle(tmp_path / "shut", SHUT)))
+    current().gate.swap(Engine(bundle(tmp_path / "shut", SHUT)), current().gate.in_force.search)
     with pytest.raises(guardai.PolicyDenied):
         opened(Call("llm.generate", MODEL, payload={"messages": []}))
     assert stream.feed("a", f"{MAIL} or ") + stream.end("a") == f"{MAIL} or "
@@ -109,7 +111,7 @@ def test_200_swaps_leave_no_mix_of_two_bundles_and_stop_no_call_for_a_millisecon
     for number in range(200):
         engine = Engine((first, second)[number % 2])
         before = time.thread_time_ns()
-        gate.swap(engine)
+        gate.swap(engine, gate.in_force.search)
         took.append(time.thread_time_ns() - before)
         time.sleep(0.002)
     stop.set()
@@ -142,7 +144,7 @@ def test_former_bundle_leaves_the_memory_with_the_next_call_of_its_sessions(home
         for number in range(3):
             engine = Watched(bundle(tmp_path / f"b{number}", NAMED.format(f"b{number}")))
             engines.append(weakref.ref(engine))
-            current().gate.swap(engine)
+            current().gate.swap(engine, current().gate.in_force.search)
             del engine
             for name in ("x", "y"):
                 opened(Call("tool.call", Target("tool", "", name), payload={})).close("x")
@@ -150,14 +152,70 @@ def test_former_bundle_leaves_the_memory_with_the_next_call_of_its_sessions(home
         assert [one() is not None for one in engines] == [False, False, True]
 
 
-def test_swap_of_the_runtime_takes_the_bundles_detectors_too(two, tmp_path):
+@pytest.fixture
+def badges(tmp_path):
+    """A bundle that looks for badges, and has them redacted."""
     own = '[[detector]]\nlabel = "pii.badge"\nanchors = ["BDG-"]\npattern = "BDG-[0-9]{6}"\nmatches = ["BDG-123456"]\nignores = ["BDG-12"]\n'
     mask = '@id("b") @mask("redact") forbid (principal, action == Action::"reveal", resource == Label::"pii.badge");'
+    return bundle(tmp_path / "own", f"{NAMED.format('own')} {mask}", detectors=own)
+
+
+BADGE = "it is BDG-123456 here"
+
+
+def test_swap_of_the_runtime_takes_the_bundles_detectors_too(two, badges):
     runtime = current()
-    runtime.swap(bundle(tmp_path / "own", f"{NAMED.format('own')} {mask}", detectors=own))
-    assert opened(Call("tool.call", TOOL, payload={})).close("it is BDG-123456 here") != "it is BDG-123456 here"
+    runtime.swap(badges)
+    assert opened(Call("tool.call", TOOL, payload={})).close(BADGE) == mask(BADGE) == "it is [BADGE] here"
     runtime.swap(two[0])
-    assert opened(Call("tool.call", TOOL, payload={})).close("it is BDG-123456 here") == "it is BDG-123456 here"
+    assert opened(Call("tool.call", TOOL, payload={})).close(BADGE) == mask(BADGE) == BADGE
+
+
+def test_call_that_runs_is_looked_through_by_the_detectors_that_it_began_with(two, badges):
+    runtime = current()
+    with guardai.session(user="ann"):
+        before = opened(Call("tool.call", TOOL, payload={}))
+        unread = opened(Call("llm.generate", MODEL, payload={"messages": []})).stream()
+        runtime.swap(badges)
+        during = opened(Call("tool.call", TOOL, payload={}))
+        asking = opened(Call("llm.generate", MODEL, payload={"messages": []})).stream()
+        assert before.close(BADGE) == BADGE
+        assert unread.feed("a", BADGE) + unread.end("a") == BADGE
+        runtime.swap(two[0])
+        after = opened(Call("tool.call", TOOL, payload={}))
+        assert during.close(BADGE) == "it is [BADGE] here"
+        assert asking.feed("a", BADGE) + asking.end("a") == "it is [BADGE] here"
+        assert after.close(BADGE) == BADGE
+
+
+def test_rows_that_are_read_on_are_looked_through_as_the_statement_began(two, badges, home, tmp_path):
+    guardai.init(home=home, integrations=["dbapi"], policy=two[0].path)
+    db = sqlite3.connect(":memory:")
+    db.executescript("CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('BDG-123456'), ('BDG-654321');")
+    with guardai.session(user="ann"):
+        before = db.execute("SELECT a FROM t ORDER BY a")
+        assert before.fetchone() == ("BDG-123456",)
+        current().swap(badges)
+        during = db.execute("SELECT a FROM t ORDER BY a")
+        assert during.fetchone() == ("[BADGE]",)
+        current().swap(two[0])
+        assert before.fetchone() == ("BDG-654321",)
+        assert during.fetchone() == ("[BADGE]",)
+
+
+def test_gate_that_was_replaced_changes_nothing_of_what_the_process_looks_for(two, badges, home):
+    former = current()
+    guardai.init(home=home, integrations=[])
+    former.swap(badges)
+    assert mask(BADGE) == BADGE
+
+
+def test_start_that_fails_leaves_what_the_process_looks_for(two, badges, home, tmp_path):
+    current().swap(badges)
+    broken = bundle(tmp_path / "broken", NAMED.format("broken"), detectors='packs = ["nowhere"]\n')
+    with pytest.raises(guardai.BundleError):
+        guardai.init(home=home, integrations=[], policy=broken.path)
+    assert mask(BADGE) == "it is [BADGE] here"
 
 
 def test_bundle_whose_detectors_cannot_be_used_changes_nothing(two, tmp_path):
@@ -167,7 +225,7 @@ def test_bundle_whose_detectors_cannot_be_used_changes_nothing(two, tmp_path):
     with pytest.raises(guardai.BundleError):
         runtime.swap(broken)
     assert runtime.gate.in_force is before
-    assert runtime.detectors.packs is None
+    assert mask(MAIL) == "[EMAIL]"
     opened(Call("tool.call", TOOL, payload={})).close("x")
 
 

@@ -332,6 +332,29 @@ def test_too_little_coverage_is_refused_and_names_what_never_decided(with_tests)
     assert run(root, "-k", "reading", "--fail-under", 40).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            ("'Table::\"shop.customers\"', {", "'Tabel::\"shop.customers\"', {"),
+            "resource.type 'Tabel' is unknown; known: Database, Host, Index, Model, Table, Tool",
+        ),
+        (
+            ('action = ["db.destroy"', 'principal = \'Agnet::"bot"\'\naction = ["db.destroy"'),
+            "principal.type 'Agnet' is unknown; known: Agent, App",
+        ),
+    ],
+)
+def test_a_type_that_no_policy_can_know_fails_the_case_that_names_it(with_tests, change, says):
+    assert change[0] in GOOD
+    # The case expects a denial, which is what Cedar says of a type that it has never heard of.
+    done = run(with_tests(GOOD.replace(*change)), "--json")
+    assert done.exit_code == 1
+    failed = [one for one in json.loads(done.stdout)["cases"] if not one["ok"]]
+    assert failed
+    assert {(one["file"], one["line"], *one["failures"]) for one in failed} == {("tests/a.toml", 42, says)}
+
+
 def test_json_says_the_same_to_a_program(with_tests):
     done = run(with_tests(GOOD.replace('expect = "pause"', 'expect = "allow"')), "--json")
     assert done.exit_code == 1

@@ -20,6 +20,7 @@ T1, T2 = (Resource("Table", f"shop.t{n}", ("Database", "shop")) for n in (1, 2))
 MODEL = Destination("model", "openai", "us", "listed")
 PERMIT = '@id("p") permit (principal, action, resource); '
 MINUTE = ("count.calls.minute", "Agent", "bot", "u-1")
+HOUR = ("count.same_action.hour", "Agent", "bot", "u-1", "db.read")
 
 
 class Clock:
@@ -285,6 +286,25 @@ def test_a_forked_child_goes_on_from_its_parents_numbers(clock):
     assert counters.read(MINUTE) == 41
 
 
+@pytest.mark.parametrize("after", ["give_back", "keep"])
+def test_a_forked_child_drops_what_its_parent_s_open_calls_hold(clock, after):
+    counters = Counters(clock)
+    counters.add([MINUTE], 3)
+    held = counters.take([MINUTE, HOUR])
+    child = os.fork()
+    if not child:
+        before = counters.read(MINUTE), counters.read(HOUR), [e.reserved for e in counters.rows["minute"].values()]
+        # The parent's call is in the child's memory too, and whatever becomes of it there is none of the child's numbers.
+        if after == "keep":
+            counters.keep(entry for _, entry, _ in held)
+        else:
+            counters.give_back((key, entry) for key, entry, _ in held)
+        good = before == (3, 0, [0]) and counters.read(MINUTE) == 3 and counters.take([MINUTE])[0][2] == 4
+        os._exit(0 if good else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert counters.read(MINUTE) == 4
+
+
 # ---- windows and memory ----
 
 
@@ -443,6 +463,49 @@ def test_a_denial_by_a_permit_that_no_longer_applies_says_so_too(asking):
     )
 
 
+BOTH = "context.count.calls.minute > 1"
+SAID = "count.calls.minute is 2, the limit 1; the minute ends in 60 s"
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        # `asking` asks with the environment `dev`. What is exceeded in an alternative that does not hold has not decided.
+        (f'when {{ {BOTH} && context.environment == "prod" || context.environment == "dev" }}', ""),
+        (f'when {{ {BOTH} && context.environment == "prod" || context.count.same_action.hour > 1 }}',
+         "count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"),
+        (f'when {{ {BOTH} && context.environment == "dev" || context.count.same_action.hour > 9 }}', SAID),
+        # Neither the one nor the other alone would lift it: both have to end.
+        (f"when {{ {BOTH} || context.count.same_action.hour > 1 }}",
+         f"{SAID}; count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"),
+        # The end of either would do: the one that ends first.
+        (f"when {{ {BOTH} && context.count.same_action.hour > 1 }}", SAID),
+        # Of two limits of one counter the one that is in the way here.
+        (f'when {{ {BOTH} && context.environment == "dev" || context.count.calls.minute > 0 && context.environment == "prod" }}',
+         SAID),
+        (f'when {{ if context.environment == "dev" then {BOTH} else context.count.same_action.hour > 0 }}', SAID),
+        ("unless { context.count.calls.minute <= 1 || context.environment == \"prod\" }", SAID),
+        ("unless { context.count.calls.minute <= 1 && context.environment == \"prod\" }", ""),
+    ],
+)  # fmt: skip
+def test_a_denial_names_no_limit_whose_end_would_change_nothing(asking, policy, said):
+    ask = asking(f'{PERMIT} @id("l") @reason("Too fast") forbid (principal, action, resource) {policy};')
+    ask.counters.add([MINUTE, HOUR], 1)
+    assert ask().reason == "; ".join(filter(None, ("Too fast", said)))
+
+
+def test_of_permits_only_the_limits_that_are_in_the_way_are_named(asking):
+    ask = asking(
+        '@id("a") permit (principal, action, resource) when { context.environment == "prod" && context.count.calls.minute <= 1 };'
+        '@id("b") permit (principal, action, resource) when { context.environment == "dev" && context.count.same_action.hour <= 1 };'
+    )
+    ask.counters.add([MINUTE, HOUR], 1)
+    assert (
+        ask().reason == "no policy permits db.read on this Table; "
+        "count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"
+    )
+
+
 def test_a_limit_that_an_approval_lifts_pauses_and_is_lifted_by_it(engine):
     one = engine(
         PERMIT + '@id("l") @approval("dba") forbid (principal, action, resource) when { context.count.calls.day > 0 } '
@@ -453,6 +516,20 @@ def test_a_limit_that_an_approval_lifts_pauses_and_is_lifted_by_it(engine):
     paused = one.act(BOT, "db.read", (T1,), {}, tally)
     assert (paused.effect, paused.obligations.approvals) == ("pause", ("dba",))
     assert one.act(BOT, "db.read", (T1,), {"approvals": ("dba",)}, tally).effect == "allow"
+
+
+@pytest.mark.parametrize("measure", ["rows", "tokens"])
+def test_check_refuses_a_reveal_that_reads_what_is_never_counted_of_a_label(folder, measure):
+    from guardai.policy import check
+
+    name = f"resource_count.{measure}.day"
+    alone = limit(name, 9, 'action == Action::"reveal"')
+    [problem] = [one for one in check(folder(f"{PERMIT}\n{alone}")) if one.severity == "error"]
+    assert (problem.line, problem.column) == (2, alone.index("context.") + 1)
+    assert problem.message.startswith(f"context.{name} is always 0 in a policy of reveal")
+    # Of whatever else a policy covers it is counted, and so are the principal's own rows and tokens.
+    for good in (limit(name, 9), limit(f"count.{measure}.day", 9, 'action == Action::"reveal"')):
+        assert not [one for one in check(folder(PERMIT + good)) if one.severity == "error"]
 
 
 def test_check_knows_the_counters_and_what_is_none(folder):

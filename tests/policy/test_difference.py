@@ -1,5 +1,6 @@
 """Diff: what it reports is so for bare Cedar on the whole sets, and what is the same has no difference."""
 
+import json
 import random
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from guardai.model import Destination, Principal, Resource
 from guardai.policy import Asked, Bundle
 from guardai.policy.difference import between
-from guardai.policy.explain import Request, examine
+from guardai.policy.explain import Request, examine, explain
 from tests.policy import test_oracle as oracle
 
 READS = '@id("reads") permit (principal, action == Action::"db.read", resource);'
@@ -140,6 +141,47 @@ def test_request_that_is_shown_is_one_that_explain_takes(diff, bundle):
     assert examine(bundle(b), Request.read(found.data()["request"]).asked())["decision"] == "allow"
 
 
+def explained(bundle, one):
+    """What explain says to the request of a difference, as it is printed."""
+    answer = explain(bundle, json.loads(json.dumps(one.data()["request"])))
+    if one.asked.verbs:
+        return answer["decision"], tuple(answer["policies"])
+    fate = answer["reveals"][one.asked.labels[0]]
+    return fate["mask"] or "revealed", tuple(fate["policies"])
+
+
+@pytest.mark.parametrize(
+    ("action", "condition"),
+    [
+        ("db.write", 'when { principal.assurance == "verified" }'),
+        ("db.write", 'when { principal.chain.contains("planner") && principal.user == "ann" }'),
+        ("db.write", 'when { resource.region == "eu" && context.sql.statements < 3 }'),
+        ("llm.generate", 'unless { context has labels && context.labels.contains("pii.email") }'),
+        ("reveal", 'when { context.labels.contains("pii.phone") && principal.assurance == "verified" }'),
+        ("reveal", 'unless { context has labels && context.labels.contains("pii.email") }'),
+        ("reveal", 'when { context.to.kind == "person" && context.to.region == "eu" }'),
+    ],
+)
+def test_every_request_that_is_shown_is_answered_by_explain_as_diff_says(bundle, action, condition):
+    a = bundle(READS)
+    b = bundle(READS + f'@id("b") permit (principal, action == Action::"{action}", resource) {condition};')
+    found = between(a, b).differences
+    assert found
+    for one in found:
+        assert explained(a, one) == (one.a.effect, one.a.policies)
+        assert explained(b, one) == (one.b.effect, one.b.policies)
+
+
+def test_what_no_file_for_explain_can_hold_is_told_by_its_event_alone(bundle):
+    a, b = bundle(READS), bundle(READS + '@id("w") permit (principal, action == Action::"db.write", resource);')
+    table = Resource("Table", "d.t", ("Database", "d"))
+    for verbs, told in ((("db.read", "db.write"), False), (("db.write",), True)):
+        call = Asked(Principal("Agent", "a", "u"), verbs, (table,), {})
+        [one] = [one for one in between(a, b, [(call, call, "0123456789abcdef-1")]).differences if one.event]
+        assert (one.a.effect, one.b.effect) == ("deny", "allow")
+        assert (one.data()["request"] is not None) is told
+
+
 def nested(flat):
     root = {}
     for name, value in flat.items():
@@ -179,6 +221,8 @@ def test_whatever_is_reported_is_true_for_cedar_on_the_whole_sets(tmp_path_facto
         assert says(wholes[0], notes[0], one.asked) == one.a.effect
         assert says(wholes[1], notes[1], one.asked) == one.b.effect
         assert (one.a.effect, one.a.owed) != (one.b.effect, one.b.owed)
+        assert explained(bundles[0], one) == (one.a.effect, one.a.policies)
+        assert explained(bundles[1], one) == (one.b.effect, one.b.policies)
     same, tried, _ = between(bundles[0], bundles[0])
     assert (same, tried) == ([], 0)
 

@@ -114,6 +114,43 @@ def test_what_is_no_request_says_what_one_is(changes, says):
         assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"resource": {"type": "Tabel", "id": "shop.customers"}},
+            "resource.type 'Tabel' is unknown; known: Database, Host, Index, Model, Table, Tool",
+        ),
+        ({"principal": {"type": "Agnet", "id": "a"}}, "principal.type 'Agnet' is unknown; known: Agent, App"),
+        (
+            {"resource": {"type": "Table", "id": "t", "parent": {"type": "Databse", "id": "shop"}}},
+            "resource.parent.type 'Databse' is unknown; known: Agent, App, Database",
+        ),
+        ({"resource": {"type": "Label", "id": "pii.email"}}, "resource.type 'Label' is unknown"),
+    ],
+)
+def test_a_type_that_no_policy_can_know_is_not_taken_for_granted(run, file, changes, says):
+    for face in (explain, words):
+        with pytest.raises(ValueError, match="is unknown") as caught:
+            face(Bundle.load(), request(**changes))
+        assert str(caught.value).startswith(says)
+    file.write_text(json.dumps(request(**changes)))
+    result = run("explain", "--request", file, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in " ".join(result.stderr.split())
+
+
+def test_a_type_that_the_folder_s_own_schema_adds_is_known(folder):
+    own = 'entity Ticket in [Queue]; entity Queue; action "tool.call" appliesTo { resource: [Ticket] };'
+    ticket = request(
+        action="tool.call", resource={"type": "Ticket", "id": "7", "parent": {"type": "Queue", "id": "legal"}}
+    )
+    cedar = '@id("p") permit (principal, action, resource in Queue::"legal");'
+    assert explain(Bundle.load(folder(cedar, schema_cedarschema=own)), ticket)["policies"] == ["p"]
+    with pytest.raises(ValueError, match="resource.type 'Ticket' is unknown"):
+        explain(Bundle.load(folder(PERMIT)), ticket)
+
+
 def told(bundle, **changes):
     return "\n".join(words(bundle, request(**changes)))
 
@@ -150,6 +187,13 @@ def test_words_say_who_could_agree(bundle):
         ' unless { context.approvals.contains("dba") };'
     )
     assert "It would be allowed if a human of each of these agrees: dba." in told(bundle(cedar))
+
+
+def test_a_set_that_should_not_be_there_at_all_is_told(bundle):
+    cedar = PERMIT + '@id("f") forbid (principal, action, resource) when { context has labels };'
+    answer = explain(bundle(cedar), request())
+    [[change]] = answer["changes"]
+    assert (change["says"], change["becomes"]) == ("context.labels is not there", None)
 
 
 def test_words_say_what_cannot_be_evaluated(bundle):

@@ -213,10 +213,10 @@ def engine(request):
     name = request.param
     if name in _MODULES:
         pytest.importorskip(_MODULES[name])
-    before = scanning._current
-    scanning._current = _engine(name)
+    before = scanning._configured._made
+    scanning._configured._made = _engine(name)
     yield _built[name]
-    scanning._current = before
+    scanning._configured._made = before
 
 
 @pytest.fixture(scope="session")

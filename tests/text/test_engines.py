@@ -83,9 +83,9 @@ def test_importing_compiles_nothing_and_starts_nothing():
     out, err = in_a_process(
         "import sys, threading, guardai.text, guardai.text.scanner as e\n"
         "m = sys.modules['guardai.text.scanner']\n"
-        "print(m._current, 'hyperscan' in sys.modules, threading.active_count())"
+        "print(m._configured.compiled, 'hyperscan' in sys.modules, threading.active_count())"
     )
-    assert (out, err) == ("None False 1", "")
+    assert (out, err) == ("False False 1", "")
 
 
 @pytest.mark.parametrize("name", scanning.ENGINES)

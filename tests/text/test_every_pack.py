@@ -60,14 +60,11 @@ def engine(request):
     """Everything here runs on this engine, with the packs of all countries."""
     if request.param != "python":
         pytest.importorskip(request.param)
-    before = scanning._current
-    packs.choose("all")
-    try:
-        scanning._current = scanning.build(request.param)
-    finally:
-        packs.choose(None)
-    yield scanning._current
-    scanning._current = before
+    before = scanning._configured._made
+    made = scanning.search(countries="all").build(request.param)
+    scanning._configured._made = made
+    yield made
+    scanning._configured._made = before
 
 
 @pytest.fixture(scope="module")

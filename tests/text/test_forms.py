@@ -62,14 +62,15 @@ def engine(request):
     """Everything here runs on this engine, with a pack that uses all there is."""
     if request.param != "python":
         pytest.importorskip(request.param)
-    before, installed = scanning._current, packs.installed
+    before, installed = scanning._configured._made, packs.installed
     packs.installed = lambda *_: (packs.core(), packs.secrets(), PACK)
     try:
-        scanning._current = scanning.build(request.param)
+        made = scanning.build(request.param)
     finally:
         packs.installed = installed
-    yield scanning._current
-    scanning._current = before
+    scanning._configured._made = made
+    yield made
+    scanning._configured._made = before
 
 
 def labels(text, **given):

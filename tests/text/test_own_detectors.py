@@ -289,12 +289,12 @@ _slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_t
 
 def streams_as_the_whole(text, steps, **fields):
     """Of a detector that is admitted: every split gives what masking the whole does."""
-    before = scanning._current
+    before = scanning._configured._made
     try:
         configure(own=Pack("acme", (Detector("pii.x", before="", **fields),)), packs=["core"])
     except PackError:
         return
-    scanning._current = scanning.build("python")
+    scanning._configured._made = scanning.build("python")
     try:
         whole, stream, out, at = mask(text), StreamMasker(), "", 0
         while at < len(text):
@@ -304,7 +304,7 @@ def streams_as_the_whole(text, steps, **fields):
             at += step
         assert out + stream.finish() == whole
     finally:
-        scanning._current = before
+        scanning._configured._made = before
         configure()
 
 
@@ -427,6 +427,31 @@ class TestGate:
             assert note("badge EMP-004211") == "noted badge <EMPLOYEE_ID_1>"
         guardai.shutdown()
         assert events(kind="call.intent")[0]["findings"] == {"pii.employee_id": 1}
+
+    @pytest.mark.parametrize("first", ["configure", "init"])
+    def test_what_the_program_configured_counts_where_the_policy_says_nothing(self, policy, home, first):
+        folder = policy("permit (principal, action, resource);")
+        pack = Own.read(BADGE).pack
+        try:
+            if first == "init":
+                guardai.init(home=home, policy=folder)
+            configure(own=pack)
+            if first == "configure":
+                guardai.init(home=home, policy=folder)
+
+            @guardai.tool
+            def note(text):
+                return f"noted {text}"
+
+            with guardai.session():
+                assert note("badge EMP-004211") == "noted badge [EMPLOYEE_ID]"
+            (folder / "detectors.toml").write_text('packs = ["core"]')
+            guardai.init(home=home, policy=folder)
+            assert labels("EMP-004211") == []
+            guardai.shutdown()
+            assert labels("EMP-004211") == ["pii.employee_id"]
+        finally:
+            configure()
 
     def test_label_that_nothing_declares_is_refused(self, policy, home):
         folder = policy(

@@ -198,9 +198,19 @@ def test_what_cannot_be_looked_into_is_refused(payload):
     assert isinstance(caught.value, GuardError)
 
 
+def test_whether_what_cannot_be_looked_into_passes_is_asked_only_where_there_is_some():
+    asked = []
+    masking = redacting(foreign=lambda: bool(asked.append(1)))
+    assert masking.payload({"n": [1, None, "x"], "at": b"text"}) and not asked
+    for payload in ([object()], [b"\xff\xfe"]):
+        with pytest.raises(PayloadError):
+            masking.payload(payload)
+    assert len(asked) == 2
+
+
 def test_what_cannot_be_looked_into_may_be_let_pass():
     payload = [b"\xff\xfe", object()]
-    assert redacting(foreign="pass").payload(payload) is payload
+    assert redacting(foreign=lambda: True).payload(payload) is payload
 
 
 @pytest.mark.parametrize("depth", [1_000, 10_000, 100_000])
@@ -715,6 +725,6 @@ def test_rows_that_are_dictionaries_are_masked_as_those_that_are_tuples():
     assert masking.rows([("a@b.co", "x"), {"a": "a@b.co"}], ["a", "b"]) == [("[EMAIL]", "x"), {"a": "[EMAIL]"}]
     clean = [{"a": "x"}]
     assert masking.rows(clean, ["a"]) is clean
-    for foreign in ("refuse", "pass"):
+    for foreign in (None, lambda: True):
         with pytest.raises(PayloadError):
             Masking(lambda _: "redact", foreign=foreign).rows([MappingProxyType({"a": "a@b.co"})], ["a"])

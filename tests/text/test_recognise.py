@@ -258,7 +258,8 @@ def test_stream_of_every_split_is_the_whole(text, data):
     if not _SCANNERS:
         configure(recognisers=[Capitals()])
         _SCANNERS.append(scanning.build())
-    before, scanning._current = scanning._current, _SCANNERS[0]
+    before = scanning._configured._made
+    scanning._configured._made = _SCANNERS[0]
     try:
         whole, stream, out, at = mask(text), StreamMasker(), [], 0
         while at < len(text):
@@ -268,7 +269,7 @@ def test_stream_of_every_split_is_the_whole(text, data):
             at += step
         assert "".join([*out, stream.finish()]) == whole
     finally:
-        scanning._current = before
+        scanning._configured._made = before
 
 
 def test_stream_holds_to_the_end_of_the_line_and_no_longer(capitals):

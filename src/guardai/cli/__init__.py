@@ -16,7 +16,7 @@ from guardai.cli import (
     log,
     policy,
     policy_tests,
-    published,
+    pulled,
     rollback,
     run,
     scaffold,
@@ -58,7 +58,7 @@ for group in (demo, doctor, log, rollback, run, scaffold, scan, verify):
     group.register(app)
 policy_tests.register(policy.app)
 whatif.register(policy.app)
-app.add_typer(published.app, name="bundle")
+app.add_typer(pulled.app, name="bundle")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sql.app, name="sql")
 

@@ -90,7 +90,7 @@ def _findings(import_: bool) -> dict[str, Any]:
 
 def _asked() -> dict[str, Any]:
     """What came of asking for a newer bundle, where the policy comes from a repository."""
-    from guardai.cli.published import came_of_asking
+    from guardai.cli.pulled import came_of_asking
     from guardai.gate import require
     from guardai.policy.trust.client import State
 
@@ -126,18 +126,16 @@ def _counters_told(found: dict[str, Any]) -> str:
 def _detectors() -> dict[str, list[str]]:
     """What scans look for: which packs, whose countries, what the policy folder adds."""
     from guardai.gate import require
-    from guardai.text import packs
-    from guardai.text.scanner import used
 
-    runtime = require()
-    own = runtime.detectors.pack
-    names = [pack.name for pack in used()]
-    countries = [pack.name for pack in packs.chosen()]
+    search = require().gate.in_force.search
+    own = search.own
+    names = [pack.name for pack in search.packs()]
+    countries = [name for name in names if name.startswith("countries.")]
     return {
         "packs": [name for name in names if name not in countries and (own is None or name != own.name)],
         "own": sorted({kind.label for kind in own.kinds()}) if own else [],
         "countries": [name.rpartition(".")[2] for name in countries],
-        "recognisers": [one.name for one in runtime.recognisers],
+        "recognisers": [one.name for one in search.recognisers],
     }
 
 
@@ -155,10 +153,11 @@ def _told(targets: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]:
         libraries.setdefault(target["target"].partition(":")[0].partition(".")[0], []).append(target)
     for library, those in libraries.items():
         states = {target["status"] for target in those}
-        if len(those) > _FEW and len(states) == 1 and not any(target["why"] for target in those):
+        absent = states == {"pending"} and importlib.util.find_spec(library) is None
+        if absent or (len(those) > _FEW and len(states) == 1 and not any(target["why"] for target in those)):
             [status] = states
-            absent = status == "pending" and importlib.util.find_spec(library) is None
-            yield _MARK[status], f"{library}, {len(those)} targets  [dim]{'not installed' if absent else status}[/]", ""
+            several = f", {len(those)} targets" if len(those) > 1 else ""
+            yield _MARK[status], f"{library}{several}  [dim]{'not installed' if absent else status}[/]", ""
             continue
         for target in those:
             yield _MARK[target["status"]], f"{target['target']}  [dim]{target['status']}[/]", target["why"]
@@ -176,7 +175,7 @@ def _print(found: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from guardai.cli.published import why_no_newer
+    from guardai.cli.pulled import why_no_newer
 
     bundle = found["bundle"]
     facts = Table(show_header=False, box=None, pad_edge=False)

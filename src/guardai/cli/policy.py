@@ -95,7 +95,7 @@ def pack_labels() -> frozenset[str]:
     from guardai.text import PackError, packs
 
     try:
-        return frozenset(kind.label for pack in packs.others() for kind in pack.kinds())
+        return packs.labels_of_others()
     except PackError as error:
         refuse(str(error), next_step="Until it is mended or uninstalled, nothing scans and every call is denied.")
 

@@ -1,8 +1,9 @@
-"""`guardai bundle publish|rotate|pull|status`: the repository, from its publisher's side and from its reader's."""
+"""`guardai bundle publish|rotate`: the repository, from its publisher's side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,30 +12,28 @@ import typer
 from rich.markup import escape
 
 from guardai.cli.bundle import SigningKeys, app, signers_of
-from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
+from guardai.cli.options import USAGE, Json, console, print_json, refuse
 from guardai.cli.policy import pack_labels
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
-    from guardai.policy.trust.client import Client, State
-    from guardai.policy.trust.repository import Lifetimes
-    from guardai.settings import Settings
+    from guardai.policy.trust.repository import Lifetimes, Repository, Signed
 
-#: `guardai bundle`, whole; what came of asking, as its `status` tells it.
-__all__ = ["app", "came_of_asking", "why_no_newer"]
+#: `guardai bundle`, with these.
+__all__ = ["app"]
 
 _Folder = Annotated[
     Path, typer.Option("--repository", metavar="DIR", help="The folder that a file server serves.", show_default=False)
 ]
-_Url = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[URL]", help="Of the repository, or its folder; default: that of the settings.", show_default=False
-    ),
-]
 _Root = Annotated[
     Path | None,
-    typer.Option("--root", metavar="ROOT", help="The trusted root; default: that of the settings.", show_default=False),
+    typer.Option(
+        "--root",
+        metavar="ROOT",
+        help="The trusted root, as clients were given it, outside of DIR; a new repository writes it there. Default: that of "
+        "the settings.",
+        show_default=False,
+    ),
 ]
 _RootLife = Annotated[str, typer.Option("--root-life", help="For how long a new root is good.")]
 _TargetsLife = Annotated[
@@ -57,6 +56,7 @@ def publish_command(
             metavar="[FILE]", help="A bundle file; without one, what expires is signed anew.", show_default=False
         ),
     ] = None,
+    root: _Root = None,
     root_keys: Annotated[
         list[str] | None,
         typer.Option("--root-key", metavar="KEY", help="A new repository's keys of the root; default: --key."),
@@ -72,49 +72,57 @@ def publish_command(
     targets_life: _TargetsLife = "90d",
     snapshot_life: _SnapshotLife = "7d",
     timestamp_life: _TimestampLife = "7d",
+    as_json: Json = False,
 ) -> None:
-    """Publish a bundle in a folder that any file server can serve; made if it is not there.
+    """Publish a bundle in a folder that any file server can serve; made if the trusted root is not there yet.
+
+    What lies in the folder is verified from the trusted root down before anything is signed.
 
     Exit codes: 0 published, 1 refused: nothing was changed, 2 wrong usage.
     """
-    from guardai.policy import Bundle
-    from guardai.policy.trust.build import honest
-    from guardai.policy.trust.repository import Repository
-
-    place = Repository(repository)
+    place = _place(repository, root)
     lives = _lives(root_life, targets_life, snapshot_life, timestamp_life)
     targets, roots, online = (signers_of(given or []) for given in (keys, root_keys, online_keys))
-    try:
-        data = file.read_bytes() if file is not None else None
-        bundle = Bundle.load(file, pack_labels(), data=data) if file is not None else None
-        if data is not None:
-            honest(data, pack_labels())
-        if place.exists:
+    new = not place.trusted.exists()
+    with _refusals(as_json):
+        data = _checked(file) if file is not None else None
+        if not new:
             signed = place.publish(data, [*targets, *roots, *online], now=_now(), lifetimes=lives)
+        elif place.exists:
+            refuse(
+                f"{repository} is a repository already, and {place.trusted} is not there",
+                code=USAGE,
+                next_step="--root names the root that its clients were given.",
+            )
         elif data is None:
             refuse(f"{repository}: no repository yet; its first bundle is missing", code=USAGE)
         else:
             fresh = online or targets
             signers = {"root": roots or targets, "targets": targets, "snapshot": fresh, "timestamp": fresh}
-            place.create(data, signers, {"root": threshold, "targets": threshold}, now=_now(), lifetimes=lives)
-            signed = ("root", "targets", "snapshot", "timestamp")
-            console.print(
-                f"[green]made[/] {escape(str(repository))}. Give {escape(str(place.trusted_root))} to every client, by another "
-                "way than this server",
-                soft_wrap=True,
-            )
-    except BundleError as error:
-        refuse(str(error))
-    except OSError as error:
-        refuse(f"{error.filename}: {error.strerror}", code=USAGE)
-    what = f"{bundle.name} {bundle.version}, digest {bundle.digest}" if bundle else "what was there"
-    console.print(f"[green]published[/] {escape(what)}; signed anew: {', '.join(signed)}", soft_wrap=True)
+            thresholds = {"root": threshold, "targets": threshold}
+            signed = place.create(data, signers, thresholds, now=_now(), lifetimes=lives)
+    if new and not as_json:
+        console.print(
+            f"[green]made[/] {escape(str(repository))} and {escape(str(place.trusted))}. Give that root to every client, by another "
+            "way than this server, and keep it where you alone can write: you go on from it, too",
+            soft_wrap=True,
+        )
+    _tell(signed, as_json, published=file is not None)
 
 
 @app.command("rotate")
 def rotate_command(
     repository: _Folder,
     keys: SigningKeys,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="A bundle file that becomes the current one; wanted where targets have to sign again.",
+            show_default=False,
+        ),
+    ] = None,
+    root: _Root = None,
     role: Annotated[
         list[str] | None,
         typer.Option("--role", help="Whose keys change: root, targets, snapshot, timestamp; repeat it."),
@@ -130,6 +138,7 @@ def rotate_command(
     targets_life: _TargetsLife = "90d",
     snapshot_life: _SnapshotLife = "7d",
     timestamp_life: _TimestampLife = "7d",
+    as_json: Json = False,
 ) -> None:
     """Sign a new root: other keys for some roles, or none, and then it is only good for longer.
 
@@ -138,7 +147,7 @@ def rotate_command(
     Exit codes: 0 signed, 1 refused: nothing was changed, 2 wrong usage.
     """
     from guardai.policy.trust.keys import public
-    from guardai.policy.trust.repository import ROLES, Repository
+    from guardai.policy.trust.repository import ROLES
 
     roles = role or []
     for one in roles:
@@ -146,153 +155,89 @@ def rotate_command(
             refuse(f"--role is {one!r}; there are {', '.join(ROLES)}", code=USAGE)
     if (add or remove or threshold) and not roles:
         refuse("whose keys change? Name a --role", code=USAGE)
-    try:
-        signed = Repository(repository).rotate(
+    place = _place(repository, root)
+    with _refusals(as_json):
+        signed = place.rotate(
             roles,
             signers_of(keys),
             now=_now(),
+            data=_checked(file) if file is not None else None,
             add=[public(path) for path in add or ()],
             remove=[public(path) for path in remove or ()],
             threshold=threshold,
             lifetimes=_lives(root_life, targets_life, snapshot_life, timestamp_life),
         )
-    except BundleError as error:
-        refuse(str(error))
-    except OSError as error:
-        refuse(f"{error.filename}: {error.strerror}", code=USAGE)
-    console.print(f"[green]signed anew[/] {', '.join(signed)}", soft_wrap=True)
+    _tell(signed, as_json, published=file is not None)
 
 
-@app.command("pull")
-def pull_command(
-    url: _Url = None,
-    root: _Root = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the bundle there, too.", show_default=False),
-    ] = None,
-    timeout: Annotated[int, typer.Option(min=1, help="Seconds for everything.")] = 120,
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Fetch the current bundle, check it, and keep it for the processes of this home.
+def _place(folder: Path, root: Path | None) -> Repository:
+    from guardai import settings
+    from guardai.policy.trust.repository import Repository
 
-    Exit codes: 0 it is good, 1 refused: what was kept before is still there, 2 wrong usage.
-    """
-    from guardai.policy import Bundle
-    from guardai.policy.trust.clock import Limit
-    from guardai.policy.trust.repository import TARGET
-
-    client = _client(url, root, home)
-    limit = Limit(timeout)
+    trusted = root or settings.load().policy_root
+    if trusted is None:
+        refuse(
+            "whose keys are trusted? What lies in the folder is not signed anew because it lies there",
+            code=USAGE,
+            next_step="--root ROOT names the root that clients are given; a new repository writes it there.",
+        )
     try:
-        served = client.refresh(limit.left())
-        with client.proving():
-            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=client.clock.now())
-        client.keep(served, limit.left())
-        if output is not None:
-            output.write_bytes(served.data)
+        return Repository(folder, trusted)
+    except BundleError as error:
+        refuse(str(error), code=USAGE)
+
+
+def _checked(file: Path) -> bytes:
+    from guardai.policy import Bundle
+    from guardai.policy.trust.build import honest
+
+    data = file.read_bytes()
+    Bundle.load(file, pack_labels(), data=data)
+    honest(data, pack_labels())
+    return data
+
+
+@contextlib.contextmanager
+def _refusals(as_json: bool) -> Iterator[None]:
+    try:
+        yield
     except BundleError as error:
         if as_json:
             print_json({"ok": False, "error": str(error)})
         refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename}: {error.strerror}", code=USAGE)
+
+
+def _tell(signed: Signed, as_json: bool, *, published: bool) -> None:
+    """What was signed, and for which bundle that vouches: whoever signs has to see it."""
+    told = _told(signed.data)
     if as_json:
-        print_json({"ok": True, **_told(bundle), "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}"})
+        print_json({"ok": True, **told, "signed": dict(signed.versions), "expired": list(signed.expired)})
         return
-    console.print(
-        f"[green]good[/] {escape(bundle.name)} {escape(bundle.version)}, digest {bundle.digest}, vouched for until "
-        f"{served.expires:%Y-%m-%d %H:%M} UTC",
-        soft_wrap=True,
-    )
-
-
-@app.command("status")
-def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_json: Json = False) -> None:
-    """Tell which bundle is kept, how long it is good, and what came of asking for a newer one. Asks nobody.
-
-    Exit codes: 0 there is a bundle that is good, 1 there is none, 2 wrong usage.
-    """
-    from guardai.policy import Bundle
-    from guardai.policy.trust.repository import TARGET
-
-    client = _client(url, root, home)
-    now = client.clock.now()
-    served, bundle, why = client.cached(), None, "none is kept"
-    if served is not None:
-        try:
-            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=now)
-            why = "what vouches for it has expired" if served.expires <= now else ""
-        except BundleError as error:
-            why = str(error)
-    found: dict[str, Any] = {
-        "ok": not why,
-        "url": client.url,
-        "bundle": _told(bundle) if bundle is not None else None,
-        "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
-        "cache": str(client.folder),
-        "problem": why,
-        **came_of_asking(client.state()),
-    }
-    if as_json:
-        print_json(found)
+    if signed.expired:
+        roles = ", ".join(signed.expired)
+        console.print(f"[yellow]had expired[/] {roles}: clients were refusing what lay there", soft_wrap=True)
+    what = f"{told['name']} {told['version']}, digest {told['digest']}"
+    if told["problem"]:
+        what = f"a bundle that cannot be read here ({told['problem']}), sha256 {told['sha256']}"
+    versions = ", ".join(f"{role} {version}" for role, version in signed.versions.items())
+    if published:
+        console.print(f"[green]published[/] {escape(what)}; signed anew: {versions}", soft_wrap=True)
     else:
-        _print(found)
-    raise typer.Exit(REFUSED if why else 0)
+        console.print(f"[green]signed anew[/] {versions}; the bundle is {escape(what)}", soft_wrap=True)
 
 
-def _print(found: dict[str, Any]) -> None:
-    console.print(f"[bold]{escape(found['url'])}[/]", soft_wrap=True)
-    bundle = found["bundle"]
-    if bundle is not None:
-        name = f"{bundle['name']} {bundle['version']}"
-        console.print(f"  bundle    {escape(name)}, digest {bundle['digest']}", soft_wrap=True)
-    if found["expires"]:
-        console.print(f"  good till {found['expires']}")
-    console.print(f"  asked     {found['asked'] or 'never'}; the last good answer: {found['answered'] or 'never'}")
-    console.print(f"  cache     {escape(found['cache'])}", soft_wrap=True)
-    if found["error"]:
-        console.print(f"  [yellow]![/] {escape(why_no_newer(found))}", soft_wrap=True)
-    if found["problem"]:
-        console.print(f"  [red]✗[/] {escape(found['problem'])}; `guardai bundle pull` asks now", soft_wrap=True)
+def _told(data: bytes) -> dict[str, Any]:
+    from guardai.policy.trust.archive import unpack
+    from guardai.policy.trust.manifest import opened, sha256
 
-
-def _client(url: str | None, root: Path | None, home: Path | None) -> Client:
-    from guardai import settings
-    from guardai.gate.supply import client_of
-
-    if url is not None and Path(url).is_dir():  # a publisher looks at what is about to be served
-        url = Path(url).absolute().as_uri()
-    found: Settings = settings.load({"policy": url, "policy_root": root, "home": home})
-    if not isinstance(found.policy, str):
-        refuse(
-            "which repository? The settings name no URL as policy",
-            code=USAGE,
-            next_step="guardai bundle pull URL --root ROOT",
-        )
+    found: dict[str, Any] = {"name": None, "version": None, "digest": None, "sha256": sha256(data), "problem": ""}
     try:
-        return client_of(found)
-    except BundleError as error:
-        refuse(str(error), code=USAGE, next_step="guardai bundle pull URL --root ROOT")
-
-
-def came_of_asking(state: State) -> dict[str, str | None]:
-    """What came of asking the repository, as data for programs: when, when with success, and the last error or ""."""
-    return {"asked": _when(state.asked), "answered": _when(state.good), "error": state.error}
-
-
-def why_no_newer(asked: dict[str, Any]) -> str:
-    """The same for a person, where there was an error."""
-    return f"no newer bundle could be had; asked for it last: {asked['asked'] or 'never'}; why: {asked['error']}"
-
-
-def _told(bundle: Any) -> dict[str, str]:
-    return {"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
-
-
-def _when(seconds: float) -> str | None:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else None
+        manifest = opened(unpack(data))
+    except BundleError as error:  # a later guardai's, say; its keys vouch for it all the same
+        return {**found, "problem": str(error)}
+    return {**found, "name": manifest.name, "version": manifest.version, "digest": manifest.digest}
 
 
 def _now() -> datetime:

@@ -118,23 +118,17 @@ def _bundle(policy: Path | None, *, needed: bool) -> tuple[Path | None, Bundle]:
         refuse(f"{folder} is published, not edited", code=USAGE, next_step="Name its policy folder with --policy.")
     if folder is not None and not folder.is_dir():
         refuse(f"{folder}: no such folder", code=USAGE, next_step="Name a policy folder, or make one: guardai init")
-    return folder, Bundle.load(folder, {kind.label for pack in packs.others() for kind in pack.kinds()})
+    return folder, Bundle.load(folder, packs.labels_of_others())
 
 
 def _detect(bundle: Bundle, cache: Path) -> tuple[Recogniser, ...]:
     """Looks for what the policy folder says, as `guardai.init` does; returns the recognisers that it names."""
-    from guardai.text import Own, PackError, RecogniserError, configure
+    from guardai.text import Own, PackError, RecogniserError, use
 
     try:
         own = Own.read(bundle.detectors) if bundle.detectors is not None else Own()
         recognisers = own.loaded()
-        configure(
-            cache_dir=cache,
-            countries=own.pack.countries if own.pack else None,
-            packs=own.packs,
-            own=own.pack,
-            recognisers=recognisers,
-        )
+        use(own.search(cache, recognisers))
     except (PackError, RecogniserError) as error:
         if bundle.detectors is None:
             raise

@@ -271,10 +271,13 @@ def _example(one: Difference) -> str:
         to = asked.to._asdict() if asked.to is not None else {}
         does = f"{asked.labels[0]} to a {to.get('kind', 'destination')}"
         attrs = [f"to.{name} {quoted(value)}" for name, value in to.items() if name != "kind" and value]
+    acts = {"assurance": who.assurance, "chain": who.chain}
+    about = [f"principal.{name} {quoted(value)}" for name, value in acts.items() if value not in ("asserted", ())]
     # A recorded request is told by its event: what it holds stands there.
     context = [] if one.event else [f"{name} {quoted(value)}" for name, value in asked.whole.items()]
-    given = f" with {', '.join((*context, *attrs))}" if context or attrs else ""
-    return f'{begin}{who.kind}::"{who.agent}"{f" for {who.user}" if who.user else ""}, {does}{given}'
+    given = ", ".join((*about, *context, *attrs))
+    whom = f" for {who.user}" if who.user else ""
+    return f'{begin}{who.kind}::"{who.agent}"{whom}, {does}{given and f" with {given}"}'
 
 
 def suggest_command(

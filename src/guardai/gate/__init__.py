@@ -3,7 +3,8 @@
 from guardai.gate.capture import Answer, Ask, Capture
 from guardai.gate.faces import agoverned, governed, inside, opened
 from guardai.gate.flow import Flow
-from guardai.gate.road import Gate, Phase, Ticket
+from guardai.gate.gate import Gate
+from guardai.gate.road import Phase, Ticket
 from guardai.gate.rows import Rows
 from guardai.gate.run import HERE, Here, Run
 from guardai.gate.runtime import Runtime, current, require, start, stop

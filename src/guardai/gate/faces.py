@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from guardai.errors import ApprovalPending, GuardError
-from guardai.gate.road import Gate, Phase, Ticket
+from guardai.gate.gate import Gate
+from guardai.gate.road import Phase, Ticket
 from guardai.gate.run import HERE, Here, Run
 
 if TYPE_CHECKING:

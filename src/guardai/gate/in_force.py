@@ -11,22 +11,26 @@ if TYPE_CHECKING:
     from guardai.policy import Engine
     from guardai.policy.trust.clock import Until
     from guardai.settings import Settings
+    from guardai.text import Search
 
 __all__ = ["InForce"]
 
 
 class InForce:
-    """One bundle's engine, catalog, plans and digest, and by what right it decides: they only ever change together.
+    """One bundle's engine, detectors, catalog, plans and digest, and by what right it decides: they only ever change together.
 
-    INVARIANT: a call takes this object once, when it begins, and asks nothing of any other until it has ended: its
-    masks, its rows, its approvals and the digest in its events are all of one bundle. Only `until` ever changes: put off, when
-    the same bundle is vouched for anew, or brought forward, when its keys count no more. What detectors look for is the process's
-    and no part of this: it changes at once for every call, see `Runtime.swap`.
+    INVARIANT: a call takes this object once, when it begins, and asks nothing of any other until it has ended: what it is
+    looked through for, its masks, its rows, its approvals and the digest in its events are all of one bundle. Only `until` ever
+    changes: put off, when the same bundle is vouched for anew, or brought forward, when its keys count no more. Of a bundle
+    without detectors `search` is what the program has configured, and follows that.
     """
 
-    __slots__ = ("catalog", "digest", "engine", "plans", "signed", "until")
+    __slots__ = ("catalog", "digest", "engine", "plans", "search", "signed", "until")
 
-    def __init__(self, engine: Engine, settings: Settings, *, signed: bool = False, until: Until | None = None) -> None:
+    def __init__(
+        self, engine: Engine, search: Search, settings: Settings, *, signed: bool = False, until: Until | None = None
+    ) -> None:
+        self.search = search
         self.signed = signed
         self.until = until
         self.engine = engine

@@ -73,15 +73,13 @@ class Owed:
             tally.masked(label, kind)
         return answer
 
-    def would(self, label: str) -> bool:
-        """Whether it might, asked without any data of it at hand: nothing is counted."""
-        if self._tally is None or label in self._answers:
-            return self.permitted(label)
-        return self._engine.reveal(self._principal, label, self._to, self._context, self._tally).mask is None
-
     def permitted(self, label: str) -> bool:
         """Whether data of this label may reach the destination as it is."""
         return self(label) is None
+
+    def foreign(self) -> bool:
+        """Whether objects, and bytes that are no text, may reach it: nobody can look into them. Asked where there are some."""
+        return self.permitted("opaque.raw")
 
     def policies(self, labels: Iterable[str]) -> tuple[str, ...]:
         """The `@id`s that decided about these labels."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from guardai.policy import Bundle
     from guardai.policy.trust.clock import Until
     from guardai.settings import Settings
-    from guardai.text import Own, Recogniser
+    from guardai.text import Search
 
 __all__ = ["Runtime", "current", "require", "start", "stop"]
 
@@ -26,29 +26,25 @@ _log: Final = logging.getLogger("guardai")
 
 
 class Runtime:
-    """Settings, ledger, detectors and gate of this process."""
+    """Settings, ledger, policy and gate of this process."""
 
-    __slots__ = (
-        "acting", "detectors", "gate", "images", "ledger", "pump", "recognisers", "settings", "shared", "supply", "vault",
-    )  # fmt: skip
+    __slots__ = ("acting", "gate", "images", "ledger", "pump", "settings", "shared", "supply", "vault")
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
-        from guardai.gate.road import Gate
+        from guardai.gate.gate import Gate
         from guardai.gate.supply import Supply
         from guardai.ledger import Images, Ledger, Pump, TokenVault
         from guardai.lineage import EdgeTable
         from guardai.policy import Counters, Engine
         from guardai.settings import seconds
         from guardai.sinks import open_sink
-        from guardai.text import Own, packs
+        from guardai.text import packs
 
         self.settings = settings
-        self.detectors: Own = Own()
-        self.recognisers: tuple[Recogniser, ...] = ()
         # The bundle first: a policy that cannot be used must not leave a half-made home behind.
-        found = frozenset(kind.label for pack in packs.others() for kind in pack.kinds())
-        self.supply = Supply(settings, found, self._look_by)
+        usable: list[Search] = []  # the last is of the bundle to begin with
+        self.supply = Supply(settings, packs.labels_of_others(), lambda bundle: usable.append(self._search_of(bundle)))
         supplied = self.supply.current
         counters = Counters()
         self.shared = None
@@ -70,6 +66,7 @@ class Runtime:
         self.gate = Gate(
             settings=settings,
             engine=Engine(supplied.bundle),
+            search=usable[-1],
             emit=self.ledger.append,
             key=self.ledger.commitment_key,
             acting=self.acting,
@@ -107,32 +104,37 @@ class Runtime:
         except GuardError as error:
             _log.warning("%s could not be recorded: %s", kind, error)
 
-    @staticmethod
-    def _read_detectors(bundle: Bundle) -> tuple[Own, tuple[Recogniser, ...]]:
-        from guardai.text import Own, PackError, RecogniserError
+    def _search_of(self, bundle: Bundle, *, compiled: bool = False) -> Search:
+        """What the bundle's detectors look for; what the program has configured, if it has none.
 
-        if bundle.detectors is None:
-            return Own(), ()
+        Raises:
+            BundleError: its detectors cannot be used.
+        """
+        from guardai.text import Own, PackError, RecogniserError, configured
+
         try:
-            own = Own.read(bundle.detectors)
-            recognisers = own.loaded()
+            if bundle.detectors is None:
+                search = configured()
+            else:
+                own = Own.read(bundle.detectors)
+                search = own.search(self.settings.home / "cache", own.loaded())
+            for one in search.recognisers if bundle.detectors is not None else ():
+                for label in one.labels:
+                    if not bundle.knows(label):
+                        raise BundleError(
+                            f"{bundle.path / Own.FILE}: recogniser {one.name} finds {label!r}, which no policy knows; "
+                            "put it into catalog.toml, [labels]"
+                        )
+            if compiled:
+                search.scanner()
         except (PackError, RecogniserError) as error:
             raise BundleError(f"{bundle.path / Own.FILE}: {error}") from error
-        for one in recognisers:
-            for label in one.labels:
-                if not bundle.knows(label):
-                    raise BundleError(
-                        f"{bundle.path / Own.FILE}: recogniser {one.name} finds {label!r}, which no policy knows; "
-                        "put it into catalog.toml, [labels]"
-                    )
-        return own, recognisers
+        return search
 
     def swap(self, bundle: Bundle, *, signed: bool = False, until: Until | None = None) -> None:
-        """Puts another bundle in force, as `Gate.swap` does, with what its detectors look for.
+        """Puts another bundle in force, with what its detectors look for, as `Gate.swap` does.
 
-        Detectors are the process's: where the bundle's differ from the former's, they are compiled first, while scans
-        go on with the former ones; a call that runs meanwhile is masked by its own bundle's policies, and from then on
-        looked through by the new detectors. What they find that the former bundle has no label for is redacted.
+        Where its detectors differ from the former's, they are compiled first, so that no call waits for that.
 
         Args:
             bundle: loaded, hence whole.
@@ -146,42 +148,12 @@ class Runtime:
 
         engine = Engine(bundle)
         with _swapping:
-            if bundle.detectors != self.gate.engine.bundle.detectors:
-                self._look_by(bundle, ahead=True)
-            self.gate.swap(engine, signed=signed, until=until)
-
-    def _look_by(self, bundle: Bundle, *, ahead: bool = False) -> None:
-        former = self.detectors, self.recognisers
-        try:
-            self.detectors, self.recognisers = self._read_detectors(bundle)
-            self.detect(ahead=ahead)
-        except BaseException:
-            self.detectors, self.recognisers = former
-            raise
-
-    def detect(self, *, ahead: bool = False) -> None:
-        """Tells the text room what to look for.
-
-        Args:
-            ahead: what looks for it is made before it is told, so that no scan waits for that.
-
-        Raises:
-            BundleError: a pack that the bundle names is not there.
-        """
-        from guardai.text import PackError, configure
-
-        own = self.detectors
-        try:
-            configure(
-                cache_dir=self.settings.home / "cache",
-                countries=own.pack.countries if own.pack else None,
-                packs=own.packs,
-                own=own.pack,
-                recognisers=self.recognisers,
-                ahead=ahead,
-            )
-        except PackError as error:
-            raise BundleError(f"what the bundle looks for: {error}") from error
+            former = self.gate.in_force
+            search = former.search
+            if bundle.detectors != former.engine.bundle.detectors:
+                search = self._search_of(bundle, compiled=former.search.compiled)
+            self.gate.swap(engine, search, signed=signed, until=until)
+            _look_as(self)
 
     def close(self) -> None:
         """Ends the calls that nobody will, then the ledger, then delivers what is sealed."""
@@ -212,16 +184,15 @@ def start(settings: Settings) -> Runtime:
     former = _runtime
     try:
         if former is not None:
-            # It would hold the cache that the new one needs, or have scans look for what its next bundle says.
-            former.supply.stop()
+            former.supply.stop()  # it would hold the cache that the new one needs
         runtime = Runtime(settings)
     except BaseException:
-        _look_as(former)
         if former is not None:
             former.supply.go_on()
         raise
     with _lock:
         former, _runtime = _runtime, runtime
+    _look_as(runtime)
     if former is not None:
         former.close()
     return runtime
@@ -238,13 +209,18 @@ def stop() -> None:
 
 
 def _look_as(runtime: Runtime | None) -> None:
-    """Scans look for what this gate wants, or for what they would without one."""
-    if runtime is not None:
-        runtime.detect()
-        return
-    from guardai.text import configure
+    """What is scanned without a gate, `guardai.text.scan` say, is looked through for what the process's gate wants.
 
-    configure()
+    One that is not the process's, or not any more, changes nothing.
+    """
+    from guardai.text import use
+
+    with _lock:
+        if runtime is _runtime:
+            if runtime is None:
+                use()
+            else:
+                use(runtime.gate.in_force.search, cache_dir=runtime.settings.home / "cache")
 
 
 def current() -> Runtime | None:

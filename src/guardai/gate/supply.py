@@ -277,7 +277,7 @@ class Supply:
         return supplied, ""
 
     def _loaded(self, client: Client, served: Served) -> Supplied:
-        from guardai.policy.trust.repository import TARGET
+        from guardai.policy.trust.chain import TARGET
 
         now = client.clock.now()
         if served.expires <= now:

@@ -57,6 +57,7 @@ class Bundle:
         index: the policies by what they can concern.
         detectors: what stands in its `detectors.toml`; None if there is none. Only its labels are read here.
         labels: those of the catalog, of the detectors, and those that it was told.
+        types: the entity types that its `schema.cedarschema` adds.
         schema: the Cedar schema that its policies are checked with: guardai's, and what its `schema.cedarschema` adds.
         warnings: what is worth a look.
         counted: the counters that its policies read; None if they read none.
@@ -64,7 +65,7 @@ class Bundle:
 
     __slots__ = (
         "catalog", "counted", "detectors", "digest", "expires", "index", "labels", "name", "path", "policies", "schema",
-        "version", "warnings",
+        "types", "version", "warnings",
     )  # fmt: skip
 
     def __init__(self, read: _Read) -> None:
@@ -79,6 +80,7 @@ class Bundle:
         self.detectors = read.detectors
         self.labels = read.labels
         self.counted = Counted.of(_counters(read.policies, read.scopes))
+        self.types = read.extension.types
         self.schema = schema_text(read.extension)
         self.warnings: tuple[Problem, ...] = tuple(one for one in read.problems if one.severity == "warning")
 

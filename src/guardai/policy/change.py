@@ -39,7 +39,7 @@ class Change(NamedTuple):
     Attributes:
         kind: `approval`, `grant`, `environment`, `destination`, `attribute`, `label`, `principal`, or `permit`: a policy.
         path: `context.environment`; "" for a permit.
-        value: what it is then; for a set what joins it, or leaves it.
+        value: what it is then; for a set what joins it, or leaves it, unless it is the whole set that goes: `ABSENT`.
         now: what it is; for a set None.
         leaves: the value leaves the set.
     """
@@ -73,7 +73,7 @@ class Change(NamedTuple):
 
     @property
     def _of_set(self) -> bool:
-        return self.path.removeprefix("context.") in _SETS
+        return self.value is not ABSENT and self.path.removeprefix("context.") in _SETS
 
     def data(self) -> dict[str, Any]:
         """The same for programs."""

@@ -53,6 +53,12 @@ class Entry:
         self.ends = now + WINDOWS[window]
         self.touched = now
 
+    def without_reserved(self) -> Entry:
+        """The same counter with only what has been let through."""
+        made = Entry(self.window, self.touched)
+        made.count, made.ends = self.count - self.reserved, self.ends
+        return made
+
 
 class Counters:
     """All counters of this process. A forked child goes on from its parent's numbers."""
@@ -110,8 +116,8 @@ class Counters:
 
     def _give_back(self, taken: Iterable[tuple[Key, Entry]]) -> None:
         for key, entry in taken:
+            entry.reserved -= 1  # first: a fork between the two leaves a child with one too many, not one too few
             entry.count -= 1
-            entry.reserved -= 1
             if not (entry.count or entry.reserved or entry.unpushed) and self._rows(key).get(key) is entry:
                 del self._rows(key)[key]  # or whoever is denied a thousand made-up names would take everybody's room
 
@@ -188,12 +194,18 @@ class Counters:
                     row[key] = entry
 
     def in_child(self) -> None:
-        """In a forked child: the numbers stay, what was not told to others yet is the parent's to tell."""
+        """In a forked child: the numbers stay, what was not told to others yet is the parent's to tell.
+
+        INVARIANT: what a call of the parent's holds is not counted here, however it ends: it is let through there or nowhere.
+        Its tally may be in the child's memory, so its entries are replaced: what that one gives back changes no number here.
+        """
         self.lock = threading.RLock()
         self.woken = None
         for row in self.rows.values():
-            for entry in row.values():
-                entry.unpushed = 0
+            for key, entry in list(row.items()):
+                if entry.reserved:
+                    row[key] = entry.without_reserved()
+                row[key].unpushed = 0
 
 
 _ALL: weakref.WeakSet[Counters] = weakref.WeakSet()

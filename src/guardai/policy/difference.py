@@ -1,7 +1,8 @@
 """What one bundle answers otherwise than another, found by asking both; each difference with the smallest request that shows it.
 
-INVARIANT: nothing is told that both engines have not just answered so. That nothing is told proves nothing: requests are a
-sample, made from the policies that differ (see `probes`) or given.
+INVARIANT: nothing is told that both engines have not just answered so, and no request is given that `guardai policy explain
+--request` answers otherwise. That nothing is told proves nothing: requests are a sample, made from the policies that differ
+(see `probes`) or given.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, Final, Literal, NamedTuple
 
-from guardai.model import MASKS, REVEAL, Destination, Principal
+from guardai.model import MASKS, REVEAL, Decision, Destination, Principal, Reveal
 from guardai.policy.asked import Asked, judge
 from guardai.policy.bundle import Bundle
 from guardai.policy.change import put
 from guardai.policy.engine import Engine
-from guardai.policy.explain import as_request
+from guardai.policy.explain import answers, as_request
 from guardai.policy.probes import blank, literals, probes
 from guardai.policy.question import Refused, label_entity, principal_entity, resource_entity, uids
+from guardai.policy.request import Request
 
 __all__ = ["Difference", "Found", "Said", "answer", "between", "made_up"]
 
@@ -60,6 +62,8 @@ class Difference(NamedTuple):
         what: what it concerns, each tried: `db.read on Table`, or of a reveal `pii.email to model`.
         a, b: what each answers.
         asked: the smallest request that was found to show it; as B's catalog sees it, if it was recorded.
+        request: the same as a file for `guardai policy explain --request`; None if none shows it, which only the `event` does:
+            it had several verbs, say.
         event: a recorded call that shows it; "" if it is made up.
         times: how many of the requests that were tried.
     """
@@ -69,17 +73,18 @@ class Difference(NamedTuple):
     a: Said
     b: Said
     asked: Asked
+    request: dict[str, Any] | None
     event: str
     times: int
 
     def data(self) -> dict[str, Any]:
-        """The same for programs; `request` is what `guardai policy explain --request` takes, where there is one verb."""
+        """The same for programs."""
         return {
             "which": self.which,
             "what": list(self.what),
             "a": _said(self.a),
             "b": _said(self.b),
-            "request": as_request(self.asked),
+            "request": self.request,
             "event": self.event or None,
             "times": self.times,
         }
@@ -93,9 +98,15 @@ def answer(engine: Engine, asked: Asked) -> Said:
     """What a bundle says to one question: an act, or without a verb the reveal of one label."""
     if not asked.verbs:
         to = asked.to or Destination("unknown")
-        reveal = engine.reveal(asked.principal, asked.labels[0], to, asked.context)
-        return Said(reveal.mask or "revealed", reveal.policies, failed=reveal.reason.startswith(_FAILED))
-    decision = judge(engine, asked)
+        return _of_label(engine.reveal(asked.principal, asked.labels[0], to, asked.context))
+    return _of_act(judge(engine, asked))
+
+
+def _of_label(reveal: Reveal) -> Said:
+    return Said(reveal.mask or "revealed", reveal.policies, failed=reveal.reason.startswith(_FAILED))
+
+
+def _of_act(decision: Decision) -> Said:
     obligations = decision.obligations
     owed = {
         name: value
@@ -103,6 +114,18 @@ def answer(engine: Engine, asked: Asked) -> Said:
         if (value := getattr(obligations, name)) is not None and value is not False and value != ()
     }
     return Said(decision.effect, decision.policies, tuple(owed.items()), bool(decision.errors))
+
+
+def _explained(engine: Engine, asked: Asked) -> Said | None:
+    """What `explain` says to the question as a file holds it; None if no file can."""
+    try:
+        request = Request.read(as_request(asked))
+    except ValueError:
+        return None
+    if request.unknown(engine.bundle.types):
+        return None
+    decision, fates = answers(engine, request.asked())
+    return _of_act(decision) if asked.verbs else _of_label(fates[asked.labels[0]])
 
 
 def made_up(a: Bundle, b: Bundle) -> Iterator[Asked]:
@@ -185,10 +208,13 @@ def between(
             more = (*known.what, what) if what not in known.what and len(known.what) < _NAMED else known.what
             found[kind] = known._replace(what=more, times=known.times + 1)
             continue
-        shown = for_b
-        if not event and for_a == for_b and len(for_b.verbs) <= 1:
-            shown = _smallest(one, other, for_b, (says_a, says_b))
-        found[kind] = Difference(_which(says_a, says_b), (_what(for_b),), says_a, says_b, shown, event, 1)
+        shown = for_b if event else _smallest(one, other, for_b, (says_a, says_b))
+        request: dict[str, Any] | None = as_request(shown)
+        if (_explained(one, shown), _explained(other, shown)) != (says_a, says_b):
+            if not event:
+                continue  # nobody can make this request; another of its kind, perhaps
+            request = None
+        found[kind] = Difference(_which(says_a, says_b), (_what(for_b),), says_a, says_b, shown, request, event, 1)
     order = ("more", "less", "other")
     ordered = sorted(found.values(), key=lambda one: (order.index(one.which), not one.asked.verbs, -one.times))
     return Found(ordered, len(seen), whole)
@@ -245,7 +271,7 @@ def _smallest(one: Engine, other: Engine, asked: Asked, says: tuple[Said, Said])
 
     def still(tried: Asked) -> bool:
         try:
-            return (answer(one, tried), answer(other, tried)) == says
+            return all((say(one, tried), say(other, tried)) == says for say in (answer, _explained))
         except Refused:
             return False
 

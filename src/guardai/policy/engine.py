@@ -177,23 +177,22 @@ class Engine:
         try:
             plan = self._reveals.get(about)
             if plan is None:
-                plan = self._plan([(label_entity(label), "label")], principal, REVEAL)
+                plan = self._plan([(label_entity(label), "label")], principal, REVEAL, to.kind)
                 self._reveals.put(about, plan)
             key = plan.key(context)
             remembered: Reveal | None = plan.answers.get(key)
             if remembered is not None and not null(plan.names, context):
                 return remembered
-            values, what = plan.lens.values(context), ("Label", label, to.kind)
+            values, records = plan.lens.values(context), plan.lens.records(context)
             limits = Limits(plan.lens.counted, REVEAL, context, tally) if plan.lens.counted else None
-            asked = limits.added(values, what) if limits is not None else values
-            document = context_document(asked.items(), plan.lens.records(context), to)
-            answer = ask(plan.questions[0], document)
+            asked = limits.added(values, plan.questions[0].what) if limits is not None else values
+            answer = ask(plan.questions[0], context_document(asked.items(), records, to))
         except Refused as refused:
             return Reveal("redact", (), str(refused))
         reveal = self._judge(label, answer)
         if limits is not None:
             if reveal.mask is not None and not answer.errors:
-                reached = limits.reached(self._of(answer, plan.questions[0]), what)
+                reached = limits.reached(plan.questions[0], answer, self.bundle.policies, (asked, records, to))
                 reveal = structs.replace(reveal, reason="; ".join((reveal.reason, *reached)))
         elif not answer.errors:
             self._remember(self._reveals, about, plan, key, context, reveal)
@@ -206,7 +205,7 @@ class Engine:
             raise Refused("no resource is named")
         return self._plan([(resource_entity(one), one.type) for one in resources], principal, action)
 
-    def _plan(self, about: list[tuple[Entity, str]], principal: Principal, action: str) -> Plan:
+    def _plan(self, about: list[tuple[Entity, str]], principal: Principal, action: str, *place: str) -> Plan:
         shared = self._scene(principal, action)
         find = self.bundle.index.find
         slices = [find(action, shared.principal, uids(entity)) for entity, _ in about]
@@ -218,7 +217,7 @@ class Engine:
                 {**shared.request, "resource": entity["uid"]},
                 kind,
                 found.ids,
-                (entity["uid"]["type"], entity["uid"]["id"]),
+                (entity["uid"]["type"], entity["uid"]["id"], *place),
             )
             for found, (entity, kind) in zip(slices, about, strict=True)
         )
@@ -278,23 +277,17 @@ class Engine:
             return Decision("allow", reasons, obligations=self._owed(reasons))
         forbids = [self.bundle.policies[name] for name in reasons]
         says = [policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids]
-        for question, answer in zip(plan.questions, answers, strict=True):
+        for question, answer, numbered in zip(plan.questions, answers, asked, strict=True):
             if answer.allowed:
                 continue
             if not answer.reasons:
                 says.append(f"no policy permits {action} on this {question.about}")
             if limits is not None:
-                says += limits.reached(self._of(answer, question), question.what)
+                says += limits.reached(question, answer, self.bundle.policies, (numbered, records, None))
         abort = any(policy.annotations.get("on_denied") == "abort" for policy in forbids)
         groups = self._lifting(plan, denials, forbids, asked, records)
         reason = "; ".join(dict.fromkeys(says))
         return Decision("pause" if groups else "deny", reasons, reason, Obligations(groups, abort))
-
-    def _of(self, answer: Answer, question: Question) -> list[Policy]:
-        """The policies that a denial is to be explained by: the forbids that decided, or the permits that did not."""
-        if answer.reasons:
-            return [self.bundle.policies[name] for name in answer.reasons]
-        return [one for name in question.ids if (one := self.bundle.policies[name]).effect == "permit"]
 
     def _owed(self, reasons: Iterable[str]) -> Obligations:
         """What the permits that decided ask for: the smallest of each number."""

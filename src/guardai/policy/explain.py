@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from guardai.model import Decision, Resource, Reveal
+from guardai.model import Decision, Destination, Principal, Resource, Reveal
 from guardai.policy.asked import Asked, decide, judge, reveals
 from guardai.policy.bundle import Bundle
 from guardai.policy.change import can_allow, candidates, quoted, read, smallest, with_a_permit
@@ -50,9 +50,12 @@ def explain(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
         What `examine` returns.
 
     Raises:
-        ValueError: it is no request.
+        ValueError: it is no request, or names a type of entity that the bundle does not know.
     """
-    return examine(bundle, Request.read(request).asked())
+    made = Request.read(request)
+    if unknown := made.unknown(bundle.types):
+        raise ValueError(unknown)
+    return examine(bundle, made.asked())
 
 
 def words(bundle: Bundle, request: dict[str, Any]) -> list[str]:
@@ -143,9 +146,8 @@ def _answer(asked: Asked, decision: Decision, fates: dict[str, Reveal]) -> dict[
 
 
 def _request(asked: Asked) -> dict[str, Any]:
-    who = asked.principal
     found: dict[str, Any] = {
-        "principal": {"type": who.kind, "id": who.agent, "user": who.user, "chain": list(who.chain)},
+        "principal": _who(asked.principal),
         "actions": list(asked.verbs),
         "resources": [_thing(one) for one in asked.resources],
         "context": {name: list(value) if isinstance(value, tuple) else value for name, value in asked.whole.items()},
@@ -159,24 +161,27 @@ def _request(asked: Asked) -> dict[str, Any]:
 
 def as_request(asked: Asked) -> dict[str, Any]:
     """A question as a file for `--request` holds it; with several verbs or resources, the first."""
-    who = asked.principal
     found: dict[str, Any] = {
-        "principal": {
-            "type": who.kind,
-            "id": who.agent,
-            "user": who.user,
-            "chain": list(who.chain),
-            "assurance": who.assurance,
-        },
+        "principal": _who(asked.principal),
         "action": asked.verbs[0] if asked.verbs else _GOES_BY.get(asked.to.kind if asked.to else "", _ANSWERS)[0],
         "resource": _thing(asked.resources[0])
         if asked.resources
         else {"type": _GOES_BY.get(asked.to.kind if asked.to else "", _ANSWERS)[1], "id": "any"},
         "context": {name: list(value) if isinstance(value, tuple) else value for name, value in asked.whole.items()},
     }
-    if asked.labels and asked.to is not None:
-        found |= {"labels": list(asked.labels), "to": asked.to._asdict()}
+    if asked.labels:
+        found |= {"labels": list(asked.labels), "to": (asked.to or Destination("unknown"))._asdict()}
     return found
+
+
+def _who(one: Principal) -> dict[str, Any]:
+    return {
+        "type": one.kind,
+        "id": one.agent,
+        "user": one.user,
+        "chain": list(one.chain),
+        "assurance": one.assurance,
+    }
 
 
 def _thing(one: Resource) -> dict[str, Any]:

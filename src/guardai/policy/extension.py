@@ -18,13 +18,12 @@ from typing import Final, NamedTuple
 
 from guardai.model import ACTIONS, GROUPS, REVEAL
 from guardai.policy.declarations import DEEPEST, Field, Reading, Record
-from guardai.policy.vocabulary import ENTITIES, PARENTS, RESOURCES
+from guardai.policy.vocabulary import ENTITIES, PARENTS, PRINCIPALS, RESOURCES
 
 __all__ = ["NOTHING", "Extension", "merged", "read"]
 
 #: What a value of the context can be: all that reaches Cedar.
 _KINDS: Final = ("String", "Bool", "Long", "Set<String>")
-_PRINCIPALS: Final = ["Agent", "App"]
 
 
 class Extension(NamedTuple):
@@ -200,7 +199,7 @@ class _Reader:
     def _applies(self, name: str, said: dict[str, tuple[list[str], int]]) -> None:
         expected = {
             "in": [ACTIONS[name]] if name in ACTIONS else [],
-            "principal": _PRINCIPALS,
+            "principal": [*PRINCIPALS],
             "context": ["Reveal" if name == REVEAL else "Call"],
         }
         for key, (values, at) in said.items():

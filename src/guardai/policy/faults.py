@@ -13,9 +13,10 @@ from guardai.model import ACTIONS, GROUPS, REVEAL, ancestors
 from guardai.policy.places import Places
 from guardai.policy.problem import Problem
 from guardai.policy.source import Policy
-from guardai.policy.tree import Tree, approvals, compared, entity_literals, scope
+from guardai.policy.tree import Tree, approvals, compared, entity_literals, nodes, path_of, scope
 from guardai.policy.vocabulary import (
     ANNOTATIONS,
+    COUNTERS,
     ENTITY_CHOICES,
     LABELS,
     NUMBERS,
@@ -35,6 +36,7 @@ __all__ = ["doubts", "faults"]
 _Fault = tuple[Literal["error", "warning"], str, tuple[str, ...]]
 #: Attributes of the context that hold labels.
 _LABELS: Final = ("labels", "session.labels", "opaque", "sql.labels")
+_NEVER_OF_LABELS: Final = ("resource_count.rows.", "resource_count.tokens.")
 _DATABASE: Final = frozenset(verb for verb, group in ACTIONS.items() if group == "db")
 
 
@@ -49,8 +51,9 @@ def faults(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
 
 
 def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
-    """What `check` calls an error besides: a comparison with something that the attribute can never be."""
+    """What `check` calls an error besides: what an attribute can never be, and a counter that always is 0."""
     places = Places(policy)
+    yield from _uncounted(policy, places)
     for (variable, path), node in compared(places.conditions):
         literal = node["Value"]
         choices = _choices(variable, path)
@@ -62,6 +65,22 @@ def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
             continue
         line, column = places.of(node)
         yield Problem("error", policy.file, line, policy.id, message, column)
+
+
+def _uncounted(policy: Policy, places: Places) -> Iterator[Problem]:
+    """Rows and tokens are counted for the table or model that they are of, and the resource of a reveal is a label."""
+    if scope(policy.tree).actions != (REVEAL,):
+        return  # the other actions that it covers have such a resource
+    for node, _ in nodes(places.conditions):
+        variable, path = path_of(node) or ("", "")
+        if variable == "context" and path in COUNTERS and path.startswith(_NEVER_OF_LABELS):
+            instead = path.removeprefix("resource_")
+            message = (
+                f"context.{path} is always 0 in a policy of {REVEAL}: no rows and tokens are counted of a label; "
+                f"the principal's own are context.{instead}"
+            )
+            line, column = places.of(node)
+            yield Problem("error", policy.file, line, policy.id, message, column)
 
 
 def _choices(variable: str, path: str) -> tuple[str, ...]:

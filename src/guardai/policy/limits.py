@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final
 
+from guardai.model import Destination
+from guardai.policy.ask import Answer, Question, ask
+from guardai.policy.counters import PARTS
+from guardai.policy.question import context_document
 from guardai.policy.source import Policy
 from guardai.policy.tally import Tally, What
 from guardai.policy.tree import ceilings
+from guardai.policy.vocabulary import WINDOWS
 
-__all__ = ["Limits"]
+__all__ = ["Asked", "Limits"]
+
+#: What a question is asked with: values, records that are there, and where data would go.
+Asked = tuple[dict[str, object], list[str], Destination | None]
+#: Windows, those that end last first.
+_LAST: Final = tuple(reversed(WINDOWS))
 
 
 class Limits:
@@ -33,19 +44,44 @@ class Limits:
             return self._tally.values(names, self._action, what)
         return {name: self._context.get(name, 0) for name in names}
 
-    def reached(self, policies: Iterable[Policy], what: What) -> list[str]:
-        """Which limits of these policies are exceeded, and when that ends: `count.calls.minute is 61 of 60, until …`."""
-        said: dict[str, int] = {}
-        for policy in policies:
-            for name, most in ceilings(policy.tree):
-                if name in self._names:
-                    said[name] = min(most, said.get(name, most))
-        counts = self._counts(said, what)
+    def reached(self, question: Question, answer: Answer, policies: Mapping[str, Policy], asked: Asked) -> list[str]:
+        """Which limits denied, and when that ends: `count.calls.minute is 61, the limit 60; the minute ends in 23 s`.
+
+        Args:
+            question: what was denied.
+            answer: how.
+            policies: `@id` → policy.
+            asked: what the question was asked with.
+        """
+        permits = [one for name in question.ids if (one := policies[name]).effect == "permit"]
+        found: dict[str, int] = {}
+        for forbid in answer.reasons or ("",):
+            denies = partial(_denies, question, asked, forbid)
+            for name, most in self._deciding([policies[forbid]] if forbid else permits, question.what, denies).items():
+                found[name] = min(most, found.get(name, most))
+        counts = self._counts(found, question.what)
         return [
-            f"{name} is {counts[name]}, the limit {most}{self._until(name, what)}"
-            for name, most in sorted(said.items())
-            if type(count := counts[name]) is int and count > most
+            f"{name} is {counts[name]}, the limit {most}{self._until(name, question.what)}"
+            for name, most in sorted(found.items())
         ]
+
+    def _deciding(self, group: list[Policy], what: What, denies: Callable[[Mapping[str, int]], bool]) -> dict[str, int]:
+        """The limits without which a forbid, or the permits together, would not deny: counter → limit.
+
+        INVARIANT: no limit is named whose end would change nothing: it can be exceeded in an alternative of an `||` whose other
+        conditions do not hold. Where one of several would do, those are named whose windows end first.
+        """
+        found = {one for policy in group for one in ceilings(policy.tree) if one[0] in self._names}
+        counts = self._counts({name for name, _ in found}, what)
+        over = [(name, most) for name, most in found if type(count := counts[name]) is int and count > most]
+        if not over or denies(_at(over)):
+            return {}
+        # What can be left out is, those that end last first; of one counter that is the lowest limit.
+        for one in sorted(over, key=lambda one: (_LAST.index(PARTS[one[0]][2]), one)):
+            others = [other for other in over if other != one]
+            if others and not denies(_at(others)):
+                over = others
+        return _at(over)
 
     def _until(self, name: str, what: What) -> str:
         window = name.rpartition(".")[2]
@@ -54,3 +90,20 @@ class Limits:
         if self._tally is None:
             return f" for the {window}"
         return f"; the {window} ends in {math.ceil(self._tally.left(name, self._action, what))} s"
+
+
+def _at(limits: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The counters at their limits; at the lowest where there are several."""
+    found: dict[str, int] = {}
+    for name, most in limits:
+        found[name] = min(most, found.get(name, most))
+    return found
+
+
+def _denies(question: Question, asked: Asked, forbid: str, numbers: Mapping[str, int]) -> bool:
+    """Whether it would still be denied with these numbers: by this forbid, or if none is named for want of a permit."""
+    values, records, to = asked
+    answer = ask(question, context_document({**values, **numbers}.items(), records, to))
+    if answer.allowed or answer.errors:
+        return not answer.allowed
+    return not forbid or forbid in answer.reasons

@@ -17,11 +17,10 @@ from guardai.policy.problem import Problem
 from guardai.policy.solve import Case, impossible, is_there
 from guardai.policy.source import Policy
 from guardai.policy.tree import Head, Tree, children, scope
-from guardai.policy.vocabulary import PARENTS, RESOURCES
+from guardai.policy.vocabulary import PARENTS, PRINCIPALS, RESOURCES
 
 __all__ = ["idle"]
 
-_PRINCIPALS: Final = ("Agent", "App")
 #: How many pairs of policies are compared. Beyond it nothing more is said: a warning is no guarantee.
 _PAIRS: Final = 20_000
 _APPROVALS: Final = ("context", "approvals")
@@ -104,7 +103,7 @@ def _cases(tree: Tree, more: Mapping[str, tuple[str, ...]]) -> list[Case]:
     return [
         Case(action, principal, resource)
         for action in scope(tree).actions
-        for principal in _PRINCIPALS
+        for principal in PRINCIPALS
         for resource in (*RESOURCES[action], *more.get(action, ()))
     ]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
 
 from guardai.model import REVEAL, Destination, Principal, Resource
 from guardai.policy.asked import Asked
-from guardai.policy.vocabulary import RESOURCES, verbs
+from guardai.policy.vocabulary import ENTITIES, PRINCIPALS, RESOURCES, verbs
 
 __all__ = ["Request"]
 
@@ -17,6 +17,8 @@ _SHAPE: Final = (
     '{"principal": {"type": "Agent", "id": "a"}, "action": "db.read", "resource": {"type": "Table", "id": "shop.customers"}, '
     '"context": {"environment": "dev"}, "labels": ["pii.email"], "to": {"kind": "model", "region": "us"}}'
 )
+#: What an action can be done to; a label is only asked about.
+_THINGS: Final = frozenset(kind for action, kinds in RESOURCES.items() if action != REVEAL for kind in kinds)
 
 
 class _Named(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,6 +84,24 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
         if request.labels and request.to is None:
             raise ValueError('labels are given but not where the data would go; add "to": {"kind": "model", …}')
         return request
+
+    def unknown(self, own: Collection[str]) -> str:
+        """Which of its types no policy can know, and which there are; "" if all are known.
+
+        Cedar takes any type for granted: a misspelt one would be answered as something of which no policy speaks.
+
+        Args:
+            own: the entity types that the folder's own schema adds.
+        """
+        parent = self.resource.parent
+        for name, kind, known in (
+            ("principal.type", self.principal.type, {*PRINCIPALS}),
+            ("resource.type", self.resource.type, {*_THINGS, *own}),
+            ("resource.parent.type", parent.type if parent else "", {"", *ENTITIES, *own}),
+        ):
+            if kind not in known:
+                return f"{name} {kind!r} is unknown; known: {', '.join(sorted(known - {''}))}"
+        return ""
 
     def who(self) -> Principal:
         """The principal, as the engine takes it."""

@@ -25,6 +25,7 @@ __all__ = [
     "entity_literals",
     "looks_at_resource",
     "merge",
+    "nodes",
     "path_of",
     "reads",
     "scope",
@@ -125,7 +126,7 @@ def looks_at_resource(policy: Tree) -> bool:
     """Whether the policy needs to know more of the resource than its type and id: its attributes, or what it is in."""
     if _side(policy["resource"])[1]:
         return True
-    return any(node == {"Var": "resource"} for node, _ in _nodes(policy.get("conditions", ())))
+    return any(node == {"Var": "resource"} for node, _ in nodes(policy.get("conditions", ())))
 
 
 def merge(several: Iterable[Reads]) -> Reads:
@@ -148,7 +149,7 @@ def entity_literals(policy: Tree) -> Iterator[tuple[str, str, str]]:
         named += [constraint["in"]["entity"]] if "in" in constraint else []
         for uid in named:
             yield uid["type"], uid["id"], how
-    for node, _ in _nodes(policy.get("conditions", ())):
+    for node, _ in nodes(policy.get("conditions", ())):
         value = node.get("Value")
         if isinstance(value, dict) and "__entity" in value:
             yield value["__entity"]["type"], value["__entity"]["id"], "when"
@@ -156,7 +157,7 @@ def entity_literals(policy: Tree) -> Iterator[tuple[str, str, str]]:
 
 def compared(conditions: Iterable[Tree]) -> Iterator[tuple[tuple[str, str], Tree]]:
     """((variable, path), literal) for every string that an attribute is compared with or searched for."""
-    for node, _ in _nodes(conditions):
+    for node, _ in nodes(conditions):
         for operator in ("==", "!=", "contains", "containsAny", "containsAll"):
             if operator not in node:
                 continue
@@ -168,7 +169,7 @@ def compared(conditions: Iterable[Tree]) -> Iterator[tuple[tuple[str, str], Tree
 
 def ceilings(policy: Tree) -> Iterator[tuple[str, int]]:
     """(path, greatest number) for every attribute of the context that is compared with a number by order."""
-    for node, _ in _nodes(policy.get("conditions", ())):
+    for node, _ in nodes(policy.get("conditions", ())):
         for operator, more in ((">", 0), ("<=", 0), (">=", -1), ("<", -1)):
             if operator not in node:
                 continue
@@ -183,14 +184,14 @@ def ceilings(policy: Tree) -> Iterator[tuple[str, int]]:
 def approvals(policy: Tree) -> frozenset[str]:
     """The groups whose approval an `unless` asks for: the literals of `context.approvals.contains("…")`."""
     found: set[str] = set()
-    for node, kind in _nodes(policy.get("conditions", ())):
+    for node, kind in nodes(policy.get("conditions", ())):
         for operator in ("contains", "containsAny", "containsAll"):
             if kind == "unless" and operator in node and _path(node[operator]["left"]) == "approvals":
                 found.update(member["Value"] for member in _strings(node[operator]["right"]))
     return frozenset(found)
 
 
-def _nodes(conditions: Iterable[Tree]) -> Iterator[tuple[Tree, str]]:
+def nodes(conditions: Iterable[Tree]) -> Iterator[tuple[Tree, str]]:
     """Every expression of the conditions, with the kind of its clause; without recursion, for depth is the author's."""
     for clause in conditions:
         stack = [clause["body"]]

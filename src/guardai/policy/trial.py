@@ -64,6 +64,9 @@ def tried(bundle: Bundle, cases: Iterable[Case]) -> Iterator[Result]:
         unknown = sorted(named - bundle.policies.keys())
         for run in case.runs:
             begin = time.perf_counter()
+            if wrong := run.request.unknown(bundle.types):
+                yield Result(case, run, (wrong,), frozenset(), 0.0)
+                continue
             decision, reveals = answers(engine, run.request.asked())
             failures = [f"no policy has the id {name!r}" for name in unknown]
             failures += _differences(case.expected, decision, reveals)

@@ -26,6 +26,7 @@ __all__ = [
     "ON_PERMITS",
     "OPEN_FAMILIES",
     "PARENTS",
+    "PRINCIPALS",
     "RECORDS",
     "RESOURCES",
     "SCALARS",
@@ -189,6 +190,9 @@ ENTITY_CHOICES: Final = MappingProxyType({"assurance": ("asserted", "verified"),
 PARENTS: Final = MappingProxyType(
     {"Agent": "User", "App": "User", "Table": "Database", "Model": "Provider", "Label": "Label"}
 )
+
+#: The types that can act.
+PRINCIPALS: Final = ("Agent", "App")
 
 #: Action → the types of resource that it can be done to.
 RESOURCES: Final = MappingProxyType(

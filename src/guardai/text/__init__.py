@@ -11,7 +11,7 @@ from guardai.text.masks.tokens import StreamResolver, Tokens
 from guardai.text.own import Own
 from guardai.text.payload import PayloadError
 from guardai.text.recognise import Recogniser, RecogniserError
-from guardai.text.scanner import configure, engine
+from guardai.text.scanner import Search, configure, configured, engine, search, use
 from guardai.text.stateless import mask, mask_payload
 from guardai.text.stream import StreamMasker
 
@@ -25,12 +25,16 @@ __all__ = [
     "PayloadError",
     "Recogniser",
     "RecogniserError",
+    "Search",
     "StreamMasker",
     "StreamResolver",
     "Tokens",
     "configure",
+    "configured",
     "engine",
     "mask",
     "mask_payload",
     "scan",
+    "search",
+    "use",
 ]

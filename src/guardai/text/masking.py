@@ -15,7 +15,7 @@ from guardai.text.masks import render
 from guardai.text.masks.cells import typed
 from guardai.text.masks.tokens import StreamResolver, Tokens
 from guardai.text.payload import PROTOCOL, REMOVED, Leaf, PayloadError, Tree
-from guardai.text.scanner import scanner
+from guardai.text.scanner import Search, scanner
 from guardai.text.stream import StreamMasker
 
 __all__ = ["Masking"]
@@ -54,8 +54,9 @@ class Masking:
         key: of the masks `hash`, `shift` and `fpe`, up to 64 bytes. Equal values are equal under one key only.
         scope: the session's id: its dates move alike.
         resolve: which labels' tokens are put back before anything is masked, because they may be known where this goes.
-        foreign: whether a payload that holds what cannot be looked into (an object, bytes that are no text) is refused
-            (`refuse`), or that passes as it is (`pass`).
+        foreign: asked when a payload holds what cannot be looked into (an object, bytes that are no text): whether that passes
+            as it is. Without it, such a payload is refused.
+        search: what is looked for; None for what the process looks for.
 
     Attributes:
         found: label → how many findings, those that may pass included.
@@ -70,7 +71,8 @@ class Masking:
         key: bytes = b"",
         scope: str = "",
         resolve: Callable[[str], bool] | None = None,
-        foreign: str = "refuse",
+        foreign: Callable[[], bool] | None = None,
+        search: Search | None = None,
     ) -> None:
         self.found: dict[str, int] = {}
         self.masked: dict[str, str] = {}
@@ -85,7 +87,7 @@ class Masking:
         self._foreign = foreign
         #: Whether many tokens at once are cheaper than one by one.
         self._many = tokens is not None and tokens.shared
-        current = scanner()
+        current = self._scanner = scanner() if search is None else search.scanner()
         self._see, self._see_long = current.find, current.find_long
         self._see_patterns, self._names, self._announces = current.find_patterns, current.names, current.announces
         self._secret, self._see_whole = current.secret, current.find_whole
@@ -235,7 +237,7 @@ class Masking:
         resolver: StreamResolver | None = None
         if self._tokens is not None:
             resolver = self._tokens.resolver(self._resolve or _nobody, quoted=quoted)
-        return StreamMasker.using(self.replace, resolver, quoted=quoted)
+        return StreamMasker.using(self.replace, resolver, quoted=quoted, scanner=self._scanner)
 
     # ---- payloads ----
 
@@ -364,7 +366,7 @@ class Masking:
             with suppress(UnicodeDecodeError):
                 return bytes(value).decode()
             # Not within the handler: the error there holds the bytes, and would be the context of this one.
-            if self._foreign == "pass":
+            if self._foreign is not None and self._foreign():
                 return None
             raise PayloadError("the payload holds bytes that are not text")
         if isinstance(value, list | tuple):
@@ -500,7 +502,7 @@ class Masking:
         made = text
         if self._tokens is not None and self._resolve is not None:
             made = self._tokens.resolve(text, self._resolve, quoted=True)
-        masker = StreamMasker.using(self.replace, document=made)
+        masker = StreamMasker.using(self.replace, document=made, scanner=self._scanner)
         made = masker.feed(made) + masker.finish()
         if made != text:
             self._put(tree, leaf, made)

@@ -20,7 +20,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -28,6 +29,7 @@ from guardai.text import packs
 from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.detectors.file import decoded, parsed
 from guardai.text.recognise import Recogniser, load
+from guardai.text.scanner import Search, search
 
 __all__ = ["Own"]
 
@@ -52,7 +54,7 @@ class Own:
 
     @classmethod
     def read(cls, content: str | bytes) -> Self:
-        """Reads `detectors.toml`. Whether a detector in it may be used, `configure` says.
+        """Reads `detectors.toml`. Whether a detector in it may be used, `search` says.
 
         Raises:
             PackError: a key is unknown, a value cannot be used, or a country is not there.
@@ -71,6 +73,21 @@ class Own:
             raise PackError(f"pack {cls.FILE}: [recogniser.{min(unknown)}] is not among `recognisers`")
         nothing = pack == Pack(cls.FILE)
         return cls(None if nothing else pack, _names(table, "packs"), chosen, options)
+
+    def search(self, cache_dir: str | os.PathLike[str] | None = None, recognisers: Iterable[Recogniser] = ()) -> Search:
+        """What it says to look for.
+
+        Args:
+            cache_dir: where compiled databases are kept (see `scanner.search`).
+            recognisers: what finds names, `loaded` say.
+
+        Raises:
+            PackError: a pack is not there, or one cannot be used.
+        """
+        countries = self.pack.countries if self.pack else None
+        return search(
+            cache_dir=cache_dir, countries=countries, packs=self.packs, own=self.pack, recognisers=recognisers
+        )
 
     def loaded(self) -> tuple[Recogniser, ...]:
         """The recognisers. It may take seconds: models are read.

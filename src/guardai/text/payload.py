@@ -99,7 +99,7 @@ class Tree:
 
     Args:
         payload: dict, list, tuple, set, str, bytes that are UTF-8, numbers, dates, None; in one another.
-        foreign: what to do with an object of any other kind: refuse it, or let it pass as it is.
+        foreign: asked when there is an object of any other kind: whether it passes as it is. Without it, it is refused.
         columns: the payload is a list of rows with these columns: their names name the cells, and only text is a leaf.
 
     Raises:
@@ -108,7 +108,9 @@ class Tree:
 
     __slots__ = ("_changes", "_columns", "_nodes", "_parents", "_rows", "_tables", "leaves")
 
-    def __init__(self, payload: Any, *, foreign: str = "refuse", columns: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, payload: Any, *, foreign: Callable[[], bool] | None = None, columns: Sequence[str] | None = None
+    ) -> None:
         # A root container makes the payload itself a child like any other.
         self._nodes: list[Any] = [[payload]]
         self._parents: list[tuple[int, Any, int]] = [(-1, None, 0)]
@@ -120,7 +122,7 @@ class Tree:
         self.leaves: list[Leaf] = []
         self._visit(foreign)
 
-    def _visit(self, foreign: str) -> None:
+    def _visit(self, foreign: Callable[[], bool] | None) -> None:
         nodes, parents, leaves, columns = self._nodes, self._parents, self.leaves, self._columns
         doubtful = _DOUBTFUL
         # In the order of the payload, so that the first address is <EMAIL_1>.
@@ -175,7 +177,13 @@ class Tree:
                 elif kind is not bool and value is not None:
                     self._other((place, key, name, depth), value, queue, foreign)
 
-    def _other(self, at: tuple[int, Any, str, int], value: Any, queue: deque[tuple[int, str]], foreign: str) -> None:
+    def _other(
+        self,
+        at: tuple[int, Any, str, int],
+        value: Any,
+        queue: deque[tuple[int, str]],
+        foreign: Callable[[], bool] | None,
+    ) -> None:
         """A leaf or container of a rarer type."""
         place, key, name, depth = at
         if isinstance(value, enum.Enum) and not isinstance(value, str | int):
@@ -192,7 +200,7 @@ class Tree:
         elif isinstance(value, dt.date):
             if self._columns is None and name:
                 self.leaves.append((place, key, value, name, False))
-        elif not isinstance(value, _PASSING) and foreign != "pass":
+        elif not isinstance(value, _PASSING) and not (foreign is not None and foreign()):
             raise PayloadError(
                 f"the payload holds an object of type {type(value).__name__}, which cannot be looked into; "
                 "give what it holds as dictionaries and lists"

@@ -159,8 +159,8 @@ class Recognisers:
     """
 
     def __init__(self, recognisers: Iterable[Recogniser]) -> None:
-        self._recognisers = tuple(recognisers)
-        for one in self._recognisers:
+        self.recognisers = tuple(recognisers)
+        for one in self.recognisers:
             try:
                 for label in one.labels:
                     Label(label)
@@ -171,11 +171,11 @@ class Recognisers:
         _all.add(self)
 
     def __bool__(self) -> bool:
-        return bool(self._recognisers)
+        return bool(self.recognisers)
 
     def unlock(self) -> None:
         """Gives every recogniser a lock of its own, held by nobody."""
-        self._locks = tuple(threading.RLock() for _ in self._recognisers)
+        self._locks = tuple(threading.RLock() for _ in self.recognisers)
 
     def pieces(self, data: bytes, low: int, *, final: bool) -> Iterator[tuple[int, int, Sequence[Found]]]:
         """Where the pieces of a text begin and end, and the names in each, which are counted from where it begins.
@@ -270,7 +270,7 @@ class Recognisers:
             text = _SURROGATE.sub("\ufffd", piece.decode("utf-8", "surrogatepass"))
             known = ()
             if _LETTER.search(text):
-                known = _joined([name for at in range(len(self._recognisers)) for name in self._ask(at, text)])
+                known = _joined([name for at in range(len(self.recognisers)) for name in self._ask(at, text)])
                 if len(text) != len(piece):
                     known = _in_bytes(text, known)
             if len(self._known) >= _REMEMBERED:
@@ -280,7 +280,7 @@ class Recognisers:
         return known
 
     def _ask(self, at: int, text: str) -> Iterator[Found]:
-        one = self._recognisers[at]
+        one = self.recognisers[at]
         with self._locks[at]:
             try:
                 found = tuple(one.recognise(text))

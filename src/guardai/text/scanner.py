@@ -32,7 +32,20 @@ from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
 from guardai.text.validators import VALIDATORS, Validator
 
-__all__ = ["ENGINES", "Scanner", "configure", "engine", "reset", "scanner", "used"]
+__all__ = [
+    "ENGINES",
+    "Scanner",
+    "Search",
+    "build",
+    "configure",
+    "configured",
+    "engine",
+    "reset",
+    "scanner",
+    "search",
+    "use",
+    "used",
+]
 
 ENGINES: Final = ("hyperscan", "re2", "python")
 #: Texts whose findings are remembered, at most 6 KB each: 64 findings; and names of columns.
@@ -179,13 +192,10 @@ class _Choice:
     packs: frozenset[str] | None = None
     own: Pack | None = None
     names: Recognisers | None = None
+    countries: tuple[str, ...] = ()
 
 
 _lock = threading.RLock()
-_current: Scanner | None = None
-_folder: Path | None = None
-_choice = _Choice()
-_countries: tuple[str, ...] = ()
 
 
 def _renew() -> None:
@@ -198,19 +208,114 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
-def configure(
+_NOTHING_MORE: Final = _Choice()
+
+
+class Search:
+    """What is looked for, and where compiled databases are kept. Its scanner is made when it is first asked for, and kept.
+
+    Safe to share between threads. Without arguments, what is looked for where nobody has said anything.
+    """
+
+    __slots__ = ("_choice", "_folder", "_made")
+
+    def __init__(self, choice: _Choice = _NOTHING_MORE, folder: Path | None = None) -> None:
+        self._choice = choice
+        self._folder = folder
+        self._made: Scanner | None = None
+
+    @property
+    def own(self) -> Pack | None:
+        """The pack besides those that are installed."""
+        return self._choice.own
+
+    @property
+    def recognisers(self) -> tuple[Recogniser, ...]:
+        """What finds names."""
+        return self._choice.names.recognisers if self._choice.names is not None else ()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the scanner has been made."""
+        return self._made is not None
+
+    def packs(self) -> tuple[Pack, ...]:
+        """The packs that are looked for.
+
+        Raises:
+            PackError: one cannot be used.
+        """
+        choice = self._choice
+        there: Sequence[Pack] = available.installed(choice.countries)
+        if choice.packs is not None:
+            there = _picked(there, choice.packs)
+        return (*there, choice.own) if choice.own is not None else tuple(there)
+
+    def scanner(self) -> Scanner:
+        """The scanner. The first call reads the packs, 0.1 s, and compiles them, most of a second, or reads what is cached.
+
+        Raises:
+            ConfigError: `GUARDAI_TEXT_ENGINE` names no engine.
+            PackError: a detector pack cannot be used.
+        """
+        return self._made or self._make()
+
+    def _make(self) -> Scanner:
+        with _lock:
+            if self._made is None:
+                self._made = self.build(os.environ.get(_VARIABLE, ""))
+            return self._made
+
+    def become(self, other: Search) -> None:
+        """Looks for what the other does from here on. What is compiled stays, where that is what was looked for before."""
+        with _lock:
+            if other._choice != self._choice:
+                self._made = None
+            self._choice, self._folder = other._choice, other._folder
+
+    def forget(self) -> None:
+        """Forgets the engine; the next scan chooses and compiles anew."""
+        with _lock:
+            self._made = None
+
+    def build(self, wanted: str = "") -> Scanner:
+        """A scanner of its own, with the engine `wanted`, or the best there is.
+
+        Raises:
+            ConfigError: there is no such engine, or it cannot be imported here.
+            PackError: a detector pack cannot be used.
+        """
+        if wanted and wanted not in ENGINES:
+            raise ConfigError(f"{_VARIABLE}={wanted!r}: there are {', '.join(ENGINES)}")
+        names = self._choice.names
+        program = Program(self.packs())
+        plain = PlainEngine(program)
+        for name in (wanted,) if wanted else ENGINES:
+            try:
+                if name == "hyperscan":
+                    return Scanner(program, HyperEngine(program, self._folder or home() / "cache", plain), names)
+                if name == "re2":
+                    return Scanner(program, Re2Engine(program, plain), names)
+            except ImportError:
+                if wanted:
+                    raise ConfigError(f"{_VARIABLE}={wanted}, but {_MODULES[wanted]} cannot be imported here") from None
+        return Scanner(program, plain, names)
+
+
+#: What the program says, by `configure`; and what scans look for that are no call's.
+_configured: Final = Search()
+_current = _configured
+
+
+def search(
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     countries: str | Iterable[str] | None = None,
     packs: Iterable[str] | None = None,
     own: Pack | None = None,
     recognisers: Iterable[str | Recogniser] = (),
-    ahead: bool = False,
-) -> None:
-    """Says what is looked for, and where compiled databases are kept. What is not given is as if nobody had ever said.
-
-    Scans from here on follow it; the first compiles, unless that was done `ahead`. `init` says it for a policy
-    folder's `detectors.toml`.
+) -> Search:
+    """What to look for. Nothing is compiled, and what the process looks for stays as it is (see `use` and `configure`).
 
     Args:
         cache_dir: where compiled databases are kept from one process to the next. None: under guardai's home
@@ -220,36 +325,58 @@ def configure(
         own: a pack besides those that are installed. Nothing in it may blow up, or decide too late for a stream
             (`detectors/admit.py`).
         recognisers: what finds names: entry points of the group `guardai.recognisers`, or objects.
-        ahead: compile before anything changes, so that scans meanwhile go on as before and none waits.
 
     Raises:
-        PackError: a country or a pack is not there, or a pack cannot be used. Everything is left as it was.
-        RecogniserError: a recogniser is not there, or cannot be loaded. The same.
+        PackError: a country or a pack is not there, or a pack cannot be used.
+        RecogniserError: a recogniser is not there, or cannot be loaded.
     """
-    global _current, _folder, _choice, _countries
     wanted = tuple(recognisers)
     made = [one for given in wanted for one in (load_recognisers([given]) if isinstance(given, str) else (given,))]
     names = Recognisers(made) if made else None
     if own is not None:
         admit(own, lambda: (*available.installed(), *available.countries("all")))
-    choice = _Choice(None if packs is None else frozenset(packs), own, names)
+    codes = tuple(pack.name.rpartition(".")[2] for pack in available.countries(countries or ()))
+    choice = _Choice(None if packs is None else frozenset(packs), own, names, codes)
     if choice.packs is not None:
         _picked(available.installed(), choice.packs)
-    chosen = tuple(pack.name for pack in available.countries(countries or ()))
     folder = Path(cache_dir) if cache_dir is not None else None
-    codes = tuple(name.rpartition(".")[2] for name in chosen)
-    changed = choice != _choice or chosen != _countries
-    compiled = None
-    if ahead and changed and _current is not None:
-        compiled = _build(os.environ.get(_VARIABLE, ""), choice, codes, folder)
-    with _lock:
-        available.choose(countries)
-        if changed:
-            reset()
-        if compiled is not None:
-            _current = compiled
-        _folder = folder
-        _choice, _countries = choice, chosen
+    return Search(choice, folder)
+
+
+def configured() -> Search:
+    """What the program wants to be looked for. It is one object, and follows `configure`."""
+    return _configured
+
+
+def use(wanted: Search | None = None, *, cache_dir: Path | None = None) -> None:
+    """What scans look for from here on that are no governed call's: `guardai.text.scan` and `mask`, say.
+
+    Args:
+        wanted: None for what the program has configured.
+        cache_dir: where that is kept when it has been compiled; None as for `search`.
+    """
+    global _current
+    _configured._folder = cache_dir
+    _current = wanted if wanted is not None else _configured
+
+
+def configure(
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    countries: str | Iterable[str] | None = None,
+    packs: Iterable[str] | None = None,
+    own: Pack | None = None,
+    recognisers: Iterable[str | Recogniser] = (),
+) -> None:
+    """Says what is looked for from here on, as `search` takes it. What is not given is as if nobody had ever said.
+
+    It is what every scan looks for, governed calls included, where no policy folder's `detectors.toml` says it: once `init`
+    has put such a folder in force, only that counts.
+
+    Raises:
+        PackError, RecogniserError: as `search`. Everything is left as it was.
+    """
+    _configured.become(search(cache_dir=cache_dir, countries=countries, packs=packs, own=own, recognisers=recognisers))
 
 
 def _picked(packs: Sequence[Pack], names: frozenset[str]) -> list[Pack]:
@@ -267,61 +394,23 @@ def used() -> tuple[Pack, ...]:
     Raises:
         PackError: one cannot be used.
     """
-    return _used(_choice)
-
-
-def _used(choice: _Choice, countries: tuple[str, ...] | None = None) -> tuple[Pack, ...]:
-    packs: Sequence[Pack] = available.installed(countries)
-    if choice.packs is not None:
-        packs = _picked(packs, choice.packs)
-    return (*packs, choice.own) if choice.own is not None else tuple(packs)
+    return _current.packs()
 
 
 def reset() -> None:
     """Forgets the engine; the next scan chooses and compiles anew. For tests, and when the environment has changed."""
-    global _current
-    with _lock:
-        _current = None
+    _configured.forget()
+    _current.forget()
 
 
 def scanner() -> Scanner:
-    """The process's scanner. The first call reads the packs, 0.1 s, and compiles them, most of a second, or reads what is cached.
-
-    Raises:
-        ConfigError: `GUARDAI_TEXT_ENGINE` names no engine.
-        PackError: a detector pack cannot be used.
-    """
-    return _current or _made()
-
-
-def _made() -> Scanner:
-    global _current
-    with _lock:
-        if _current is None:
-            _current = build(os.environ.get(_VARIABLE, ""))
-        return _current
+    """The process's scanner (see `Search.scanner`)."""
+    return _current._made or _current.scanner()
 
 
 def build(wanted: str = "") -> Scanner:
-    """A scanner of its own, with the engine `wanted`, or the best there is."""
-    return _build(wanted, _choice, None, _folder)
-
-
-def _build(wanted: str, choice: _Choice, countries: tuple[str, ...] | None, folder: Path | None) -> Scanner:
-    if wanted and wanted not in ENGINES:
-        raise ConfigError(f"{_VARIABLE}={wanted!r}: there are {', '.join(ENGINES)}")
-    program = Program(_used(choice, countries))
-    plain = PlainEngine(program)
-    for name in (wanted,) if wanted else ENGINES:
-        try:
-            if name == "hyperscan":
-                return Scanner(program, HyperEngine(program, folder or home() / "cache", plain), choice.names)
-            if name == "re2":
-                return Scanner(program, Re2Engine(program, plain), choice.names)
-        except ImportError:
-            if wanted:
-                raise ConfigError(f"{_VARIABLE}={wanted}, but {_MODULES[wanted]} cannot be imported here") from None
-    return Scanner(program, plain, choice.names)
+    """A scanner of its own for what scans look for now (see `Search.build`)."""
+    return _current.build(wanted)
 
 
 def engine() -> str:

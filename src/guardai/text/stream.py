@@ -129,12 +129,18 @@ class StreamMasker:
         *,
         quoted: bool = False,
         document: str | None = None,
+        scanner: Scanner | None = None,
     ) -> StreamMasker:
         """One that asks `replace(label, value)` what a value becomes (None: it may pass), after `resolver`.
 
-        `document` is all that will be fed, if that is there already: what stands behind a value counts, too, then.
+        `document` is all that will be fed, if that is there already: what stands behind a value counts, too, then. `scanner`
+        is what looks; None for the process's.
         """
-        stream = cls(quoted=quoted or document is not None)
+        stream = cls(quoted=scanner is None and (quoted or document is not None))
+        if scanner is not None:
+            stream._scanner = scanner
+            if quoted or document is not None:
+                stream._outline = Outline(scanner.announces, scanner.find_patterns)
         stream._replace = replace
         stream._resolver = resolver
         if document is not None and stream._outline is not None:

@@ -6,18 +6,20 @@ An example is somebody's data as like as not, so what is told of it is its place
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from guardai.errors import GuardError
-from guardai.text import packs, scanner
+from guardai.text import packs
 from guardai.text.detectors.admit import admit
 from guardai.text.detectors.detector import Detector, Number, Pack, PackError
 from guardai.text.engines.plain import PlainEngine
+from guardai.text.judging.judge import Found
 from guardai.text.judging.program import Program
 from guardai.text.own import Own
 from guardai.text.recognise import RecogniserError
+from guardai.text.scanner import Search
 
 __all__ = ["Fault", "tried"]
 
@@ -44,34 +46,26 @@ class Fault(NamedTuple):
 def tried(content: str | bytes, cache_dir: Path | None = None) -> list[Fault]:
     """Everything that is wrong with a `detectors.toml`, and with the installed packs beside it that are not ours.
 
-    It is found with the engine that would scan, and with all packs that would be used. What this process scans for is
-    afterwards as if nobody had configured it.
+    It is found with the engine that would scan, and with all packs that would be used.
 
     Args:
         content: of the file; of a folder that has none, nothing.
-        cache_dir: where compiled databases are kept (see `scanner.configure`).
+        cache_dir: where compiled databases are kept (see `scanner.search`).
     """
     try:
         own = Own.read(content)
-        scanner.configure(
-            cache_dir=cache_dir,
-            countries=own.pack.countries if own.pack else None,
-            packs=own.packs,
-            own=own.pack,
-        )
+        search = own.search(cache_dir)
         own.loaded()
-        ours = (packs.core(), packs.secrets(), *packs.chosen())
-        theirs = [pack for pack in scanner.used() if pack not in ours]
-        return list(_faults(theirs, own.pack)) if theirs else []
+        ours = (packs.core(), packs.secrets(), *packs.chosen(own.pack.countries if own.pack else ()))
+        theirs = [pack for pack in search.packs() if pack not in ours]
+        return list(_faults(theirs, own.pack, search)) if theirs else []
     except (PackError, RecogniserError) as error:
         return [Fault("error", "", str(error).removeprefix(f"pack {Own.FILE}: "))]
-    finally:
-        scanner.configure()
 
 
-def _faults(theirs: list[Pack], own: Pack | None) -> Iterator[Fault]:
+def _faults(theirs: list[Pack], own: Pack | None, search: Search) -> Iterator[Fault]:
     try:
-        scanner.engine()
+        find = search.scanner().find
     except GuardError:
         raise
     except Exception as error:  # of the engine's own kind
@@ -79,7 +73,7 @@ def _faults(theirs: list[Pack], own: Pack | None) -> Iterator[Fault]:
         return
     for pack in theirs:
         name = "" if pack is own else pack.name
-        for fault in (*_words(pack), *(one for kind in pack.kinds() for one in _examples(kind)), *_common(pack)):
+        for fault in (*_words(pack), *(one for kind in pack.kinds() for one in _examples(kind, find)), *_common(pack)):
             yield fault._replace(pack=name)
 
 
@@ -91,8 +85,7 @@ def _words(pack: Pack) -> Iterator[Fault]:
         yield Fault("warning", "", str(error).removeprefix(f"pack {pack.name}: "))
 
 
-def _examples(kind: Detector | Number) -> Iterator[Fault]:
-    find = scanner.scanner().find
+def _examples(kind: Detector | Number, find: Callable[[bytes], list[Found]]) -> Iterator[Fault]:
     for place, text in enumerate(kind.matches, 1):
         labels = {label for _, _, label, _ in find(text.encode("utf-8", "surrogatepass"))}
         if kind.label not in labels:

@@ -144,7 +144,7 @@ class Publisher:
     """A repository and the keys of its roles."""
 
     def __init__(self, folder, key, signer, built):
-        self.repository = Repository(folder)
+        self.repository = Repository(folder, folder.with_name(f"{folder.name}-root.json"))
         self.folder, self._built = folder, built
         self.roots = [signer(key(f"root-{n}")) for n in range(3)]
         self.targets = [signer(key(f"targets-{n}")) for n in range(3)]
@@ -152,10 +152,10 @@ class Publisher:
 
     @property
     def root(self):
-        return self.repository.trusted_root.read_bytes()
+        return self.repository.trusted.read_bytes()
 
-    def create(self, now=NOW, **given):
-        data = self.data = self._built(version="1")
+    def create(self, now=NOW, data=None, **given):
+        data = self.data = data or self._built(version="1")
         self.repository.create(
             data,
             {"root": self.roots, "targets": self.targets, "snapshot": self.online, "timestamp": self.online},

@@ -213,6 +213,7 @@ def test_key_that_a_new_root_no_longer_counts_vouches_for_nothing(publisher, cli
     publisher.repository.rotate(
         ["targets"],
         [*publisher.roots, *publisher.online, *new],
+        data=publisher.data,
         add=[one.public_key for one in new],
         remove=gone,
         now=now,
@@ -565,10 +566,10 @@ def test_pipe_in_place_of_the_lock_is_told(publisher, client, server, tmp_path, 
 
 @pytest.mark.parametrize("what", ["a device", "a folder"])
 def test_what_is_no_plain_file_is_not_opened(tmp_path, what):
-    from guardai.policy.trust import plain
+    from guardai.policy.trust import reading
 
     with pytest.raises(OSError, match="no plain file"):
-        plain.opened(Path("/dev/zero") if what == "a device" else tmp_path)
+        reading.opened(Path("/dev/zero") if what == "a device" else tmp_path)
 
 
 def test_metadata_in_the_cache_that_is_larger_than_any_is_not_read(publisher, client, server, tmp_path):

@@ -290,14 +290,14 @@ def in_fork(work):
 def test_child_forked_during_a_swap_swaps_and_ends(start, publisher, folder, monkeypatch):
     start()
     reading, go_on = threading.Event(), threading.Event()
-    real = current()._read_detectors
+    real = type(current())._search_of
 
-    def slow(bundle):
+    def slow(runtime, bundle, **how):
         reading.set()
         go_on.wait(60)
-        return real(bundle)
+        return real(runtime, bundle, **how)
 
-    monkeypatch.setattr(type(current()), "_read_detectors", staticmethod(slow))
+    monkeypatch.setattr(type(current()), "_search_of", slow)
     publisher.publish("2", data=build(folder(PERMIT, detectors_toml=BADGES), version="2"))
     thread = threading.Thread(target=current().supply.refresh)
     thread.start()
@@ -399,7 +399,6 @@ def test_process_begins_anew_with_what_is_new_while_the_former_fetches(start, pu
 
 
 def test_nothing_is_adopted_by_the_former_gate_while_another_is_built(start, publisher, folder, monkeypatch):
-    """What scans look for is the process's: the former's next detectors would be those of the new gate."""
     from guardai.gate.supply import Supply
 
     start()
@@ -710,7 +709,9 @@ def test_bundle_whose_keys_a_new_root_removed_decides_no_more(start, publisher, 
     gone = [one.public_key for one in publisher.targets]
     new = [signer(key(f"new-{n}")) for n in range(2)]
     signers = [*publisher.roots, *publisher.online, *new]
-    publisher.repository.rotate(["targets"], signers, add=[one.public_key for one in new], remove=gone, now=now)
+    publisher.repository.rotate(
+        ["targets"], signers, data=publisher.data, add=[one.public_key for one in new], remove=gone, now=now
+    )
     server.answers["targets.json"] = lambda to: to.send_error(500)
     with pytest.raises(BundleError, match="the server answers 500"):
         current().supply.refresh()
@@ -728,7 +729,9 @@ def replaced(publisher, now, key, signer):
         gone = [one.public_key for one in publisher.targets]
         new = [signer(key(f"new-{n}")) for n in range(2)]
         signers = [*publisher.roots, *publisher.online, *new]
-        publisher.repository.rotate(["targets"], signers, add=[one.public_key for one in new], remove=gone, now=now)
+        publisher.repository.rotate(
+            ["targets"], signers, data=publisher.data, add=[one.public_key for one in new], remove=gone, now=now
+        )
         publisher.targets = new
 
     return rotate

@@ -21,7 +21,8 @@ MISSING: Final = {
     "version": "it was recorded by another version of guardai",
     "unjudged": "guardai could not judge it, so policy was not asked",
     "before": "what policy was asked is not in the ledger: it was recorded by an earlier guardai, or was too large",
-    "counted": "the policy reads counters (`context.count…`) whose numbers at that time are not in the ledger",
+    "counted": "the policy reads counters (`context.count…`) whose numbers at that time are not in the ledger, or were another for "
+    "each thing that the call was on",
     "broken": "it is not what was recorded, or its scene is missing; guardai verify tells",
 }
 

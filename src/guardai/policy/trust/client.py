@@ -39,11 +39,11 @@ import msgspec
 
 from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
+from guardai.policy.trust.chain import TARGET
 from guardai.policy.trust.clock import Clock, Limit
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
-from guardai.policy.trust.plain import content
-from guardai.policy.trust.repository import TARGET
+from guardai.policy.trust.reading import METADATA_BYTES, read
 
 if TYPE_CHECKING:
     from tuf.api.metadata import Metadata, Root, TargetFile
@@ -54,7 +54,6 @@ _log: Final = logging.getLogger("guardai")
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
 #: Roots that are followed from the trusted one: more rotations than a client sleeps through.
 _ROOTS: Final = 256
-_METADATA_BYTES: Final = 1024 * 1024
 
 
 class Served(NamedTuple):
@@ -112,7 +111,7 @@ class Client:
     def state(self) -> State:
         """What came of asking so far, by whichever process. A time that is none is never."""
         try:
-            found = msgspec.json.decode(content(self.folder / "state.json", _METADATA_BYTES), type=State)
+            found = msgspec.json.decode(read(self.folder / "state.json", METADATA_BYTES), type=State)
         except (OSError, ValueError, msgspec.DecodeError, RecursionError):
             return State()
         asked, good = (time if _moment(time) is not None else 0.0 for time in (found.asked, found.good))
@@ -128,8 +127,8 @@ class Client:
         name = self._good()
         while name:
             try:
-                targets = content(self._bundles / f"{name}.targets.json", _METADATA_BYTES)
-                return self._vouched(root, targets, content(self._bundles / f"{name}.bundle", MAX_BYTES))
+                targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
+                return self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
             except (OSError, ValueError, BundleError) as error:
                 former, name = name, self._good()
                 if name == former:
@@ -141,7 +140,7 @@ class Client:
     def _good(self) -> str:
         """The sha256 of the last good bundle, as far as the cache tells; "" if it does not."""
         try:
-            name = content(self.folder / "good", 64).decode("ascii")
+            name = read(self.folder / "good", 64).decode("ascii")
         except (OSError, ValueError):
             return ""
         return name if _SHA.fullmatch(name) else ""
@@ -243,10 +242,10 @@ class Client:
                     raise BundleError(f"{self._where} offers no {TARGET}")
                 if info.length > MAX_BYTES:
                     raise BundleError(f"{self._where}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
-                targets = content(self._metadata / "targets.json", _METADATA_BYTES)
+                targets = read(self._metadata / "targets.json", METADATA_BYTES)
                 data = self._had(info)
                 if data is None:
-                    data = content(Path(updater.download_target(info, str(incoming))), MAX_BYTES)
+                    data = read(Path(updater.download_target(info, str(incoming))), MAX_BYTES)
             return self._vouched(self._newest_root(), targets, data)
         except tuf.ExpiredMetadataError as error:
             raise BundleError(
@@ -278,7 +277,7 @@ class Client:
                     found = one.stat()
                 except OSError:  # a link to nothing, say: opening that ends at once
                     continue
-                small = stat.S_ISREG(found.st_mode) and found.st_size <= _METADATA_BYTES
+                small = stat.S_ISREG(found.st_mode) and found.st_size <= METADATA_BYTES
                 if not small and not stat.S_ISDIR(found.st_mode):
                     one.unlink()
 
@@ -287,7 +286,7 @@ class Client:
         from tuf.api.exceptions import RepositoryError
 
         try:
-            data = content(self._bundles / f"{info.hashes.get('sha256', '')}.bundle", MAX_BYTES)
+            data = read(self._bundles / f"{info.hashes.get('sha256', '')}.bundle", MAX_BYTES)
             info.verify_length_and_hashes(data)
         except (OSError, ValueError, RepositoryError):
             return None
@@ -306,7 +305,7 @@ class Client:
         for version in range(root.version + 1, root.version + _ROOTS + 1):
             try:
                 file = self._metadata / "root_history" / f"{version}.root.json"
-                made: Metadata[Any] = Metadata.from_bytes(content(file, _METADATA_BYTES))
+                made: Metadata[Any] = Metadata.from_bytes(read(file, METADATA_BYTES))
                 new: Root = _role(made, "root")
                 root.verify_delegate("root", *_signatures(made))
                 new.verify_delegate("root", *_signatures(made))

@@ -1,4 +1,4 @@
-"""One process at a time works on a client's cache: tuf's updater is made for a single instance.
+"""One process at a time works on a client's cache (tuf's updater is made for a single instance) or in a publisher's folder.
 
 The lock is the kernel's, so it goes when its holder dies. A forked child closes the descriptors that it inherits, or the lock
 would outlive a parent that was killed while it held it.
@@ -16,7 +16,7 @@ from typing import Final
 
 from guardai.errors import BundleError
 from guardai.policy.trust.clock import Limit
-from guardai.policy.trust.plain import opened
+from guardai.policy.trust.reading import opened
 
 __all__ = ["held"]
 
@@ -51,24 +51,30 @@ else:
 
 
 @contextlib.contextmanager
-def held(file: Path, seconds: float) -> Iterator[None]:
+def held(file: Path, seconds: float, *, what: str = "cache", mode: int = 0o600) -> Iterator[None]:
     """Holds the lock of a file, which is made if it is not there. Nobody else does meanwhile, in this process or another.
+
+    Args:
+        file: the lock.
+        seconds: how long to wait for whoever holds it.
+        what: the lock is of, as a message says it: no path, for it may be recorded.
+        mode: of a file that is made, less what the umask takes.
 
     Raises:
         BundleError: somebody else held it for so many seconds; or the file cannot be opened, or not be locked.
     """
     limit = Limit(seconds)
     try:
-        fd = opened(file, os.O_RDWR | os.O_CREAT)
+        fd = opened(file, os.O_RDWR | os.O_CREAT, mode)
     except OSError as error:
         raise BundleError(
-            f"the cache's lock cannot be opened: {error.strerror}; it has to be this user's, and writable"
+            f"the {what}'s lock cannot be opened: {error.strerror}; it has to be this user's, and writable"
         ) from error
     _inherited.add(fd)
     try:
-        while not _taken(fd):
+        while not _taken(fd, what):
             if not limit.left():
-                raise BundleError(f"another process has been at work on the cache for {seconds:.3g} seconds")
+                raise BundleError(f"another process has been at work on the {what} for {seconds:.3g} seconds")
             time.sleep(0.02)
         try:
             yield
@@ -79,11 +85,11 @@ def held(file: Path, seconds: float) -> Iterator[None]:
         os.close(fd)
 
 
-def _taken(fd: int) -> bool:
+def _taken(fd: int, what: str) -> bool:
     try:
         return _try(fd)
     except OSError as error:
-        raise BundleError(f"the cache's lock cannot be taken: {error.strerror}") from error
+        raise BundleError(f"the {what}'s lock cannot be taken: {error.strerror}") from error
 
 
 def _in_child() -> None:

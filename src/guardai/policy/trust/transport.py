@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from guardai._version import __version__
 from guardai.policy.trust.clock import Limit
-from guardai.policy.trust.plain import opened as opened_plain
+from guardai.policy.trust.reading import opened as opened_plain
 from guardai.settings import is_loopback
 
 __all__ = ["Files", "Http", "opened"]

@@ -1,6 +1,6 @@
 """The packs: what is looked for, as data. Ours are always there, countries if they are chosen, others by entry point.
 
-`GUARDAI_TEXT_COUNTRIES=de,nl` chooses countries, or `all`, besides those that `choose` was told.
+`GUARDAI_TEXT_COUNTRIES=de,nl` chooses countries, or `all`, besides those that a policy folder names.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from guardai.text.detectors.detector import Pack, PackError, ours
 from guardai.text.detectors.file import load
 from guardai.text.packs import assigned
 
-__all__ = ["available", "choose", "chosen", "core", "countries", "installed", "others", "secrets"]
+__all__ = ["available", "chosen", "core", "countries", "installed", "labels_of_others", "others", "secrets"]
 
 _HERE: Final = Path(__file__).parent
 _VARIABLE: Final = "GUARDAI_TEXT_COUNTRIES"
 #: Codes that people write for what another code is the name of.
 _CALLED: Final = {"gb": "uk"}
-
-_chosen: tuple[str, ...] = ()
 
 
 @cache
@@ -80,30 +78,23 @@ def _country(code: str) -> Pack:
         return load(_HERE / "countries" / f"{code}.toml", f"countries.{code}")
 
 
-def choose(names: str | Iterable[str] | None) -> None:
-    """Says which countries `installed` includes from now on, besides those of the environment. None: no others.
-
-    Raises:
-        PackError: there is no pack of that country.
-    """
-    global _chosen
-    _chosen = tuple(pack.name.rpartition(".")[2] for pack in countries(names)) if names is not None else ()
-
-
-def chosen(names: Iterable[str] | None = None) -> tuple[Pack, ...]:
-    """The packs of the countries that were chosen, or would be if these were.
+def chosen(names: Iterable[str] = ()) -> tuple[Pack, ...]:
+    """The packs of these countries, and of those that the environment chooses.
 
     Raises:
         PackError: the environment names a country that there is no pack of.
     """
     try:
-        return countries({*(_chosen if names is None else names), *re.split(r"[\s,;]+", os.environ.get(_VARIABLE, ""))})
+        return countries({*names, *re.split(r"[\s,;]+", os.environ.get(_VARIABLE, ""))})
     except PackError as error:
         raise PackError(f"{_VARIABLE}: {error}") from None
 
 
-def installed(names: Iterable[str] | None = None) -> tuple[Pack, ...]:
-    """Every pack: ours, those of chosen countries (or of these), then those of the entry-point group `guardai.detectors` by name.
+def installed(names: Iterable[str] = ()) -> tuple[Pack, ...]:
+    """Every pack: ours, those of chosen countries, then those of the entry-point group `guardai.detectors` by name.
+
+    Args:
+        names: the codes of countries that are chosen besides those of the environment.
 
     Raises:
         PackError: one cannot be loaded. A detector that its owner relies on must not be missing in silence.
@@ -134,3 +125,12 @@ def others() -> tuple[Pack, ...]:
             admit(pack)
             packs.append(pack)
     return tuple(packs)
+
+
+def labels_of_others() -> frozenset[str]:
+    """The labels that the packs of other distributions find: no policy folder has to say what they are.
+
+    Raises:
+        PackError: one cannot be loaded, or may not be used.
+    """
+    return frozenset(kind.label for pack in others() for kind in pack.kinds())

@@ -1,0 +1,165 @@
+"""`guardai bundle pull|status`: the repository, from its reader's side."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
+from guardai.cli.policy import pack_labels
+from guardai.cli.published import app
+from guardai.errors import BundleError
+
+if TYPE_CHECKING:
+    from guardai.policy.trust.client import Client, State
+    from guardai.settings import Settings
+
+#: `guardai bundle`, whole; what came of asking, as its `status` tells it.
+__all__ = ["app", "came_of_asking", "why_no_newer"]
+
+_Url = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[URL]", help="Of the repository, or its folder; default: that of the settings.", show_default=False
+    ),
+]
+_Root = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="ROOT", help="The trusted root; default: that of the settings.", show_default=False),
+]
+
+
+@app.command("pull")
+def pull_command(
+    url: _Url = None,
+    root: _Root = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the bundle there, too.", show_default=False),
+    ] = None,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds for everything.")] = 120,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch the current bundle, check it, and keep it for the processes of this home.
+
+    Exit codes: 0 it is good, 1 refused: what was kept before is still there, 2 wrong usage.
+    """
+    from guardai.policy import Bundle
+    from guardai.policy.trust.chain import TARGET
+    from guardai.policy.trust.clock import Limit
+
+    client = _client(url, root, home)
+    limit = Limit(timeout)
+    try:
+        served = client.refresh(limit.left())
+        with client.proving():
+            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=client.clock.now())
+        client.keep(served, limit.left())
+        if output is not None:
+            output.write_bytes(served.data)
+    except BundleError as error:
+        if as_json:
+            print_json({"ok": False, "error": str(error)})
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename}: {error.strerror}", code=USAGE)
+    if as_json:
+        print_json({"ok": True, **_told(bundle), "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}"})
+        return
+    console.print(
+        f"[green]good[/] {escape(bundle.name)} {escape(bundle.version)}, digest {bundle.digest}, vouched for until "
+        f"{served.expires:%Y-%m-%d %H:%M} UTC",
+        soft_wrap=True,
+    )
+
+
+@app.command("status")
+def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_json: Json = False) -> None:
+    """Tell which bundle is kept, how long it is good, and what came of asking for a newer one. Asks nobody.
+
+    Exit codes: 0 there is a bundle that is good, 1 there is none, 2 wrong usage.
+    """
+    from guardai.policy import Bundle
+    from guardai.policy.trust.chain import TARGET
+
+    client = _client(url, root, home)
+    now = client.clock.now()
+    served, bundle, why = client.cached(), None, "none is kept"
+    if served is not None:
+        try:
+            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=now)
+            why = "what vouches for it has expired" if served.expires <= now else ""
+        except BundleError as error:
+            why = str(error)
+    found: dict[str, Any] = {
+        "ok": not why,
+        "url": client.url,
+        "bundle": _told(bundle) if bundle is not None else None,
+        "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
+        "cache": str(client.folder),
+        "problem": why,
+        **came_of_asking(client.state()),
+    }
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    raise typer.Exit(REFUSED if why else 0)
+
+
+def _print(found: dict[str, Any]) -> None:
+    console.print(f"[bold]{escape(found['url'])}[/]", soft_wrap=True)
+    bundle = found["bundle"]
+    if bundle is not None:
+        name = f"{bundle['name']} {bundle['version']}"
+        console.print(f"  bundle    {escape(name)}, digest {bundle['digest']}", soft_wrap=True)
+    if found["expires"]:
+        console.print(f"  good till {found['expires']}")
+    console.print(f"  asked     {found['asked'] or 'never'}; the last good answer: {found['answered'] or 'never'}")
+    console.print(f"  cache     {escape(found['cache'])}", soft_wrap=True)
+    if found["error"]:
+        console.print(f"  [yellow]![/] {escape(why_no_newer(found))}", soft_wrap=True)
+    if found["problem"]:
+        console.print(f"  [red]✗[/] {escape(found['problem'])}; `guardai bundle pull` asks now", soft_wrap=True)
+
+
+def _client(url: str | None, root: Path | None, home: Path | None) -> Client:
+    from guardai import settings
+    from guardai.gate.supply import client_of
+
+    if url is not None and Path(url).is_dir():  # a publisher looks at what is about to be served
+        url = Path(url).absolute().as_uri()
+    found: Settings = settings.load({"policy": url, "policy_root": root, "home": home})
+    if not isinstance(found.policy, str):
+        refuse(
+            "which repository? The settings name no URL as policy",
+            code=USAGE,
+            next_step="guardai bundle pull URL --root ROOT",
+        )
+    try:
+        return client_of(found)
+    except BundleError as error:
+        refuse(str(error), code=USAGE, next_step="guardai bundle pull URL --root ROOT")
+
+
+def came_of_asking(state: State) -> dict[str, str | None]:
+    """What came of asking the repository, as data for programs: when, when with success, and the last error or ""."""
+    return {"asked": _when(state.asked), "answered": _when(state.good), "error": state.error}
+
+
+def why_no_newer(asked: dict[str, Any]) -> str:
+    """The same for a person, where there was an error."""
+    return f"no newer bundle could be had; asked for it last: {asked['asked'] or 'never'}; why: {asked['error']}"
+
+
+def _told(bundle: Any) -> dict[str, str]:
+    return {"name": bundle.name, "version": bundle.version, "digest": bundle.digest}
+
+
+def _when(seconds: float) -> str | None:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}" if seconds else None
