@@ -66,8 +66,13 @@ def publish_command(
         typer.Option("--online-key", metavar="KEY", help="A new repository's keys that keep it fresh; default: --key."),
     ] = None,
     threshold: Annotated[
-        int, typer.Option(min=1, help="Of a new repository: how many keys of the root, and of --key, have to sign.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a new repository: how many keys of the root, and of --key, have to sign; default: 1.",
+            show_default=False,
+        ),
+    ] = None,
     root_life: _RootLife = "365d",
     targets_life: _TargetsLife = "90d",
     snapshot_life: _SnapshotLife = "7d",
@@ -83,10 +88,12 @@ def publish_command(
     place = _place(repository, root)
     lives = _lives(root_life, targets_life, snapshot_life, timestamp_life)
     targets, roots, online = (signers_of(given or []) for given in (keys, root_keys, online_keys))
-    new = not place.trusted.exists()
+    new = place.new
     with _refusals(as_json):
         data = _checked(file) if file is not None else None
         if not new:
+            if threshold is not None:
+                refuse("--threshold is for a new repository; `guardai bundle rotate` changes it", code=USAGE)
             signed = place.publish(data, [*targets, *roots, *online], now=_now(), lifetimes=lives)
         elif place.exists:
             refuse(
@@ -99,7 +106,7 @@ def publish_command(
         else:
             fresh = online or targets
             signers = {"root": roots or targets, "targets": targets, "snapshot": fresh, "timestamp": fresh}
-            thresholds = {"root": threshold, "targets": threshold}
+            thresholds = {"root": threshold or 1, "targets": threshold or 1}
             signed = place.create(data, signers, thresholds, now=_now(), lifetimes=lives)
     if new and not as_json:
         console.print(
@@ -206,7 +213,7 @@ def _refusals(as_json: bool) -> Iterator[None]:
             print_json({"ok": False, "error": str(error)})
         refuse(str(error))
     except OSError as error:
-        refuse(f"{error.filename}: {error.strerror}", code=USAGE)
+        refuse(f"{error.filename or 'the folder'}: {error.strerror or error}", code=USAGE)
 
 
 def _tell(signed: Signed, as_json: bool, *, published: bool) -> None:

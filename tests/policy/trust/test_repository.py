@@ -14,6 +14,7 @@ import pytest
 from guardai.errors import BundleError
 from guardai.policy.trust.client import Client
 from guardai.policy.trust.clock import Clock
+from guardai.policy.trust.memory import beside
 from guardai.policy.trust.repository import Lifetimes, Repository
 from guardai.policy.trust.writing import create
 
@@ -289,6 +290,30 @@ def test_publisher_writes_through_no_link_in_the_folder(publisher, tmp_path, now
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("name", ["metadata", "targets"])
+def test_folder_within_the_folder_that_leads_elsewhere_is_refused(publisher, tmp_path, name):
+    (publisher.folder / name).rename(tmp_path / "elsewhere")
+    (publisher.folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match=f"{name} is a link to another place"):
+        Repository(publisher.folder, publisher.repository.trusted)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this platform cannot refuse links")
+def test_lock_is_made_through_no_link(publisher, tmp_path, now):
+    (publisher.folder / ".lock").unlink()
+    (publisher.folder / ".lock").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match="lock cannot be opened"):
+        publisher.renew(now)
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "circle"])
+def test_trusted_root_that_cannot_be_looked_at_is_refused(publisher, tmp_path, name):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(BundleError, match="cannot be looked at"):
+        Repository(publisher.folder, tmp_path / name)
+
+
 def test_what_had_expired_is_signed_anew_and_told(publisher, now, time_, reader):
     long_ago = now - timedelta(days=3650)
     publisher.repository.rotate((), publisher.roots, now=long_ago)
@@ -314,14 +339,62 @@ def test_publisher_is_told_which_bundle_was_vouched_for(publisher, now):
     assert publisher.repository.rotate((), publisher.roots, now=now).data == second
 
 
-def test_older_state_that_was_put_back_shows_in_what_is_told_and_nowhere_else(publisher, tmp_path, now):
-    """No promise, but its limit: one root does not tell how far the publisher had come."""
+@pytest.fixture
+def put_back(publisher, tmp_path, now, reader):
+    """Somebody put an older state of the folder back; a client with that cache has seen the newer one."""
     shutil.copytree(publisher.folder, tmp_path / "old")
     publisher.publish("2", now)
+    publisher.renew(now)
+    seen = tmp_path / "seen"
+    reader(cache=seen).refresh()
     shutil.rmtree(publisher.folder)
     shutil.copytree(tmp_path / "old", publisher.folder)
+    return seen
+
+
+def test_older_state_that_was_put_back_is_not_signed_anew(publisher, now, put_back):
+    for act in (publisher.renew, lambda now: publisher.repository.rotate((), publisher.roots, now=now)):
+        assert "somebody put an older state back" in refused(publisher, lambda act=act: act(now))
+
+
+def test_after_an_older_state_was_put_back_clients_take_the_next_bundle(publisher, now, put_back, reader):
+    data = publisher.publish("3", now)
+    assert reader(cache=put_back).refresh().data == data
+    publisher.renew(now)
+
+
+def test_older_state_is_told_by_what_the_publisher_remembers_alone(publisher, now, put_back):
+    """No promise, but its limit: the root does not tell how far the publisher had come."""
+    beside(publisher.repository.trusted).unlink()
     signed = publisher.renew(now)
     assert (signed.data, signed.versions) == (publisher.data, {"snapshot": 2, "timestamp": 2})
+
+
+def test_root_in_the_place_of_the_one_that_removed_its_key_is_not_followed(publisher, now, key, signer):
+    """Every root key was stolen and is removed: what the thief signs then verifies from the first root on."""
+    from tuf.api.metadata import Metadata
+
+    new = [signer(key(f"new-root-{n}")) for n in range(2)]
+    publisher.repository.rotate(
+        ["root"], [*publisher.roots, *new], now=now, add=[one.public_key for one in new],
+        remove=[one.public_key for one in publisher.roots],
+    )  # fmt: skip
+    fork = Metadata.from_bytes(publisher.root)
+    fork.signed.version = 2
+    fork.signed.add_key(signer(key("evil")).public_key, "targets")
+    for one in publisher.roots:
+        fork.sign(one, append=True)
+    file = publisher.folder / "metadata" / "2.root.json"
+    file.write_bytes(fork.to_bytes())
+    assert "2.root.json is another root than the one of its number" in refused(publisher, lambda: publisher.renew(now))
+    file.unlink()
+    assert "2.root.json is missing, which was published from here" in refused(publisher, lambda: publisher.renew(now))
+
+
+@pytest.mark.parametrize("content", ["{", '{"root": "1"}', '{"more": 1}'])
+def test_what_is_remembered_cannot_be_read(publisher, now, content):
+    beside(publisher.repository.trusted).write_text(content)
+    assert "put it back" in refused(publisher, lambda: publisher.renew(now))
 
 
 # ---- after a theft ----
@@ -461,7 +534,7 @@ def test_publisher_that_is_killed_leaves_what_clients_accept_and_the_next_one_go
     signers = [*publisher.targets, *publisher.online]
     reader(cache=tmp_path / "cache").refresh()
     for step in itertools.count():
-        copy = Repository(shutil.copytree(publisher.folder, tmp_path / f"site-{step}"), publisher.repository.trusted)
+        copy = copied(publisher, tmp_path, step)
         code = killed(lambda copy=copy: copy.publish(second, signers, now=now), step, when)
         cache = shutil.copytree(tmp_path / "cache", tmp_path / f"cache-{step}")
         assert reader(copy.folder, cache).refresh().data in (publisher.data, second)
@@ -470,7 +543,7 @@ def test_publisher_that_is_killed_leaves_what_clients_accept_and_the_next_one_go
         if not code:
             break
         assert code == 9
-    assert step == 4  # the bundle, targets, snapshot, timestamp
+    assert step == 5  # the bundle, targets, snapshot, timestamp, what is remembered
 
 
 @WHEN
@@ -480,7 +553,7 @@ def test_rotation_that_is_killed_leaves_what_clients_accept_and_the_next_one_goe
     second, third = publisher._built(version="2"), publisher._built(version="3")
     reader(cache=tmp_path / "cache").refresh()
     for step in itertools.count():
-        copy = Repository(shutil.copytree(publisher.folder, tmp_path / f"site-{step}"), publisher.repository.trusted)
+        copy = copied(publisher, tmp_path, step)
         code = killed(lambda copy=copy: copy.rotate(**replacement, data=second), step, when)
         cache = shutil.copytree(tmp_path / "cache", tmp_path / f"cache-{step}")
         assert reader(copy.folder, cache).refresh().data in (publisher.data, second)
@@ -492,7 +565,7 @@ def test_rotation_that_is_killed_leaves_what_clients_accept_and_the_next_one_goe
         if not code:
             break
         assert code == 9
-    assert step == 6  # the root between, the bundle, targets, snapshot, timestamp, the root
+    assert step == 7  # the root between, the bundle, targets, snapshot, timestamp, the root, what is remembered
 
 
 @WHEN
@@ -511,7 +584,14 @@ def test_repository_whose_making_was_killed_is_made_by_the_next_one(publisher, t
         if not code:
             break
         assert code == 9
-    assert step == 7  # the bundle, four files, the trusted root, their folder
+    assert step == 8  # the bundle, four files, the trusted root, their folder, what is remembered
+
+
+def copied(publisher, tmp_path, step):
+    """The repository once more, and what its publisher has beside the folder."""
+    trusted = Path(shutil.copy(publisher.repository.trusted, tmp_path / f"trusted-{step}.json"))
+    shutil.copy(beside(publisher.repository.trusted), beside(trusted))
+    return Repository(shutil.copytree(publisher.folder, tmp_path / f"site-{step}"), trusted)
 
 
 def child(act):

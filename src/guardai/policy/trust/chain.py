@@ -3,8 +3,8 @@
 SECURITY INVARIANT: nothing of the folder is handed out that the keys of the trusted root, or of the roots that follow from it,
 do not vouch for. What has expired is theirs all the same: a publisher is there to sign it anew.
 
-That the newest of what they signed lies there cannot be told from here: whoever can write in the folder can put an older state
-of it back.
+That the newest of what they signed lies there is told by the publisher's memory alone: whoever can write in the folder can put
+an older state of it back, and whoever has a key that was removed can sign another root in the place of the one that removed it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
+from guardai.policy.trust.manifest import sha256
+from guardai.policy.trust.memory import Memory
 from guardai.policy.trust.reading import METADATA_BYTES, read
 
 if TYPE_CHECKING:
@@ -34,24 +36,29 @@ class Chain(NamedTuple):
 
     Attributes:
         root: the newest one.
+        sha256: of the file that it stands in.
         metadata: of targets, snapshot and timestamp, with the signatures.
         content: the files that they stand in.
     """
 
     root: Root
+    sha256: str
     metadata: Mapping[str, Metadata[Any]]
     content: Mapping[str, bytes]
 
 
-def followed(folder: Path, trusted: Path) -> Chain:
+def followed(folder: Path, trusted: Path, memory: Memory, *, older: bool = False) -> Chain:
     """Follows the roots from the trusted one to the newest, and from that timestamp, snapshot and targets.
 
     Args:
         folder: of the repository.
         trusted: the file of the root metadata that its clients were given.
+        memory: what was published last.
+        older: whether timestamp, snapshot and targets may be older than that, because all of them are made anew.
 
     Raises:
-        BundleError: a file is missing, or is not what the keys before it vouch for; names the file.
+        BundleError: a file is missing, is not what the keys before it vouch for, or is older than what was published; names
+            the file.
     """
     from tuf.api.metadata import Metadata
     from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
@@ -67,11 +74,18 @@ def followed(folder: Path, trusted: Path) -> Chain:
     roots = _roots(metadata)
     if found.root.version in roots:
         _verified(metadata / f"{found.root.version}.root.json", lambda content: _same(content, first, trusted))
-    while found.root.version + 1 in roots:
-        _verified(metadata / f"{found.root.version + 1}.root.json", found.update_root)
+    newest = first
+    _remembered(trusted, newest, found.root.version, memory)
+    while (version := found.root.version + 1) in roots:
+        file = metadata / f"{version}.root.json"
+        newest, _ = _verified(file, found.update_root)
+        _remembered(file, newest, version, memory)
     if max(roots, default=0) > found.root.version:
         missing = metadata / f"{found.root.version + 1}.root.json"
-        raise BundleError(f"{missing} is missing, and there is a root behind it. Nothing was changed")
+        raise BundleError(f"{missing} is missing, and there is {max(roots)}.root.json behind it. Nothing was changed")
+    if found.root.version < memory.root:
+        missing = metadata / f"{memory.root}.root.json"
+        raise BundleError(f"{missing} is missing, which was published from here. Nothing was changed")
     content: dict[str, bytes] = {}
     content["timestamp"], _ = _verified(metadata / "timestamp.json", found.update_timestamp)
     name = f"{found.timestamp.snapshot_meta.version}.snapshot.json"
@@ -80,7 +94,15 @@ def followed(folder: Path, trusted: Path) -> Chain:
     if told is None:
         raise BundleError(f"{metadata / name} names no targets. Nothing was changed")
     content["targets"], _ = _verified(metadata / f"{told.version}.targets.json", found.update_targets)
-    return Chain(found.root, {role: Metadata.from_bytes(data) for role, data in content.items()}, content)
+    signed = {role: Metadata.from_bytes(data) for role, data in content.items()}
+    for role, one in signed.items():
+        version = getattr(memory, role)
+        if one.signed.version < version and not older:
+            raise BundleError(
+                f"{metadata}: {role} is of version {one.signed.version}, and {version} was published from here: somebody put an "
+                "older state back. Put the newest one there, or publish a FILE, and it becomes the newest. Nothing was changed"
+            )
+    return Chain(found.root, sha256(newest), signed, content)
 
 
 def vouched(folder: Path, chain: Chain) -> bytes:
@@ -103,6 +125,14 @@ def _roots(metadata: Path) -> frozenset[int]:
     except OSError as error:
         raise BundleError(f"{metadata}: cannot be read: {error.strerror}. Nothing was changed") from None
     return frozenset(int(found[1]) for name in names if (found := _ROOT.fullmatch(name)))
+
+
+def _remembered(file: Path, content: bytes, version: int, memory: Memory) -> None:
+    if version == memory.root and sha256(content) != memory.sha256:
+        raise BundleError(
+            f"{file} is another root than the one of its number that was published from here; a key that counts no more can have "
+            "signed it. Nothing was changed"
+        )
 
 
 def _same(content: bytes, first: bytes, trusted: Path) -> None:

@@ -65,7 +65,8 @@ def held(file: Path, seconds: float, *, what: str = "cache", mode: int = 0o600) 
     """
     limit = Limit(seconds)
     try:
-        fd = opened(file, os.O_RDWR | os.O_CREAT, mode)
+        # Not through a link: whoever can put one there would have the file made where they cannot write.
+        fd = opened(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), mode)
     except OSError as error:
         raise BundleError(
             f"the {what}'s lock cannot be opened: {error.strerror}; it has to be this user's, and writable"

@@ -33,6 +33,7 @@ from guardai.errors import BundleError
 from guardai.policy.trust.chain import TARGET, Chain, followed, vouched
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
+from guardai.policy.trust.memory import Memory, recall, remember
 from guardai.policy.trust.writing import create, replace
 
 if TYPE_CHECKING:
@@ -90,17 +91,31 @@ class Repository:
         trusted: the file of the root that clients are given, by another way than the folder; `create` makes it.
 
     Raises:
-        BundleError: that file is in the folder, so that it would be no better than what it vouches for.
+        BundleError: that file is in the folder, so that it would be no better than what it vouches for; or one of the folder's
+            own folders is a link.
     """
 
     def __init__(self, folder: Path, trusted: Path) -> None:
-        if trusted.resolve().is_relative_to(folder.resolve()):
+        try:
+            within = trusted.resolve().is_relative_to(folder.resolve())
+            trusted.exists()
+        except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed, links in a circle
+            raise BundleError(f"{trusted}: cannot be looked at: {error}") from None
+        if within:
             raise BundleError(
                 f"{trusted} lies in the folder that it has to vouch for: whoever can write there can change both. Keep the "
                 "trusted root elsewhere, as clients were given it"
             )
         self.folder, self.trusted = folder, trusted
         self._metadata = folder / "metadata"
+        for part in (self._metadata, folder / "targets"):
+            if part.is_symlink():
+                raise BundleError(f"{part} is a link to another place, where nothing of this repository belongs")
+
+    @property
+    def new(self) -> bool:
+        """Whether there is no trusted root yet, so that a repository can be made."""
+        return not self.trusted.exists()
 
     @property
     def exists(self) -> bool:
@@ -139,7 +154,7 @@ class Repository:
         everybody = [signer for role in ROLES for signer in signers[role]]
         signed = _signed("root", root, [root], everybody)
         made = {"root": signed, **self._renewed(None, _CHAIN, [root], everybody, now, lifetimes, data)}
-        if self.trusted.exists():
+        if not self.new or recall(self.trusted) != Memory():
             raise BundleError(f"{self.trusted}: there is a root already; another repository needs a file of its own")
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
@@ -155,6 +170,7 @@ class Repository:
                 create(fresh / _name(made[role]), made[role].to_bytes())
             create(self.trusted, made["root"].to_bytes())
             fresh.rename(self._metadata)
+            self._remember(made)
         return Signed(_versions(made), data)
 
     def publish(
@@ -167,7 +183,7 @@ class Repository:
             OSError: the folder cannot be written.
         """
         signers = list(signers)
-        with self._followed() as chain:
+        with self._followed(older=data is not None) as (chain, memory):
             root = chain.root
             if root.is_expired(now):
                 raise BundleError(f"{self.folder}: the root has expired; sign a new one with `guardai bundle rotate`")
@@ -175,8 +191,9 @@ class Repository:
             roles: tuple[str, ...] = _CHAIN
             if data is None and not _enough(root, "targets", signers):
                 roles = _CHAIN[1:] if _enough(root, "snapshot", signers) else _CHAIN[2:]
-            made = self._renewed(chain, roles, [root], signers, now, lifetimes, current)
+            made = self._renewed(chain, roles, [root], signers, now, lifetimes, current, memory)
             self._write(data, made.values())
+            self._remember(made, chain)
         return Signed(_versions(made), current, _expired(chain, now))
 
     def rotate(
@@ -214,7 +231,7 @@ class Repository:
             OSError: the folder cannot be written.
         """
         roles, signers, add, remove = list(roles), list(signers), list(add), list(remove)
-        with self._followed() as chain:
+        with self._followed(older=data is not None) as (chain, memory):
             old = chain.root
             new = _changed(old, roles, add, remove, threshold)
             stale = [role for role in _CHAIN if not _verified(new, role, chain.metadata[role])]
@@ -240,8 +257,9 @@ class Repository:
                 roots.append(_signed("root", root, [former, root], signers))
                 former = root
             under = [*(between or [old]), new]
-            made = self._renewed(chain, again, under, signers, now, lifetimes, current)
+            made = self._renewed(chain, again, under, signers, now, lifetimes, current, memory)
             self._write(data, (*roots[:-1], *made.values(), roots[-1]))
+            self._remember({"root": roots[-1], **made}, chain)
         return Signed(_versions({"root": roots[-1], **made}), current, _expired(chain, now))
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
@@ -249,14 +267,26 @@ class Repository:
         return held(self.folder / ".lock", _PATIENCE, what="repository", mode=0o666)
 
     @contextlib.contextmanager
-    def _followed(self) -> Iterator[Chain]:
+    def _followed(self, *, older: bool) -> Iterator[tuple[Chain, Memory]]:
         if not self.exists:
             raise BundleError(
                 f"{self.folder}: no repository, although there is a root in {self.trusted}. To make a new one, name a file for its "
-                "root that is not there yet"
+                "root that is not there yet. (If a repository was just being made, and that was interrupted, remove this root.)"
             )
         with self._alone():
-            yield followed(self.folder, self.trusted)
+            memory = recall(self.trusted)
+            yield followed(self.folder, self.trusted, memory, older=older), memory
+
+    def _remember(self, made: Mapping[str, Metadata[Any]], chain: Chain | None = None) -> None:
+        """What was made now is the newest that was published from here, and what it was made on."""
+        versions = {**({role: one.signed.version for role, one in chain.metadata.items()} if chain else {})}
+        versions |= {role: version for role, version in _versions(made).items() if role != "root"}
+        if "root" in made:
+            root, digest = made["root"].signed.version, sha256(made["root"].to_bytes())
+        else:
+            assert chain is not None
+            root, digest = chain.root.version, chain.sha256
+        remember(self.trusted, Memory(root, digest, **versions))
 
     def _renewed(
         self,
@@ -267,8 +297,12 @@ class Repository:
         now: datetime,
         lifetimes: Lifetimes,
         data: bytes,
+        memory: Memory = Memory(),  # noqa: B008 - it is frozen
     ) -> dict[str, Metadata[Any]]:
-        """The next version of these roles, which verifies under each of the roots; each names the one before it."""
+        """The next version of these roles, which verifies under each of the roots; each names the one before it.
+
+        It is the next to what lies there and to what was published from here, so that clients that know the latter take it.
+        """
         from tuf.api.metadata import MetaFile, Snapshot, TargetFile, Targets, Timestamp
 
         made: dict[str, Metadata[Any]] = {}
@@ -281,7 +315,7 @@ class Repository:
             return MetaFile.from_data(version, content, ["sha256"])
 
         for role in roles:
-            version = self._next(role, contents[role][0]) if former else 1
+            version = self._next(role, max(contents[role][0], getattr(memory, role))) if former else 1
             expires = _end(now, getattr(lifetimes, role))
             signed: Any
             if role == "targets":
