@@ -91,7 +91,7 @@ class Supply:
     Args:
         settings: where it comes from.
         labels: what is found besides what the bundle itself names.
-        usable: readies the process for a bundle to begin with; raises BundleError if it cannot, and has changed nothing then.
+        usable: makes what a bundle to begin with needs besides; raises BundleError if it cannot, and has changed nothing then.
 
     Attributes:
         current: what was supplied last.

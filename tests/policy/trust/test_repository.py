@@ -62,10 +62,13 @@ def test_one_key_twice_is_one_key(publisher, now):
 def test_threshold_beyond_the_keys_makes_no_repository(tmp_path, publisher, now):
     other = Repository(tmp_path / "other", tmp_path / "other.json")
     signers = dict.fromkeys(("root", "targets", "snapshot", "timestamp"), publisher.online)
-    with pytest.raises(BundleError, match="root needs"):
+    with pytest.raises(BundleError, match="root needs 2 keys and has 1; name more"):
         other.create(b"x", signers, {"root": 2}, now=now)
+    other = Repository(other.folder, tmp_path / "nowhere" / "other.json")
+    with pytest.raises(BundleError, match="no such folder"):
+        other.create(b"x", signers, {}, now=now)
     assert not other.folder.exists()
-    assert not other.trusted.exists()
+    assert sorted(path.name for path in tmp_path.glob("other*")) == []
 
 
 def test_online_key_alone_keeps_the_repository_fresh_and_publishes_nothing(publisher, now):

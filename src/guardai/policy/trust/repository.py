@@ -150,10 +150,17 @@ class Repository:
         for role in ROLES:
             for signer in signers[role]:
                 root.add_key(signer.public_key, role)
-            root.roles[role].threshold = thresholds.get(role, 1)
+            wanted = root.roles[role].threshold = thresholds.get(role, 1)
+            if wanted > len(root.roles[role].keyids):
+                raise BundleError(
+                    f"{role} needs {wanted} keys and has {len(root.roles[role].keyids)}; name more, of the root with --root-key and "
+                    "of targets with --key"
+                )
         everybody = [signer for role in ROLES for signer in signers[role]]
         signed = _signed("root", root, [root], everybody)
         made = {"root": signed, **self._renewed(None, _CHAIN, [root], everybody, now, lifetimes, data)}
+        if not self.trusted.parent.is_dir():
+            raise BundleError(f"{self.trusted}: there is no such folder to keep the trusted root in")
         if not self.new or recall(self.trusted) != Memory():
             raise BundleError(f"{self.trusted}: there is a root already; another repository needs a file of its own")
         self.folder.mkdir(parents=True, exist_ok=True)
