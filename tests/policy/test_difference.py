@@ -157,7 +157,6 @@ def explained(bundle, one):
         ("db.write", 'when { principal.chain.contains("planner") && principal.user == "ann" }'),
         ("db.write", 'when { resource.region == "eu" && context.sql.statements < 3 }'),
         ("llm.generate", 'unless { context has labels && context.labels.contains("pii.email") }'),
-        ("reveal", 'when { context.labels.contains("pii.phone") && principal.assurance == "verified" }'),
         ("reveal", 'unless { context has labels && context.labels.contains("pii.email") }'),
         ("reveal", 'when { context.to.kind == "person" && context.to.region == "eu" }'),
     ],
@@ -170,6 +169,29 @@ def test_every_request_that_is_shown_is_answered_by_explain_as_diff_says(bundle,
     for one in found:
         assert explained(a, one) == (one.a.effect, one.a.policies)
         assert explained(b, one) == (one.b.effect, one.b.policies)
+
+
+def test_a_reveal_that_asks_for_what_is_the_acts_own_is_no_difference_and_one_that_does_without_is(bundle):
+    reveal = '@id("b") permit (principal, action == Action::"reveal", resource) {};'
+    for never in (
+        'when { context.labels.contains("pii.phone") }',
+        'when { context.approvals.contains("dba") }',
+        "unless { context has labels }",
+    ):
+        assert between(bundle(READS), bundle(READS + reveal.format(never))).differences == []
+    for always in ('unless { context.labels.contains("pii.email") }', "when { context.opaque.isEmpty() }"):
+        found = between(bundle(READS), bundle(READS + reveal.format(always))).differences
+        assert {(one.which, one.b.effect) for one in found} == {("more", "revealed")}
+        assert all(one.data()["request"]["context"] == {} for one in found)
+
+
+def test_what_a_reveal_never_has_costs_no_requests(bundle):
+    reveal = '@id("b") permit (principal, action == Action::"reveal", resource) when {{ {} }};'
+    plain, own = (
+        between(bundle(READS), bundle(READS + reveal.format(f'{more}context.environment == "prod"'))).tried
+        for more in ("", 'context.labels.contains("pii.dob") && ')
+    )
+    assert own <= plain
 
 
 def test_what_no_file_for_explain_can_hold_is_told_by_its_event_alone(bundle):
@@ -196,7 +218,7 @@ def nested(flat):
 def says(whole, notes, asked):
     if asked.verbs:
         return whole.act(asked.principal, asked.verbs[0], asked.resources, nested(asked.whole), notes)[0]
-    mask, _ = whole.reveal(asked.principal, asked.labels[0], asked.to or Destination("x"), nested(asked.context), notes)
+    mask, _ = whole.reveal(asked.principal, asked.labels[0], asked.to or Destination("x"), nested(asked.shared), notes)
     return mask or "revealed"
 
 

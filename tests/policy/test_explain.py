@@ -5,7 +5,13 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+import guardai
+from guardai.hooks import Call, Target, opened
 from guardai.policy import Bundle, explain, words
+from guardai.policy.cases import Case, Expected, Run
+from guardai.policy.request import Request
+from guardai.policy.trial import tried
+from guardai.policy.vocabulary import OWN
 
 PERMIT = '@id("p") permit (principal, action, resource);'
 
@@ -21,6 +27,7 @@ def request(**changes):
     } | changes
 
 
+NOTHING = Expected(None, None, None, None, None, None)
 FIXED = ("decision", "policies", "masks", "approvals", "errors")
 
 
@@ -93,6 +100,44 @@ def test_attributes_can_be_given(bundle):
 def test_labels_are_in_the_context_too(bundle):
     cedar = '@id("p") permit (principal, action, resource) when { context.labels.contains("pii.email") };'
     assert explain(bundle(cedar), request())["decision"] == "allow"
+
+
+@pytest.mark.parametrize(
+    ("own", "atom"),
+    [
+        ({"labels": ["pii.email"]}, 'context.labels.contains("pii.email")'),
+        ({"labels": ["pii.email"], "context": {"approvals": ["dba"]}}, 'context.approvals.contains("dba")'),
+        ({"labels": ["pii.email"], "context": {"opaque": ["opaque.image"]}}, 'context.opaque.contains("opaque.image")'),
+    ],
+)
+def test_a_reveal_is_asked_without_what_is_the_acts_own_in_all_that_asks_again(folder, own, atom):
+    """The gate has none of it: what explain said to be masked would have left as it is."""
+    forbids = PERMIT + f'@id("f") forbid (principal, action == Action::"reveal", resource) when {{ {atom} }};'
+    permits = PERMIT.replace("action", 'action == Action::"db.read"')
+    permits += f'@id("r") permit (principal, action == Action::"reveal", resource) when {{ {atom} }};'
+    for cedar, mask in ((forbids, None), (permits, "redact")):
+        bundle = Bundle.load(folder(cedar))
+        answer = explain(bundle, request(**own))
+        fate = answer["reveals"]["pii.email"]
+        assert (answer["decision"], fate["mask"], fate["changes"]) == ("allow", mask, [])
+        case = Case("t.toml", 1, "c", (Run("", Request.read(request(**own))),), NOTHING._replace(masks={}))
+        [result] = tried(bundle, [case])
+        assert bool(result.failures) is (mask is not None)
+
+
+def test_a_reveal_is_explained_as_the_gate_answers_it(home, policy):
+    """Every attribute that the vocabulary calls a call's own, in each way a policy can look at it."""
+    for atom in (
+        f"{how}context{what}" for name in OWN for how, what in (("", f" has {name}"), ("!", f".{name}.isEmpty()"))
+    ):
+        cedar = PERMIT + f'@id("f") forbid (principal, action == Action::"reveal", resource) when {{ {atom} }};'
+        place = policy(cedar)
+        guardai.init(home=home, policy=place, integrations=[])
+        sent = opened(Call("tool.call", Target("tool", "", "send"), payload={"q": "alice@example.com"})).payload["q"]
+        guardai.shutdown()
+        asked = request(action="tool.call", resource={"type": "Tool", "id": "send"}, to={"kind": "tool"})
+        mask = explain(Bundle.load(place), asked)["masks"].get("pii.email")
+        assert (sent == "alice@example.com") is (mask is None), atom
 
 
 @pytest.mark.parametrize(

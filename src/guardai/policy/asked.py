@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
@@ -12,8 +12,11 @@ from guardai.policy.bundle import Bundle
 from guardai.policy.engine import Engine
 from guardai.policy.question import label_entity, principal_entity, resource_entity, uids
 from guardai.policy.tally import Tally
+from guardai.policy.vocabulary import OWN
 
 __all__ = ["Asked", "counts", "decide", "judge", "reveals", "uncounted"]
+
+_NOT_OWN: Final[dict[str, Any]] = dict.fromkeys(OWN, ())
 
 
 class Asked(NamedTuple):
@@ -23,7 +26,7 @@ class Asked(NamedTuple):
         principal: who acts.
         verbs: what is asked about: one action, or for a list of statements several.
         resources: what is acted on.
-        context: flat, with dotted names: what calls of this kind share. Reveals are asked with it.
+        context: flat, with dotted names: what calls of this kind share.
         own: what this call adds for the act: labels found, opaque parts, approvals, the numbers of counters.
         labels: of what would leave.
         to: where it would go.
@@ -47,6 +50,14 @@ class Asked(NamedTuple):
     def whole(self) -> dict[str, Any]:
         """The context of the act."""
         return {**self.context, **self.own}
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The context of reveals.
+
+        INVARIANT: what is one call's own is empty in it, as the gate has it, whatever a made-up request says.
+        """
+        return {**self.context, **_NOT_OWN}
 
 
 def decide(
@@ -84,7 +95,7 @@ def judge(engine: Engine, asked: Asked) -> Decision:
         (asked.returns, asked.back, "to whoever reads the result"),
     ):
         for label in labels:
-            reveal = engine.reveal(asked.principal, label, to or Destination("unknown"), asked.context)
+            reveal = engine.reveal(asked.principal, label, to or Destination("unknown"), asked.shared)
             if reveal.mask is not None:
                 return Decision("deny", reveal.policies, f"{label} cannot be masked and may not go {where}")
     return decision
@@ -94,7 +105,8 @@ def reveals(engine: Engine, asked: Asked) -> dict[str, Reveal]:
     """The fate of each label of what would leave."""
     if asked.to is None:
         return {}
-    return {label: engine.reveal(asked.principal, label, asked.to, asked.context) for label in asked.labels}
+    shared = asked.shared
+    return {label: engine.reveal(asked.principal, label, asked.to, shared) for label in asked.labels}
 
 
 def uncounted(bundle: Bundle, asked: Asked) -> bool:

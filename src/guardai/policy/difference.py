@@ -98,7 +98,7 @@ def answer(engine: Engine, asked: Asked) -> Said:
     """What a bundle says to one question: an act, or without a verb the reveal of one label."""
     if not asked.verbs:
         to = asked.to or Destination("unknown")
-        return _of_label(engine.reveal(asked.principal, asked.labels[0], to, asked.context))
+        return _of_label(engine.reveal(asked.principal, asked.labels[0], to, asked.shared))
     return _of_act(judge(engine, asked))
 
 
@@ -239,8 +239,9 @@ def _what(asked: Asked) -> str:
 
 
 def _key(asked: Asked) -> tuple[Any, ...]:
+    context = asked.whole if asked.verbs else asked.shared
     return (
-        asked.principal, asked.verbs, asked.resources, tuple(sorted((n, _hashable(v)) for n, v in asked.whole.items())),
+        asked.principal, asked.verbs, asked.resources, tuple(sorted((n, _hashable(v)) for n, v in context.items())),
         asked.labels if not asked.verbs else (), asked.to, asked.opaque, asked.returns, asked.back,
     )  # fmt: skip
 

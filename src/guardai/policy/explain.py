@@ -19,6 +19,7 @@ from guardai.policy.parts import Part, Situation, reveal_situation, situations, 
 from guardai.policy.question import Refused, context_document
 from guardai.policy.request import Request
 from guardai.policy.source import Policy
+from guardai.policy.vocabulary import OWN
 
 __all__ = ["Request", "answers", "as_request", "examine", "explain", "told", "words"]
 
@@ -94,7 +95,8 @@ def examine(bundle: Bundle, asked: Asked) -> dict[str, Any]:
             tries = [
                 one
                 for one in candidates(asked, [(situation, _policies(bundle, situation, fate))])
-                if one.path != "resource.region"  # a label's region is its name
+                # A label's region is its name, and what is the call's own is not asked about.
+                if one.path != "resource.region" and one.path.removeprefix("context.") not in OWN
             ]
             found = smallest(asked, tries, _can_reveal(engine, label))
             answer["reveals"][label]["changes"] = [[change.data() for change in one] for one in found]
@@ -122,7 +124,7 @@ def _refused(asked: Asked) -> str:
 
 def _can_reveal(engine: Engine, label: str) -> Callable[[Asked], bool]:
     def wish(asked: Asked) -> bool:
-        return asked.to is not None and engine.reveal(asked.principal, label, asked.to, asked.context).mask is None
+        return asked.to is not None and engine.reveal(asked.principal, label, asked.to, asked.shared).mask is None
 
     return wish
 
@@ -201,7 +203,7 @@ def _asking(engine: Engine, asked: Asked, decision: Decision) -> Iterator[Situat
         if to is None:
             continue
         for label in labels:
-            if engine.reveal(asked.principal, label, to, asked.context).mask is not None:
+            if engine.reveal(asked.principal, label, to, asked.shared).mask is not None:
                 yield reveal_situation(asked, label, to)
 
 

@@ -57,7 +57,7 @@ class Situation:
         self.who = principal_entity(asked.principal)
         self.what: Entity = label_entity(what) if isinstance(what, str) else resource_entity(what)
         self.verb = verb
-        context = asked.context if isinstance(what, str) else asked.whole
+        context = asked.shared if isinstance(what, str) else asked.whole
         self._entities = with_entity(scene(self.who, verb), self.what)
         self._request = {
             "principal": self.who["uid"],

@@ -17,7 +17,7 @@ from guardai.policy.change import ABSENT, put, read
 from guardai.policy.leaves import conditions, leaves, settings
 from guardai.policy.source import Policy
 from guardai.policy.tree import Head, entity_literals, scope
-from guardai.policy.vocabulary import CONTEXT, ENTITIES, LABELS, OPEN_FAMILIES, PARENTS, RECORDS, RESOURCES
+from guardai.policy.vocabulary import CONTEXT, ENTITIES, LABELS, OPEN_FAMILIES, OWN, PARENTS, RECORDS, RESOURCES
 
 __all__ = ["blank", "literals", "probes"]
 
@@ -152,6 +152,8 @@ def _put(asked: Asked, path: str, value: Any) -> Asked:
     if name.startswith("to."):
         fits = asked.to is not None and name[3:] in Destination._fields and isinstance(value, str)
         return put(asked, path, value) if fits else asked
+    if not asked.verbs and name in OWN:
+        return asked
     if root != "context" or (value is not ABSENT and "." in name and not _has_record(asked, name)):
         return asked
     return put(asked, path, value)

@@ -25,6 +25,7 @@ __all__ = [
     "ON_FORBIDS",
     "ON_PERMITS",
     "OPEN_FAMILIES",
+    "OWN",
     "PARENTS",
     "PRINCIPALS",
     "RECORDS",
@@ -157,6 +158,16 @@ CONTEXT: Final[tuple[Attribute, ...]] = (
     Attribute("to.region", "String", "Where it is, or `unknown` (only `reveal`)."),
     Attribute("to.trust", "String", "What the catalog says of it (only `reveal`).", _TRUST),
     *_counters(),
+)
+
+#: What is one call's own and no label's, so that it is empty in every `reveal` → what a policy of reveals has instead. A label
+#: is asked about before it is known what else the call carries, once for all calls of its kind.
+OWN: Final = MappingProxyType(
+    {
+        "approvals": "an approval lifts no mask",
+        "labels": "the label asked about is the resource, and those that the session has seen are context.session.labels",
+        "opaque": "the label asked about is the resource",
+    }
 )
 
 #: The attributes that are counted.
