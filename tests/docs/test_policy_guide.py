@@ -56,6 +56,7 @@ def test_every_finding_of_the_guides_table_is_one_of_check(tmp_path):
         (f"permit ({db}) when {{ context.sql.unbounded }};", "error"),
         ('@approval("a") forbid (principal, action, resource) unless { context.approvals.contains("b") };', "error"),
         ('forbid (principal, action == Action::"reveal", resource) when { context.to.kind == "modle" };', "error"),
+        ('permit (principal, action == Action::"reveal", resource) unless { context.labels.contains("pii.email") };', "error"),
         ('permit (principal, action, resource) when { context.mode == "enforce" && context.mode == "observe" };', "error"),
         ('permit (principal, action in Action::"llm", resource) when { context.mode == "observe" || context has sql };', "warning"),
         (f'permit ({db}); @id("f") forbid ({db});', "warning"),

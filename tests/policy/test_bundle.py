@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from guardai.errors import BundleError
 from guardai.policy import Bundle, check
 from guardai.policy.source import MAX_DEPTH, MAX_OPERATORS, Fault, parse, split
+from guardai.policy.vocabulary import OWN
 
 PERMIT = '@id("p") permit (principal, action, resource);'
 
@@ -356,3 +357,24 @@ def test_the_limits_are_below_what_ends_the_process():
     finally:
         threading.stack_size(before)
     assert len(done) == 4
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_check_refuses_a_reveal_that_reads_what_is_the_calls_own(folder, name):
+    for read in (f"context.{name}.isEmpty()", f"context has {name}"):
+        alone = f'@id("r") permit (principal, action == Action::"reveal", resource) when {{ {read} }};'
+        [problem] = [one for one in check(folder(f"{PERMIT}\n{alone}")) if one.severity == "error"]
+        assert (problem.line, problem.column) == (2, alone.index("context") + 1)
+        assert problem.message == f"context.{name} is always empty in a policy of reveal: {OWN[name]}"
+        # The acts that it covers besides have it.
+        assert not [
+            one
+            for one in check(folder(alone.replace('action == Action::"reveal"', "action")))
+            if one.severity == "error"
+        ]
+    assert "context.session.labels" in OWN["labels"]
+
+
+def test_check_passes_a_reveal_that_reads_the_sessions_labels(folder):
+    cedar = 'permit (principal, action == Action::"reveal", resource) unless { context.session.labels.contains("pii.email") };'
+    assert not [one for one in check(folder(cedar)) if one.severity == "error"]

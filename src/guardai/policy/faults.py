@@ -23,6 +23,7 @@ from guardai.policy.vocabulary import (
     ON_FORBIDS,
     ON_PERMITS,
     OPEN_FAMILIES,
+    OWN,
     SCALARS,
     known_label,
     known_label_or_group,
@@ -51,9 +52,9 @@ def faults(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
 
 
 def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
-    """What `check` calls an error besides: what an attribute can never be, and a counter that always is 0."""
+    """What `check` calls an error besides: what an attribute can never be, and what a reveal never has."""
     places = Places(policy)
-    yield from _uncounted(policy, places)
+    yield from _not_of_labels(policy, places)
     for (variable, path), node in compared(places.conditions):
         literal = node["Value"]
         choices = _choices(variable, path)
@@ -67,20 +68,35 @@ def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
         yield Problem("error", policy.file, line, policy.id, message, column)
 
 
-def _uncounted(policy: Policy, places: Places) -> Iterator[Problem]:
-    """Rows and tokens are counted for the table or model that they are of, and the resource of a reveal is a label."""
+def _not_of_labels(policy: Policy, places: Places) -> Iterator[Problem]:
+    """What every reveal is asked without: the call's own, and the rows and tokens of its resource, which is a label."""
     if scope(policy.tree).actions != (REVEAL,):
-        return  # the other actions that it covers have such a resource
+        return  # the other actions that it covers have it
+    seen: set[tuple[str, int, int]] = set()
     for node, _ in nodes(places.conditions):
-        variable, path = path_of(node) or ("", "")
-        if variable == "context" and path in COUNTERS and path.startswith(_NEVER_OF_LABELS):
+        path = _read(node)
+        if path in OWN:
+            message = f"context.{path} is always empty in a policy of {REVEAL}: {OWN[path]}"
+        elif path in COUNTERS and path.startswith(_NEVER_OF_LABELS):
             instead = path.removeprefix("resource_")
             message = (
                 f"context.{path} is always 0 in a policy of {REVEAL}: no rows and tokens are counted of a label; "
                 f"the principal's own are context.{instead}"
             )
-            line, column = places.of(node)
+        else:
+            continue
+        line, column = places.of(node)
+        if (path, line, column) not in seen:
+            seen.add((path, line, column))
             yield Problem("error", policy.file, line, policy.id, message, column)
+
+
+def _read(node: Tree) -> str:
+    """The path of the context that an expression reads, or of which it asks whether it is there; "" if none."""
+    if "has" in node and path_of(node["has"]["left"]) == ("context", ""):
+        return str(node["has"]["attr"])
+    variable, path = path_of(node) or ("", "")
+    return path if variable == "context" else ""
 
 
 def _choices(variable: str, path: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from guardai.policy.vocabulary import (
     ON_FORBIDS,
     ON_PERMITS,
     OPEN_FAMILIES,
+    OWN,
     PARENTS,
     RECORDS,
     RESOURCES,
@@ -47,7 +48,7 @@ _CONTEXT = """
 
 What `context` holds. Sets are of strings. There is no time of day. Some of it stands in records, and a policy that reads a
 record that the call does not have fails, which denies the call; so it asks first. `reveal` has the records of the call that
-has the data.
+has the data; what one call alone has, it does not, and `check` refuses a policy of `reveal` alone that reads it.
 
 """
 _LABELS = """
@@ -130,7 +131,8 @@ def _records() -> Iterator[tuple[str, ...]]:
 
 def _context() -> Iterator[tuple[str, ...]]:
     for one in CONTEXT:
-        yield f"`{one.name}`", one.type.replace("<String>", "&lt;String&gt;"), one.says, _choices(one.choices)
+        says = f"{one.says} Always empty in `{REVEAL}`: {OWN[one.name]}." if one.name in OWN else one.says
+        yield f"`{one.name}`", one.type.replace("<String>", "&lt;String&gt;"), says, _choices(one.choices)
 
 
 def _where(record: str) -> str:
