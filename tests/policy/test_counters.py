@@ -506,6 +506,71 @@ def test_of_permits_only_the_limits_that_are_in_the_way_are_named(asking):
     )
 
 
+def test_a_denial_names_no_limit_while_something_else_denies_too(asking):
+    over = (
+        PERMIT
+        + '@id("l") @reason("Too fast") forbid (principal, action, resource) when { context.count.calls.minute > 1 };'
+    )
+    never = '@id("n") @reason("Never") forbid (principal, action, resource) when { context.environment == "dev" };'
+    both = (
+        '@id("m") @reason("Too many") forbid (principal, action, resource) when { context.count.same_action.hour > 1 };'
+    )
+    for more, said in (
+        (never, "Too fast; Never"),
+        (both, f"Too fast; Too many; {SAID}; count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"),
+        (never + both, "Too fast; Too many; Never"),
+    ):
+        ask = asking(over + more)
+        ask.counters.add([MINUTE, HOUR], 1)
+        assert ask().reason == said
+
+
+def test_a_denial_names_its_limit_if_it_would_wait_for_an_approval_then(asking):
+    over = '@id("l") @reason("Too fast") forbid (principal, action, resource) when { context.count.calls.minute > 1 };'
+    ask_dba = '@id("n") @reason("Ask") @approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("dba") };'
+    for permit, said in ((PERMIT, f"Too fast; Ask; {SAID}"), ("", "Too fast; Ask")):
+        ask = asking(permit + over + ask_dba)
+        ask.counters.add([MINUTE], 1)
+        assert (ask().effect, ask().reason) == ("deny", said)
+
+
+def test_the_limit_of_a_forbid_is_named_with_that_of_the_permits_below_it(asking):
+    over = '@id("l") @reason("Too fast") forbid (principal, action, resource) when { context.count.calls.minute > 1 };'
+    permit = '@id("p") permit (principal, action, resource) when {{ context.count.same_action.hour <= {} }};'
+    for most, more in ((1, "; count.same_action.hour is 2, the limit 1; the hour ends in 3600 s"), (2, "")):
+        ask = asking(permit.format(most) + over)
+        ask.counters.add([MINUTE, HOUR], 1)
+        assert ask().reason == f"Too fast; {SAID}{more}"
+    ask = asking(over)
+    ask.counters.add([MINUTE], 1)
+    assert ask().reason == "Too fast"
+
+
+def test_no_limit_on_one_resource_is_named_where_another_may_never_be_touched(asking):
+    over = '@id("l") @reason("Too fast") forbid (principal, action, resource == Table::"shop.t1") when { context.count.calls.minute > 1 };'
+    never = '@id("n") @reason("Never") forbid (principal, action, resource == Table::"shop.t2");'
+    ask = asking(PERMIT + over + never)
+    ask.counters.add([MINUTE], 1)
+    assert ask().reason == f"Too fast; {SAID}"
+    assert ask(what=(T1, T2)).reason == "Too fast; Never"
+
+
+def test_no_limit_on_a_reveal_is_named_that_an_approval_would_still_mask(engine, clock):
+    one, counters = (
+        engine(
+            PERMIT
+            + '@id("l") forbid (principal, action == Action::"reveal", resource) when { context.count.calls.minute > 1 };'
+            '@id("n") @approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("dba") };'
+        ),
+        Counters(clock),
+    )
+    counters.add([MINUTE], 1)
+    tally = Tally(counters, one.bundle.counted, BOT, "s")
+    tally.act(("db.read",), (T1,))
+    tally.reveal("pii.email", "model")
+    assert "the limit" not in one.reveal(BOT, "pii.email", MODEL, {"environment": "dev"}, tally).reason
+
+
 def test_a_limit_that_an_approval_lifts_pauses_and_is_lifted_by_it(engine):
     one = engine(
         PERMIT + '@id("l") @approval("dba") forbid (principal, action, resource) when { context.count.calls.day > 0 } '

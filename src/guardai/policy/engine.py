@@ -17,6 +17,7 @@ types to be equal (`True == 1`).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from itertools import chain
 from typing import Any, Final
 
 from msgspec import structs
@@ -193,7 +194,7 @@ class Engine:
         if limits is not None:
             if reveal.mask is not None and not answer.errors:
                 reached = limits.reached(plan.questions[0], answer, self.bundle.policies, (asked, records, to))
-                reveal = structs.replace(reveal, reason="; ".join((reveal.reason, *reached)))
+                reveal = structs.replace(reveal, reason="; ".join((reveal.reason, *(reached or ()))))
         elif not answer.errors:
             self._remember(self._reveals, about, plan, key, context, reveal)
         return reveal
@@ -277,13 +278,17 @@ class Engine:
             return Decision("allow", reasons, obligations=self._owed(reasons))
         forbids = [self.bundle.policies[name] for name in reasons]
         says = [policy.annotations.get("reason") or f"{policy.id} forbids it" for policy in forbids]
+        reached: list[list[str] | None] = []
         for question, answer, numbered in zip(plan.questions, answers, asked, strict=True):
             if answer.allowed:
                 continue
             if not answer.reasons:
                 says.append(f"no policy permits {action} on this {question.about}")
             if limits is not None:
-                says += limits.reached(question, answer, self.bundle.policies, (numbered, records, None))
+                reached.append(limits.reached(question, answer, self.bundle.policies, (numbered, records, None)))
+        # What keeps one resource from being touched keeps the call from it, whatever ends elsewhere.
+        if None not in reached:
+            says += chain.from_iterable(filter(None, reached))
         abort = any(policy.annotations.get("on_denied") == "abort" for policy in forbids)
         groups = self._lifting(plan, denials, forbids, asked, records)
         reason = "; ".join(dict.fromkeys(says))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from guardai.model import Destination
+from guardai.model import REVEAL, Destination
 from guardai.policy.ask import Answer, Question, ask
 from guardai.policy.counters import PARTS
 from guardai.policy.question import context_document
@@ -16,10 +16,10 @@ from guardai.policy.tally import Tally, What
 from guardai.policy.tree import ceilings
 from guardai.policy.vocabulary import WINDOWS
 
-__all__ = ["Asked", "Limits"]
+__all__ = ["Limits"]
 
 #: What a question is asked with: values, records that are there, and where data would go.
-Asked = tuple[dict[str, object], list[str], Destination | None]
+_Asked = tuple[dict[str, object], list[str], Destination | None]
 #: Windows, those that end last first.
 _LAST: Final = tuple(reversed(WINDOWS))
 
@@ -44,7 +44,9 @@ class Limits:
             return self._tally.values(names, self._action, what)
         return {name: self._context.get(name, 0) for name in names}
 
-    def reached(self, question: Question, answer: Answer, policies: Mapping[str, Policy], asked: Asked) -> list[str]:
+    def reached(
+        self, question: Question, answer: Answer, policies: Mapping[str, Policy], asked: _Asked
+    ) -> list[str] | None:
         """Which limits denied, and when that ends: `count.calls.minute is 61, the limit 60; the minute ends in 23 s`.
 
         Args:
@@ -52,27 +54,47 @@ class Limits:
             answer: how.
             policies: `@id` → policy.
             asked: what the question was asked with.
+
+        Returns:
+            A line for each.
+
+            INVARIANT: with all of them at their limits it would be allowed, or only wait for an approval, which lifts no mask.
+            None if it would not.
         """
-        permits = [one for name in question.ids if (one := policies[name]).effect == "permit"]
+        values, records, to = asked
         found: dict[str, int] = {}
-        for forbid in answer.reasons or ("",):
-            denies = partial(_denies, question, asked, forbid)
-            for name, most in self._deciding([policies[forbid]] if forbid else permits, question.what, denies).items():
+        for forbid in answer.reasons:
+            for name, most in self._deciding([policies[forbid]], question, asked, forbid).items():
                 found[name] = min(most, found.get(name, most))
-        counts = self._counts(found, question.what)
+        then = {**values, **found}
+        after = _again(question, (then, records, to))
+        groups = [policies[name].annotations.get("approval", "") for name in after.reasons]
+        if self._action != REVEAL and groups and all(groups):
+            given = values.get("approvals", ())
+            assert isinstance(given, (tuple, frozenset))
+            then["approvals"] = tuple(sorted({*given, *groups}))
+            after = _again(question, (then, records, to))
+        if not after.allowed and not after.reasons:
+            permits = [one for name in question.ids if (one := policies[name]).effect == "permit"]
+            more = self._deciding(permits, question, (then, records, to), "")
+            found |= more
+            after = _again(question, ({**then, **more}, records, to))
+        if not after.allowed:
+            return None
         return [
-            f"{name} is {counts[name]}, the limit {most}{self._until(name, question.what)}"
+            f"{name} is {values[name]}, the limit {most}{self._until(name, question.what)}"
             for name, most in sorted(found.items())
         ]
 
-    def _deciding(self, group: list[Policy], what: What, denies: Callable[[Mapping[str, int]], bool]) -> dict[str, int]:
+    def _deciding(self, group: list[Policy], question: Question, asked: _Asked, forbid: str) -> dict[str, int]:
         """The limits without which a forbid, or the permits together, would not deny: counter → limit.
 
         INVARIANT: no limit is named whose end would change nothing: it can be exceeded in an alternative of an `||` whose other
         conditions do not hold. Where one of several would do, those are named whose windows end first.
         """
+        denies = partial(_denies, question, asked, forbid)
+        counts = asked[0]
         found = {one for policy in group for one in ceilings(policy.tree) if one[0] in self._names}
-        counts = self._counts({name for name, _ in found}, what)
         over = [(name, most) for name, most in found if type(count := counts[name]) is int and count > most]
         if not over or denies(_at(over)):
             return {}
@@ -100,10 +122,15 @@ def _at(limits: Iterable[tuple[str, int]]) -> dict[str, int]:
     return found
 
 
-def _denies(question: Question, asked: Asked, forbid: str, numbers: Mapping[str, int]) -> bool:
+def _again(question: Question, asked: _Asked) -> Answer:
+    values, records, to = asked
+    return ask(question, context_document(values.items(), records, to))
+
+
+def _denies(question: Question, asked: _Asked, forbid: str, numbers: Mapping[str, int]) -> bool:
     """Whether it would still be denied with these numbers: by this forbid, or if none is named for want of a permit."""
     values, records, to = asked
-    answer = ask(question, context_document({**values, **numbers}.items(), records, to))
+    answer = _again(question, ({**values, **numbers}, records, to))
     if answer.allowed or answer.errors:
         return not answer.allowed
     return not forbid or forbid in answer.reasons
