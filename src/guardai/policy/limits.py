@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from guardai.model import REVEAL, Destination
 from guardai.policy.ask import Answer, Question, ask
@@ -70,8 +70,7 @@ class Limits:
         after = _again(question, (then, records, to))
         groups = [policies[name].annotations.get("approval", "") for name in after.reasons]
         if self._action != REVEAL and groups and all(groups):
-            given = values.get("approvals", ())
-            assert isinstance(given, (tuple, frozenset))
+            given = cast("Iterable[str]", values.get("approvals") or ())
             then["approvals"] = tuple(sorted({*given, *groups}))
             after = _again(question, (then, records, to))
         if not after.allowed and not after.reasons:

@@ -310,9 +310,10 @@ def test_lock_is_made_through_no_link(publisher, tmp_path, now):
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "circle"])
+@pytest.mark.parametrize("name", ["x" * 300, "circle", "dangling"])
 def test_trusted_root_that_cannot_be_looked_at_is_refused(publisher, tmp_path, name):
     (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(BundleError, match="cannot be looked at"):
         Repository(publisher.folder, tmp_path / name)
 

@@ -98,7 +98,8 @@ class Repository:
     def __init__(self, folder: Path, trusted: Path) -> None:
         try:
             within = trusted.resolve().is_relative_to(folder.resolve())
-            trusted.exists()
+            if trusted.is_symlink() and not trusted.exists():
+                raise OSError("a link that leads nowhere")
         except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed, links in a circle
             raise BundleError(f"{trusted}: cannot be looked at: {error}") from None
         if within:
