@@ -159,6 +159,8 @@ def explained(bundle, one):
         ("llm.generate", 'unless { context has labels && context.labels.contains("pii.email") }'),
         ("reveal", 'unless { context has labels && context.labels.contains("pii.email") }'),
         ("reveal", 'when { context.to.kind == "person" && context.to.region == "eu" }'),
+        ("reveal", 'when { context.to.kind != "model" }'),
+        ("reveal", 'when { context.to.kind like "data*" }'),
     ],
 )
 def test_every_request_that_is_shown_is_answered_by_explain_as_diff_says(bundle, action, condition):

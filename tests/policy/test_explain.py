@@ -172,6 +172,14 @@ def test_what_is_no_request_says_what_one_is(changes, says):
             "resource.parent.type 'Databse' is unknown; known: Agent, App, Database",
         ),
         ({"resource": {"type": "Label", "id": "pii.email"}}, "resource.type 'Label' is unknown"),
+        (
+            {"resource": {"type": "Table", "id": "t", "parent": {"type": "", "id": "shop"}}},
+            "resource.parent.type '' is unknown; known: Agent, App, Database",
+        ),
+        (
+            {"to": {"kind": "modle"}},
+            "to.kind 'modle' is unknown; known: database, host, index, model, person, process, tool",
+        ),
     ],
 )
 def test_a_type_that_no_policy_can_know_is_not_taken_for_granted(run, file, changes, says):

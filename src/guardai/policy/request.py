@@ -9,7 +9,7 @@ import msgspec
 
 from guardai.model import REVEAL, Destination, Principal, Resource
 from guardai.policy.asked import Asked
-from guardai.policy.vocabulary import ENTITIES, PRINCIPALS, RESOURCES, verbs
+from guardai.policy.vocabulary import ENTITIES, PRINCIPALS, RESOURCES, SCALARS, verbs
 
 __all__ = ["Request"]
 
@@ -86,21 +86,24 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
         return request
 
     def unknown(self, own: Collection[str]) -> str:
-        """Which of its types no policy can know, and which there are; "" if all are known.
+        """Which of its types and destinations no policy can know, and which there are; "" if all are known.
 
-        Cedar takes any type for granted: a misspelt one would be answered as something of which no policy speaks.
+        Cedar takes any of them for granted: a misspelt one would be answered as something of which no policy speaks.
 
         Args:
             own: the entity types that the folder's own schema adds.
         """
-        parent = self.resource.parent
-        for name, kind, known in (
+        named: list[tuple[str, str, set[str]]] = [
             ("principal.type", self.principal.type, {*PRINCIPALS}),
             ("resource.type", self.resource.type, {*_THINGS, *own}),
-            ("resource.parent.type", parent.type if parent else "", {"", *ENTITIES, *own}),
-        ):
+        ]
+        if self.resource.parent is not None:
+            named.append(("resource.parent.type", self.resource.parent.type, {*ENTITIES, *own}))
+        if self.to is not None:
+            named.append(("to.kind", self.to.kind, {*SCALARS["to.kind"].choices}))
+        for name, kind, known in named:
             if kind not in known:
-                return f"{name} {kind!r} is unknown; known: {', '.join(sorted(known - {''}))}"
+                return f"{name} {kind!r} is unknown; known: {', '.join(sorted(known))}"
         return ""
 
     def who(self) -> Principal:
