@@ -9,7 +9,7 @@ import pytest
 
 import guardai
 from guardai.approvals import Verdict
-from guardai.gate import Phase, current
+from guardai.gate import HERE, Phase, current
 from guardai.hooks import Call, Target, opened
 
 TOOL = Target("tool", "", "lookup")
@@ -261,6 +261,23 @@ class TestPause:
         assert calls()[0][-1]["status"] == "cancelled"
         with pytest.raises(ValueError, match="not paused"):
             paused.resume(Verdict("bob", "dba", True))
+
+    def test_pause_that_cannot_be_recorded_is_no_call(self, home, policy, monkeypatch, events):
+        guardai.init(home=home, integrations=[], policy=policy(self.POLICY))
+        gate = current().gate
+        with guardai.session(agent="a", user="ann"):
+            run = HERE.get().run
+            emit = gate.emit
+
+            def full(event, *, outcome=False):
+                raise guardai.LedgerError("no space")
+
+            monkeypatch.setattr(gate, "emit", full)
+            with pytest.raises(guardai.LedgerError):
+                gate.open(Call("tool.call", TOOL, payload={"q": 1}))
+            monkeypatch.setattr(gate, "emit", emit)
+            assert run.open == set()
+        assert events(kind="call.outcome") == []
 
     def test_where_nobody_can_be_asked_a_pause_raises_at_once_and_names_the_group(self, home, policy):
         guardai.init(home=home, integrations=[], policy=policy(self.POLICY))

@@ -92,6 +92,7 @@ class Ticket(Record):
             self._intend(paused=self.phase is Phase.PAUSED)
         except BaseException:
             self._counted(passed=False)
+            self._never_was()
             raise
         if self.decision.effect == "deny":
             self._end("denied")
@@ -241,14 +242,18 @@ class Ticket(Record):
             try:
                 self._intend()
             except BaseException:
-                # Nothing happened, and nothing will; what cannot be recorded now has no outcome either.
                 self._counted(passed=False)
-                self.phase = Phase.ENDED
+                self._never_was()
                 raise
             if self.decision.effect != "allow":
                 self._end("denied")
                 self.refuse(PolicyDenied, cause)
             self._counted(passed=True)
+
+    def _never_was(self) -> None:
+        """Nothing happened, and nothing will; what cannot be recorded now has no outcome either."""
+        self.phase = Phase.ENDED
+        self.run.open.discard(self)
 
     def _anew(self) -> Decision:
         """Cedar stays the only judge: it is asked again with what was agreed."""
