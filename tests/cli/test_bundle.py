@@ -291,6 +291,24 @@ def test_bundle_that_cannot_be_used_here_is_told_of_by_the_status(bundle, site, 
     assert "it needs guardai 999" in told.stdout
 
 
+def test_bundle_with_which_nothing_could_start_here_does_not_take_the_place_of_the_last_good_one(
+    bundle, site, tmp_path
+):
+    from guardai.policy.trust.build import build
+    from guardai.policy.trust.keys import signer
+    from guardai.policy.trust.repository import Repository
+
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    (tmp_path / "policy" / "detectors.toml").write_text('packs = ["nowhere"]\n')
+    signers = [signer(str(tmp_path / name), lambda _: "") for name in ("targets", "online")]
+    data = build(tmp_path / "policy", version="2")
+    Repository(tmp_path / "site", tmp_path / "trusted.json").publish(data, signers, now=datetime.now(UTC))
+    pulled = bundle("pull", "site", *ROOT)
+    assert (pulled.returncode, "no pack 'nowhere'" in pulled.stderr) == (1, True)
+    told = json.loads(bundle("status", "site", *ROOT, "--json").stdout)
+    assert (told["bundle"]["version"], "no pack 'nowhere'" in told["error"]) == ("1", True)
+
+
 @pytest.mark.parametrize("asked", ["1e300", "-1e300", '"x"', "NaN"])
 def test_status_calls_an_absurd_time_of_asking_never(bundle, site, home, asked):
     assert bundle("pull", "site", *ROOT).returncode == 0

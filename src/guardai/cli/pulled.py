@@ -49,6 +49,7 @@ def pull_command(
 
     Exit codes: 0 it is good, 1 refused: what was kept before is still there, 2 wrong usage.
     """
+    from guardai.gate.detectors import search_of
     from guardai.policy import Bundle
     from guardai.policy.trust.chain import TARGET
     from guardai.policy.trust.clock import Limit
@@ -59,6 +60,7 @@ def pull_command(
         served = client.refresh(limit.left())
         with client.proving():
             bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=client.clock.now())
+            search_of(bundle, client.folder.parent.parent)
         client.keep(served, limit.left())
         if output is not None:
             output.write_bytes(served.data)

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from guardai.errors import BundleError, GuardError
+from guardai.errors import GuardError
 
 if TYPE_CHECKING:
     from guardai.gate.supply import Supplied
@@ -32,6 +32,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
+        from guardai.gate.detectors import search_of
         from guardai.gate.gate import Gate
         from guardai.gate.supply import Supply
         from guardai.ledger import Images, Ledger, Pump, TokenVault
@@ -44,7 +45,8 @@ class Runtime:
         self.settings = settings
         # The bundle first: a policy that cannot be used must not leave a half-made home behind.
         usable: list[Search] = []  # the last is of the bundle to begin with
-        self.supply = Supply(settings, packs.labels_of_others(), lambda bundle: usable.append(self._search_of(bundle)))
+        cache = settings.home / "cache"
+        self.supply = Supply(settings, packs.labels_of_others(), lambda bundle: usable.append(search_of(bundle, cache)))
         supplied = self.supply.current
         counters = Counters()
         self.shared = None
@@ -104,33 +106,6 @@ class Runtime:
         except GuardError as error:
             _log.warning("%s could not be recorded: %s", kind, error)
 
-    def _search_of(self, bundle: Bundle, *, compiled: bool = False) -> Search:
-        """What the bundle's detectors look for; what the program has configured, if it has none.
-
-        Raises:
-            BundleError: its detectors cannot be used.
-        """
-        from guardai.text import Own, PackError, RecogniserError, configured
-
-        try:
-            if bundle.detectors is None:
-                search = configured()
-            else:
-                own = Own.read(bundle.detectors)
-                search = own.search(self.settings.home / "cache", own.loaded())
-            for one in search.recognisers if bundle.detectors is not None else ():
-                for label in one.labels:
-                    if not bundle.knows(label):
-                        raise BundleError(
-                            f"{bundle.path / Own.FILE}: recogniser {one.name} finds {label!r}, which no policy knows; "
-                            "put it into catalog.toml, [labels]"
-                        )
-            if compiled:
-                search.scanner()
-        except (PackError, RecogniserError) as error:
-            raise BundleError(f"{bundle.path / Own.FILE}: {error}") from error
-        return search
-
     def swap(self, bundle: Bundle, *, signed: bool = False, until: Until | None = None) -> None:
         """Puts another bundle in force, with what its detectors look for, as `Gate.swap` does.
 
@@ -144,6 +119,7 @@ class Runtime:
         Raises:
             BundleError: its detectors cannot be used. The former bundle stays in force, and nothing is changed.
         """
+        from guardai.gate.detectors import known, search_of
         from guardai.policy import Engine
 
         engine = Engine(bundle)
@@ -151,7 +127,9 @@ class Runtime:
             former = self.gate.in_force
             search = former.search
             if bundle.detectors != former.engine.bundle.detectors:
-                search = self._search_of(bundle, compiled=former.search.compiled)
+                search = search_of(bundle, self.settings.home / "cache", compiled=former.search.compiled)
+            elif bundle.detectors is not None:
+                known(bundle, search)
             self.gate.swap(engine, search, signed=signed, until=until)
             _look_as(self)
 

@@ -16,7 +16,7 @@ import pytest
 
 import guardai
 from guardai.errors import BundleError, ConfigError, PolicyDenied
-from guardai.gate import current
+from guardai.gate import current, detectors
 from guardai.hooks import Call, Target, opened
 from guardai.policy.trust.archive import pack, unpack
 from guardai.policy.trust.build import build
@@ -290,14 +290,14 @@ def in_fork(work):
 def test_child_forked_during_a_swap_swaps_and_ends(start, publisher, folder, monkeypatch):
     start()
     reading, go_on = threading.Event(), threading.Event()
-    real = type(current())._search_of
+    real = detectors.search_of
 
-    def slow(runtime, bundle, **how):
+    def slow(bundle, cache, **how):
         reading.set()
         go_on.wait(60)
-        return real(runtime, bundle, **how)
+        return real(bundle, cache, **how)
 
-    monkeypatch.setattr(type(current()), "_search_of", slow)
+    monkeypatch.setattr(detectors, "search_of", slow)
     publisher.publish("2", data=build(folder(PERMIT, detectors_toml=BADGES), version="2"))
     thread = threading.Thread(target=current().supply.refresh)
     thread.start()
