@@ -274,6 +274,46 @@ def test_bundle_that_was_swapped_in_the_folder_is_vouched_for_by_nobody_until_it
     assert reader().refresh().data == publisher.data
 
 
+def test_root_whose_name_lies_in_the_folder_is_no_trusted_one_wherever_it_leads(publisher):
+    (publisher.folder / "root.json").symlink_to(publisher.repository.trusted)
+    with pytest.raises(BundleError, match="lies in the folder that it has to vouch for"):
+        Repository(publisher.folder, publisher.folder / "root.json")
+
+
+def test_one_root_under_two_names_has_one_memory(publisher, tmp_path):
+    (tmp_path / "other-name.json").symlink_to(publisher.repository.trusted)
+    assert beside(tmp_path / "other-name.json") == beside(publisher.repository.trusted)
+
+
+def test_publisher_who_could_not_note_it_publishes_nothing(publisher, now, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "Copy the trusted root into a folder that you can write" in refused(publisher, lambda: publisher.renew(now))
+
+
+def test_what_is_published_and_could_not_be_noted_is_told_as_that(publisher, now, monkeypatch):
+    from guardai.policy.trust import memory
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(memory, "replace", full)
+    with pytest.raises(BundleError, match="no space. It is published, but not noted"):
+        publisher.renew(now)
+    monkeypatch.undo()
+    assert publisher.renew(now).versions == {"snapshot": 3, "timestamp": 3}
+
+
+def test_new_beginning_names_what_the_former_one_left(publisher, tmp_path):
+    shutil.rmtree(publisher.folder)
+    publisher.repository.trusted.unlink()
+    with pytest.raises(
+        BundleError, match="published tells of what was published under a root that is not there any more"
+    ):
+        publisher.create(data=publisher.data)
+    beside(publisher.repository.trusted).unlink()
+    publisher.create(data=publisher.data)
+
+
 def test_pipe_in_the_folder_does_not_hold_the_publisher(publisher, now):
     file = publisher.folder / "metadata" / "timestamp.json"
     file.unlink()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
 from guardai.policy.trust.manifest import sha256
-from guardai.policy.trust.memory import Memory
+from guardai.policy.trust.memory import Memory, beside
 from guardai.policy.trust.reading import METADATA_BYTES, read
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def followed(folder: Path, trusted: Path, memory: Memory, *, older: bool = False
         if one.signed.version < version and not older:
             raise BundleError(
                 f"{metadata}: {role} is of version {one.signed.version}, and {version} was published from here: somebody put an "
-                "older state back. Put the newest one there, or publish a FILE, and it becomes the newest. Nothing was changed"
+                f"older state back. Put the newest one there, or publish a FILE where {beside(trusted).name} is as it is here, and it "
+                "becomes the newest. Nothing was changed"
             )
     return Chain(found.root, sha256(newest), signed, content)
 
@@ -131,7 +132,7 @@ def _remembered(file: Path, content: bytes, version: int, memory: Memory) -> Non
     if version == memory.root and sha256(content) != memory.sha256:
         raise BundleError(
             f"{file} is another root than the one of its number that was published from here; a key that counts no more can have "
-            "signed it. Nothing was changed"
+            "signed it. Put back the one that was published. Nothing was changed"
         )
 
 

@@ -6,6 +6,7 @@ took the place of: all of it was signed by keys that counted.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -39,22 +40,28 @@ _SUFFIX: Final = ".published"
 
 def beside(trusted: Path) -> Path:
     """The file of the memory that belongs to a trusted root."""
-    return trusted.with_name(f"{trusted.name}{_SUFFIX}")
+    real = trusted.resolve()  # one root under two names has one memory
+    return real.with_name(f"{real.name}{_SUFFIX}")
 
 
 def recall(trusted: Path) -> Memory:
     """What is remembered.
 
     Raises:
-        BundleError: it cannot be read, or not be written later.
+        BundleError: it cannot be read, or its folder not be written.
     """
     file = beside(trusted)
     try:
-        file.touch()
-        content = read(file, METADATA_BYTES)
-        return msgspec.json.decode(content, type=Memory) if content else Memory()
+        if not os.access(file.parent, os.W_OK | os.X_OK):
+            raise BundleError(
+                f"{file}: cannot be kept there, and has to be: it says how far you have come. Copy the trusted root into a folder "
+                "that you can write, and name it with --root. Nothing was changed"
+            )
+        return msgspec.json.decode(read(file, METADATA_BYTES), type=Memory)
+    except FileNotFoundError:
+        return Memory()
     except OSError as error:
-        raise BundleError(f"{file}: cannot be kept: {error.strerror}. Nothing was changed") from None
+        raise BundleError(f"{file}: cannot be read: {error.strerror}. Nothing was changed") from None
     except (ValueError, msgspec.MsgspecError) as error:
         raise BundleError(
             f"{file}: {error}. It says what was published last; put it back. Nothing was changed"
@@ -65,6 +72,12 @@ def remember(trusted: Path, memory: Memory) -> None:
     """Remembers it.
 
     Raises:
-        OSError: the file cannot be written.
+        BundleError: the file cannot be written; what it should say has been published all the same.
     """
-    replace(beside(trusted), msgspec.json.encode(memory) + b"\n")
+    file = beside(trusted)
+    try:
+        replace(file, msgspec.json.encode(memory) + b"\n")
+    except OSError as error:
+        raise BundleError(
+            f"{file}: cannot be written: {error.strerror}. It is published, but not noted: see to that, and publish once more"
+        ) from None

@@ -33,7 +33,7 @@ from guardai.errors import BundleError
 from guardai.policy.trust.chain import TARGET, Chain, followed, vouched
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
-from guardai.policy.trust.memory import Memory, recall, remember
+from guardai.policy.trust.memory import Memory, beside, recall, remember
 from guardai.policy.trust.writing import create, replace
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ class Repository:
 
     def __init__(self, folder: Path, trusted: Path) -> None:
         try:
-            within = trusted.resolve().is_relative_to(folder.resolve())
+            # By its name, too: who can write in the folder could lead the name elsewhere.
+            names = (trusted.resolve(), folder.resolve()), (_named(trusted), _named(folder))
+            within = any(one.is_relative_to(other) for one, other in names)
             if trusted.is_symlink() and not trusted.exists():
                 raise OSError("a link that leads nowhere")
         except (OSError, RuntimeError) as error:  # a name that is too long, a folder that is closed, links in a circle
@@ -162,8 +164,12 @@ class Repository:
         made = {"root": signed, **self._renewed(None, _CHAIN, [root], everybody, now, lifetimes, data)}
         if not self.trusted.parent.is_dir():
             raise BundleError(f"{self.trusted}: there is no such folder to keep the trusted root in")
-        if not self.new or recall(self.trusted) != Memory():
+        if not self.new:
             raise BundleError(f"{self.trusted}: there is a root already; another repository needs a file of its own")
+        if recall(self.trusted) != Memory():
+            raise BundleError(
+                f"{beside(self.trusted)} tells of what was published under a root that is not there any more; remove it to begin anew"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             if self.exists:
@@ -357,6 +363,11 @@ class Repository:
         targets = self.folder / "targets"
         targets.mkdir(exist_ok=True)
         replace(targets / f"{sha256(data)}.{TARGET}", data)
+
+
+def _named(path: Path) -> Path:
+    """The whole name, `..` taken out and links left in."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _changed(root: Root, roles: Iterable[str], add: Iterable[Key], remove: Iterable[Key], threshold: int) -> Root:

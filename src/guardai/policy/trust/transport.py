@@ -1,6 +1,6 @@
 """How files are fetched from a server: within a time, without redirects, and never more than was asked for.
 
-SECURITY INVARIANT: a fetch ends when its time is over, or when it is stopped, whatever the server, its name's servers or the network do.
+SECURITY INVARIANT: a fetch from a server ends when its time is over, or when it is stopped, whatever the server, its name's servers or the network do.
 A timeout of a socket is no such limit: a server that sends one byte at a time holds a reader for as long as it likes, and each
 address of a name has a timeout of its own. So a thread watches the time and shuts the sockets.
 """
@@ -50,7 +50,7 @@ def opened(url: str, seconds: float, stopped: threading.Event | None = None) -> 
 
 
 class Files(FetcherInterface):
-    """Reads a repository that is a folder: on a mounted share, say."""
+    """Reads a repository that is a folder. On a network drive it takes as long as the operating system lets it take."""
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         path = Path(url2pathname(urlsplit(url).path))
