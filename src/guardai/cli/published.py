@@ -19,8 +19,8 @@ from guardai.errors import BundleError
 if TYPE_CHECKING:
     from guardai.policy.trust.repository import Lifetimes, Repository, Signed
 
-#: `guardai bundle`, with these.
-__all__ = ["app"]
+#: `guardai bundle`, with these; and how what is refused is told.
+__all__ = ["app", "refusals"]
 
 _Folder = Annotated[
     Path, typer.Option("--repository", metavar="DIR", help="The folder that a file server serves.", show_default=False)
@@ -89,7 +89,7 @@ def publish_command(
     lives = _lives(root_life, targets_life, snapshot_life, timestamp_life)
     targets, roots, online = (signers_of(given or []) for given in (keys, root_keys, online_keys))
     new = place.new
-    with _refusals(as_json):
+    with refusals(as_json):
         data = _checked(file) if file is not None else None
         if not new:
             if threshold is not None:
@@ -163,7 +163,7 @@ def rotate_command(
     if (add or remove or threshold) and not roles:
         refuse("whose keys change? Name a --role", code=USAGE)
     place = _place(repository, root)
-    with _refusals(as_json):
+    with refusals(as_json):
         signed = place.rotate(
             roles,
             signers_of(keys),
@@ -205,7 +205,8 @@ def _checked(file: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def _refusals(as_json: bool) -> Iterator[None]:
+def refusals(as_json: bool) -> Iterator[None]:
+    """Ends the command with what a repository refuses, for a program as JSON; with what cannot be read or written."""
     try:
         yield
     except BundleError as error:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from guardai.cli.options import REFUSED, USAGE, Home, Json, console, print_json, refuse
 from guardai.cli.policy import pack_labels
-from guardai.cli.published import app
+from guardai.cli.published import app, refusals
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
@@ -54,22 +54,17 @@ def pull_command(
     from guardai.policy.trust.chain import TARGET
     from guardai.policy.trust.clock import Limit
 
-    client = _client(url, root, home)
+    wanted = _wanted(url, root, home)
+    client = _client(wanted)
     limit = Limit(timeout)
-    try:
+    with refusals(as_json):
         served = client.refresh(limit.left())
         with client.proving():
             bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=client.clock.now())
-            search_of(bundle, client.folder.parent.parent)
+            search_of(bundle, wanted.home / "cache")
         client.keep(served, limit.left())
         if output is not None:
             output.write_bytes(served.data)
-    except BundleError as error:
-        if as_json:
-            print_json({"ok": False, "error": str(error)})
-        refuse(str(error))
-    except OSError as error:
-        refuse(f"{error.filename}: {error.strerror}", code=USAGE)
     if as_json:
         print_json({"ok": True, **_told(bundle), "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}"})
         return
@@ -89,7 +84,7 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
     from guardai.policy import Bundle
     from guardai.policy.trust.chain import TARGET
 
-    client = _client(url, root, home)
+    client = _client(_wanted(url, root, home))
     now = client.clock.now()
     served, bundle, why = client.cached(), None, "none is kept"
     if served is not None:
@@ -130,9 +125,8 @@ def _print(found: dict[str, Any]) -> None:
         console.print(f"  [red]✗[/] {escape(found['problem'])}; `guardai bundle pull` asks now", soft_wrap=True)
 
 
-def _client(url: str | None, root: Path | None, home: Path | None) -> Client:
+def _wanted(url: str | None, root: Path | None, home: Path | None) -> Settings:
     from guardai import settings
-    from guardai.gate.supply import client_of
 
     if url is not None and Path(url).is_dir():  # a publisher looks at what is about to be served
         url = Path(url).absolute().as_uri()
@@ -143,8 +137,14 @@ def _client(url: str | None, root: Path | None, home: Path | None) -> Client:
             code=USAGE,
             next_step="guardai bundle pull URL --root ROOT",
         )
+    return found
+
+
+def _client(wanted: Settings) -> Client:
+    from guardai.gate.supply import client_of
+
     try:
-        return client_of(found)
+        return client_of(wanted)
     except BundleError as error:
         refuse(str(error), code=USAGE, next_step="guardai bundle pull URL --root ROOT")
 
