@@ -37,12 +37,11 @@ class Limits:
 
     def added(self, values: dict[str, object], what: What) -> dict[str, object]:
         """The values of a question with its counters; the same object if there are none."""
-        return {**values, **self._counts(self._names, what)} if self._names else values
-
-    def _counts(self, names: Iterable[str], what: What) -> dict[str, object]:
+        if not self._names:
+            return values
         if self._tally is not None:
-            return self._tally.values(names, self._action, what)
-        return {name: self._context.get(name, 0) for name in names}
+            return {**values, **self._tally.values(self._names, self._action, what)}
+        return {**values, **{name: self._context.get(name, 0) for name in self._names}}
 
     def reached(
         self, question: Question, answer: Answer, policies: Mapping[str, Policy], asked: _Asked
