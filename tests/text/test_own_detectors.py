@@ -398,6 +398,12 @@ class TestTrial:
 # ---- with a gate ----
 
 
+@pytest.fixture
+def note():
+    """A tool that says what it was given."""
+    return guardai.tool(lambda text: f"noted {text}")
+
+
 class TestGate:
     def test_detectors_of_the_policy_folder_count_until_shutdown(self, policy, home):
         folder = policy("permit (principal, action, resource);")
@@ -407,7 +413,7 @@ class TestGate:
         guardai.shutdown()
         assert labels("EMP-004211") == []
 
-    def test_policy_can_speak_of_a_label_that_a_detector_declares(self, policy, home, events):
+    def test_policy_can_speak_of_a_label_that_a_detector_declares(self, policy, home, events, note):
         folder = policy(
             """
             @id("all") permit (principal, action, resource);
@@ -419,17 +425,13 @@ class TestGate:
         (folder / "detectors.toml").write_text(BADGE)
         guardai.init(home=home, policy=folder)
 
-        @guardai.tool
-        def note(text):
-            return f"noted {text}"
-
         with guardai.session():
             assert note("badge EMP-004211") == "noted badge <EMPLOYEE_ID_1>"
         guardai.shutdown()
         assert events(kind="call.intent")[0]["findings"] == {"pii.employee_id": 1}
 
     @pytest.mark.parametrize("first", ["configure", "init"])
-    def test_what_the_program_configured_counts_where_the_policy_says_nothing(self, policy, home, first):
+    def test_what_the_program_configured_counts_where_the_policy_says_nothing(self, policy, home, note, first):
         folder = policy("permit (principal, action, resource);")
         pack = Own.read(BADGE).pack
         try:
@@ -438,11 +440,6 @@ class TestGate:
             configure(own=pack)
             if first == "configure":
                 guardai.init(home=home, policy=folder)
-
-            @guardai.tool
-            def note(text):
-                return f"noted {text}"
-
             with guardai.session():
                 assert note("badge EMP-004211") == "noted badge [EMPLOYEE_ID]"
             (folder / "detectors.toml").write_text('packs = ["core"]')
