@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from guardai.cli.options import USAGE, Home, Json, console, home_of, print_json, refuse
 from guardai.cli.policy import detectors_tried, pack_labels
-from guardai.errors import BundleError
+from guardai.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
@@ -233,10 +233,11 @@ def passphrase(what: str, *, confirm: bool = False) -> str:
     if given:
         return given
     if not sys.stdin.isatty():
-        refuse(
-            f"{what} needs a passphrase, and nobody can be asked", code=USAGE, next_step="Set GUARDAI_KEY_PASSPHRASE."
-        )
-    asked: str = typer.prompt(f"passphrase of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
+        raise ConfigError(f"{what} needs a passphrase, and nobody can be asked: set GUARDAI_KEY_PASSPHRASE")
+    try:
+        asked: str = typer.prompt(f"passphrase of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
+    except typer.Abort:  # an error to whatever signs; this one goes through
+        raise KeyboardInterrupt from None
     return asked
 
 

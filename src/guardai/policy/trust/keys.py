@@ -7,7 +7,8 @@ URI and, behind a `#`, the file of its public part: `awskms:alias/policy#policy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -90,10 +91,13 @@ def signer(given: str, ask: Ask) -> Signer:
         given: a file, or a URI of `securesystemslib.signer.SIGNER_FOR_URI_SCHEME` with `#` and the file of its public key.
         ask: gives the passphrase or PIN where one is needed.
 
+    Returns:
+        What signs; where the key cannot be used, `sign` raises a `ConfigError` that says why.
+
     Raises:
-        ConfigError: there is no such key, or it cannot be used.
+        ConfigError: there is no such file, or it holds no key that the passphrase opens.
     """
-    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, Signer
+    from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
     scheme, colon, _ = given.partition(":")
     if not colon or scheme not in SIGNER_FOR_URI_SCHEME:
@@ -101,11 +105,56 @@ def signer(given: str, ask: Ask) -> Signer:
     uri, mark, beside = given.rpartition("#")
     if not mark:
         raise ConfigError(f"{given}: name the file of its public key behind a #, such as {given}#policy.pub")
-    key = public(Path(beside))
+    return _remote_signer(uri, public(Path(beside)), ask)
+
+
+def _remote_signer(uri: str, key: SSlibKey, ask: Ask) -> Signer:
+    """What signs elsewhere. A device that wants a PIN for each signature has it of one question."""
+    from securesystemslib.signer import Signature, Signer
+
+    known: list[str] = []
+
+    def pin(_: str) -> str:
+        if not known:
+            known.append(ask(uri))
+        return known[0]
+
+    with _told(uri):
+        reached = Signer.from_priv_key_uri(uri, key, pin)
+
+    class Remote(Signer):
+        """Says in our words why a key cannot be used, and gives no signature that the public key does not know."""
+
+        @property
+        def public_key(self) -> SSlibKey:
+            return key
+
+        @classmethod
+        def from_priv_key_uri(cls, *_: object) -> Signer:
+            raise NotImplementedError  # `reached` is made above
+
+        def sign(self, payload: bytes) -> Signature:
+            with _told(uri):
+                signature = reached.sign(payload)
+                key.verify_signature(signature, payload)
+            return signature
+
+    return Remote()
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    from securesystemslib.exceptions import UnverifiedSignatureError
+
     try:
-        return Signer.from_priv_key_uri(uri, key, ask)
+        yield
+    except ConfigError:
+        raise
+    except UnverifiedSignatureError:
+        raise ConfigError(f"{uri}: the public key behind the # is not this key's") from None
     except Exception as error:  # each service raises its own
-        raise ConfigError(f"{uri}: the key cannot be used: {type(error).__name__}: {error}") from error
+        said = f": {error}" if str(error) else ""
+        raise ConfigError(f"{uri}: the key cannot be used: {type(error).__name__}{said}") from error
 
 
 def _file_signer(path: Path, ask: Ask) -> Signer:

@@ -388,12 +388,16 @@ def _changed(root: Root, roles: Iterable[str], add: Iterable[Key], remove: Itera
 
 def _signed(role: str, signed: Any, roots: Sequence[Root], signers: Sequence[Signer]) -> Metadata[Any]:
     """The metadata with the signatures of the keys that count for the role, as many as each of the roots wants."""
+    from tuf.api.exceptions import UnsignedMetadataError
     from tuf.api.metadata import Metadata
 
     made: Metadata[Any] = Metadata(signed)
     for signer in {signer.public_key.keyid: signer for signer in signers}.values():
         if any(signer.public_key.keyid in root.roles[role].keyids for root in roots):
-            made.sign(signer, append=True)
+            try:
+                made.sign(signer, append=True)
+            except UnsignedMetadataError as error:  # it hides what the key says
+                raise error.__cause__ or error from None
     for root in roots:
         if not _verified(root, role, made):
             wanted = root.roles[role]
