@@ -52,6 +52,20 @@ def test_a_password_that_the_next_secret_touches_is_found(key):
     assert "Qz#7o9iCfkd4" not in mask(f"run --db-password Qz#7o9iCfkd4({key} x")
 
 
+@pytest.mark.parametrize("name", ["Server=db;User Id=app;Password=", "password = ", "run --password "])
+@pytest.mark.parametrize(
+    "value", ["Qz#7o9iCfkd4\u00a0john.doe@example.com", "Qz#7o9iCfkd4\u3000see example", "Qz#4john.doe@example.com"]
+)
+def test_an_address_of_an_example_makes_no_blank_of_the_password_before_it(name, value):
+    masked = mask(name + value)
+    assert "Qz#" not in masked and mask(masked) == masked
+
+
+@pytest.mark.parametrize("value", ["changeme\u00a0john.doe@example.com", "john.doe@example.com"])
+def test_a_blank_before_an_address_stays_one(value):
+    assert mask(f"password = {value}") == "password = " + value.replace("john.doe@example.com", "[EMAIL]")
+
+
 @given(st.text())
 def test_masking_any_text_twice_is_masking_it_once(text):
     masked = mask(text)

@@ -105,9 +105,19 @@ def _wordy(value: bytes) -> float:
     return known / len(value)
 
 
+#: What is no part of a value that it stands behind or within: whatever follows a space that is wider or narrower than
+#: ASCII's, which no pattern of a value ends at, and an address, which is masked as one.
+_BESIDE: Final = re.compile(
+    rb"(?s)(?:\xc2\xa0|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe3\x80\x80).*|"
+    rb"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9.\-]{1,100}\.[A-Za-z]{2,}"
+)
+
+
 def _is_blank(value: bytes) -> bool:
     """Whether a value is to be filled in. A word that stands for one counts where what it leaves is no surprise."""
     head = value[:128]
+    # The `example` of `Qz#7o9, ann@example.com` says nothing of what stands before the address.
+    head = _BESIDE.sub(b"", head) or head
     if _BLANK.search(head):
         return True
     rest = _STOPGAP.sub(b"", head)
