@@ -233,7 +233,7 @@ def passphrase(what: str, *, confirm: bool = False) -> str:
     if given:
         return given
     if not sys.stdin.isatty():
-        raise ConfigError(f"{what} needs a passphrase, and nobody can be asked: set GUARDAI_KEY_PASSPHRASE")
+        raise ConfigError(f"{what} needs a passphrase, and nobody can be asked. Set GUARDAI_KEY_PASSPHRASE.")
     try:
         asked: str = typer.prompt(f"passphrase of {what}", hide_input=True, confirmation_prompt=confirm, err=True)
     except typer.Abort:  # an error to whatever signs; this one goes through

@@ -86,13 +86,15 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
 
     client = _client(_wanted(url, root, home))
     now = client.clock.now()
-    served, bundle, why = client.cached(), None, "none is kept"
-    if served is not None:
+    served, bundle, why = None, None, "none is kept"
+    for served in client.cached():
         try:
             bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=now)
-            why = "what vouches for it has expired" if served.expires <= now else ""
         except BundleError as error:
             why = str(error)
+        else:
+            why = "what vouches for it has expired" if served.expires <= now else ""
+            break
     found: dict[str, Any] = {
         "ok": not why,
         "url": client.url,
@@ -144,7 +146,7 @@ def _client(wanted: Settings) -> Client:
     from guardai.gate.supply import client_of
 
     try:
-        return client_of(wanted)
+        return client_of(wanted, pack_labels())
     except BundleError as error:
         refuse(str(error), code=USAGE, next_step="guardai bundle pull URL --root ROOT")
 

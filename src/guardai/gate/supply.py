@@ -25,6 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from guardai._version import __version__
 from guardai.errors import BundleError
 from guardai.policy import Bundle
 from guardai.policy.trust.clock import Limit, Until
@@ -64,8 +65,12 @@ class Supplied(NamedTuple):
     until: Until | None = None
 
 
-def client_of(settings: Settings) -> Client:
+def client_of(settings: Settings, labels: frozenset[str]) -> Client:
     """The client of the repository that the settings name. Its cache is in the home, which all processes of it share.
+
+    Args:
+        settings: name the repository, its trusted root, and the home.
+        labels: those of this environment's packs: with guardai's version they decide whether a bundle can be used.
 
     Raises:
         BundleError: there is no trusted root, or it cannot be read.
@@ -82,7 +87,7 @@ def client_of(settings: Settings) -> Client:
     except OSError as error:
         raise BundleError(f"policy_root: {settings.policy_root}: cannot be read: {error.strerror}") from None
     folder = settings.home / "cache" / "bundles" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
-    return Client(url, root, folder)
+    return Client(url, root, folder, environment="\n".join((sys.prefix, __version__, *sorted(labels))))
 
 
 class Supply:
@@ -96,7 +101,7 @@ class Supply:
     Attributes:
         current: what was supplied last.
         client: of the repository, if it comes from one.
-        problem: why there is no newer one, as far as this process has tried; "" if nothing failed.
+        problem: why there is no newer one, as far as this process has tried, or one of its home before it; "" if nothing failed.
 
     Raises:
         BundleError: there is no bundle that can be used.
@@ -122,7 +127,7 @@ class Supply:
                 raise BundleError(
                     "policy_keys are for a bundle file; whose keys count in a repository, its policy_root says"
                 )
-            self.client = client_of(settings)
+            self.client = client_of(settings, labels)
             self.current = self._begin(self.client)
         elif settings.policy_root is not None:
             raise BundleError(
@@ -243,6 +248,11 @@ class Supply:
         now = client.clock.now().timestamp()
         lately = 0 <= now - client.state().asked < self._pause
         if found is not None and lately:
+            state = client.state()
+            if (
+                state.good < state.asked
+            ):  # another process was given no good answer: this one does not wait long to ask again
+                self.problem = state.error
             return found
         self._at_start = Limit(_FIRST if found is None else _AGAIN)
         try:
@@ -265,16 +275,17 @@ class Supply:
         return supplied
 
     def _kept(self, client: Client) -> tuple[Supplied | None, str]:
-        served = client.cached()
-        if served is None:
-            return None, ""
-        try:
-            supplied = self._loaded(client, served)
-            self._usable(supplied.bundle)
-        except BundleError as error:
-            return None, f"; and the last good bundle: {error}"
-        self._served = served
-        return supplied, ""
+        why = ""
+        for served in client.cached():
+            try:
+                supplied = self._loaded(client, served)
+                self._usable(supplied.bundle)
+            except BundleError as error:
+                why = f"; and the last good bundle: {error}"
+            else:
+                self._served = served
+                return supplied, ""
+        return None, why
 
     def _loaded(self, client: Client, served: Served) -> Supplied:
         from guardai.policy.trust.chain import TARGET

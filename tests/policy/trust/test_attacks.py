@@ -22,7 +22,7 @@ from guardai.policy.trust import transport
 from guardai.policy.trust.client import Client
 from guardai.policy.trust.clock import Clock
 from guardai.policy.trust.manifest import sha256
-from guardai.policy.trust.repository import Lifetimes
+from guardai.policy.trust.repository import Lifetimes, Repository
 from guardai.policy.trust.transport import opened
 
 
@@ -43,15 +43,17 @@ def copied(publisher, tmp_path, name):
     return shutil.copytree(publisher.folder, tmp_path / name)
 
 
+PERMIT = '@id("p") permit (principal, action, resource);'
+
 # ---- what goes well ----
 
 
 def test_client_gets_what_was_published_and_keeps_it(publisher, client):
     first = taken(client())
-    assert client().cached().data == first
+    assert client().cached()[0].data == first
     second = publisher.publish("2")
     assert taken(client()) == second != first
-    assert client().cached().data == second
+    assert client().cached()[0].data == second
 
 
 def test_client_that_has_the_bundle_asks_only_for_what_may_have_changed(publisher, client, server):
@@ -63,14 +65,14 @@ def test_client_that_has_the_bundle_asks_only_for_what_may_have_changed(publishe
 
 def test_repository_in_a_folder_is_read_without_a_server(publisher, tmp_path, time_):
     client = Client(publisher.folder.as_uri(), publisher.root, tmp_path / "cache", Clock())
-    assert taken(client) == client.cached().data
+    assert taken(client) == client.cached()[0].data
 
 
 def test_bundle_that_was_not_kept_is_not_the_last_good_one(publisher, client):
     first = taken(client())
     publisher.publish("2")
     client().refresh()  # which then could not be loaded, say
-    assert client().cached().data == first
+    assert client().cached()[0].data == first
 
 
 def test_process_that_comes_late_does_not_put_an_older_bundle_back(publisher, client):
@@ -79,7 +81,7 @@ def test_process_that_comes_late_does_not_put_an_older_bundle_back(publisher, cl
     second = publisher.publish("2")
     taken(client())
     slow.keep(old)
-    assert client().cached().data == second
+    assert client().cached()[0].data == second
 
 
 # ---- the server lies ----
@@ -91,7 +93,7 @@ def test_old_metadata_replayed_is_refused(publisher, client, server, tmp_path):
     new = taken(client())
     server.folder = old
     assert "offers older metadata than before" in refused(client())
-    assert client().cached().data == new
+    assert client().cached()[0].data == new
 
 
 def test_timestamp_put_back_alone_is_refused(publisher, client, server):
@@ -112,7 +114,7 @@ def test_snapshot_that_is_frozen_is_noticed_when_the_timestamp_expires(publisher
     said = refused(client())
     assert "timestamp.json is expired" in said
     assert "somebody keeps newer metadata from you" in said
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 def test_target_that_was_swapped_is_refused(publisher, client, server):
@@ -123,7 +125,7 @@ def test_target_that_was_swapped_is_refused(publisher, client, server):
     other = publisher.publish("3")
     server.answers[".policy.bundle"] = lambda to: to.give(bytes(len(other)))
     assert "is not what was signed" in refused(client())
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 def test_metadata_of_two_times_is_not_mixed(publisher, client, server):
@@ -142,7 +144,7 @@ def test_metadata_of_another_repository_is_refused(publisher, client, server, tm
     good = taken(client())
     server.folder = other.folder
     assert "too few of the trusted keys signed" in refused(client())
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 def test_one_stolen_key_below_the_threshold_signs_nothing(publisher, client, server, now):
@@ -164,7 +166,7 @@ def test_one_stolen_key_below_the_threshold_signs_nothing(publisher, client, ser
     timestamp.sign(publisher.online[0])
     (metadata / "timestamp.json").write_bytes(timestamp.to_bytes())
     assert "too few of the trusted keys signed" in refused(client())
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 def test_root_that_one_of_two_keys_signed_is_refused(publisher, client, key, signer, now):
@@ -177,7 +179,7 @@ def test_root_that_one_of_two_keys_signed_is_refused(publisher, client, key, sig
     evil.sign(publisher.roots[0])
     (publisher.folder / "metadata" / "2.root.json").write_bytes(evil.to_bytes())
     assert "too few of the trusted keys signed" in refused(client())
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 def test_root_rotated_twice_while_the_client_slept_is_followed(publisher, client, key, signer, now, time_):
@@ -193,7 +195,7 @@ def test_root_rotated_twice_while_the_client_slept_is_followed(publisher, client
     second = publisher.publish("2", now)
     time_.pass_(days=5)
     assert taken(client(root=trusted)) == second
-    assert client(root=trusted).cached().data == second
+    assert client(root=trusted).cached()[0].data == second
 
 
 def test_root_that_leaves_one_version_out_is_not_followed(publisher, client, now):
@@ -202,7 +204,76 @@ def test_root_that_leaves_one_version_out_is_not_followed(publisher, client, now
         publisher.repository.rotate((), publisher.roots, now=now)
     (publisher.folder / "metadata" / "2.root.json").unlink()
     assert taken(client()) == good
-    assert client()._newest_root().version == 1
+    assert client()._followed()[0].version == 1
+
+
+@pytest.fixture
+def stolen(publisher, client, server, tmp_path, now, key, signer):
+    """All keys but the root's are stolen, and rotated away. The thief goes on from the folder as it was, when he is let."""
+    was = tmp_path / "was"
+    shutil.copytree(publisher.folder, was)
+    (tmp_path / "was-root.json").write_bytes(publisher.root)
+    thief = Repository(was, tmp_path / "was-root.json")
+    new = [signer(key(f"new-{n}")) for n in range(2)]
+    everybody = [*publisher.roots, *publisher.targets, *publisher.online, *new]
+    for roles, gone in ((["targets"], publisher.targets), (["snapshot", "timestamp"], publisher.online)):
+        publisher.repository.rotate(
+            roles, everybody, data=publisher.data, add=[one.public_key for one in new],
+            remove=[one.public_key for one in gone], now=now,
+        )  # fmt: skip
+    for version in range(2, 9):
+        evil = publisher._built(cedar=PERMIT.replace('"p"', '"evil"'), version=str(version))
+        thief.publish(evil, [*publisher.targets, *publisher.online], now=now)
+
+    def serves():
+        server.folder = was
+
+    serves.evil = evil
+    return serves
+
+
+def test_thief_with_removed_keys_convinces_whoever_knows_no_better(client, stolen):
+    """So that the tests below can fail."""
+    stolen()
+    assert taken(client()) == stolen.evil
+
+
+@pytest.mark.parametrize("damage", ["emptied", "removed", "all"])
+@pytest.mark.parametrize("alive", [True, False])
+def test_removed_key_counts_no_more_where_the_way_to_the_root_that_removed_it_is_lost(
+    client, server, publisher, stolen, tmp_path, damage, alive
+):
+    one = client()
+    good = taken(one)
+    history = tmp_path / "cache" / "metadata" / "root_history"
+    assert (history / "3.root.json").exists()
+    match damage:
+        case "emptied":
+            (history / "2.root.json").write_bytes(b"")
+        case "removed":
+            (history / "2.root.json").unlink()
+        case "all":
+            shutil.rmtree(tmp_path / "cache")
+    if damage == "all" and not alive:
+        return  # who begins with nothing begins from the trusted root, as documented
+    honest = server.folder
+    stolen()
+    assert client().cached() == []
+    refused(one if alive else client())
+    server.folder = honest
+    assert taken(one if alive else client()) == good
+    assert [found.data for found in client().cached()] == [good]
+
+
+def test_living_client_whose_cache_is_gone_takes_no_older_bundle(publisher, client, server, tmp_path):
+    was = tmp_path / "was"
+    shutil.copytree(publisher.folder, was)
+    publisher.publish("2")
+    one = client()
+    taken(one)
+    shutil.rmtree(tmp_path / "cache")
+    server.folder = was
+    assert "offers older metadata than before: targets 1 after 2" in refused(one)
 
 
 def test_key_that_a_new_root_no_longer_counts_vouches_for_nothing(publisher, client, server, now, key, signer):
@@ -220,7 +291,7 @@ def test_key_that_a_new_root_no_longer_counts_vouches_for_nothing(publisher, cli
     )
     server.answers["targets.json"] = lambda to: to.send_error(500)
     refused(client())
-    assert client().cached() is None
+    assert client().cached() == []
     server.answers.clear()
     assert taken(client())
 
@@ -247,7 +318,7 @@ def test_download_that_is_cut_off_is_refused(publisher, client, server):
 
     server.answers[".policy.bundle"] = without_length
     assert "is not what was signed" in refused(client())
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 @pytest.mark.parametrize("where", ["headers", "body", "body without length", "before anything"])
@@ -308,7 +379,7 @@ def test_server_that_fails_or_sends_elsewhere_is_not_followed(publisher, client,
     said = refused(client())
     assert f"the server answers {status}" in said
     assert ("redirects are not followed" in said) == (status == 302)
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
 
 
 def test_server_that_is_away_leaves_the_last_good_bundle(publisher, client, server):
@@ -316,7 +387,7 @@ def test_server_that_is_away_leaves_the_last_good_bundle(publisher, client, serv
     server.shutdown()
     server.socket.close()
     assert "cannot be fetched from" in refused(client())
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
     assert "cannot be fetched from" in client().state().error
 
 
@@ -449,7 +520,7 @@ def test_clock_set_back_brings_nothing_back(publisher, client, server, tmp_path,
     shutil.rmtree(tmp_path / "cache" / "metadata")  # so that its version gives nothing away
     time_.pass_(days=-10)
     assert client().clock.now() < time_() + timedelta(days=10)
-    assert client().cached() is None or client().cached().data == good
+    assert client().cached() == [] or client().cached()[0].data == good
 
 
 def test_timestamp_that_has_expired_is_not_good_again_when_the_clock_is_set_back(
@@ -504,7 +575,7 @@ def test_garbage_in_the_cache_is_survived_and_never_believed(publisher, client, 
                 content[len(content) // 2 : len(content) // 2 + 1] = b"\x00"
         file.write_bytes(bytes(content))
     found = client().cached()
-    assert found is None or found.data == good
+    assert [one.data for one in found] in ([], [good])
     assert taken(client()) == good
 
 
@@ -514,7 +585,48 @@ def test_bundle_of_another_time_in_the_cache_is_not_believed(publisher, client, 
     taken(client())
     [bundle] = (tmp_path / "cache" / "bundles").glob("*.bundle")
     bundle.write_bytes(first)
-    assert client().cached() is None
+    assert client().cached() == []
+
+
+def test_last_good_bundle_is_kept_for_each_environment(publisher, server, tmp_path, time_):
+    """What another one can use may be of no use in this: there is what this one had."""
+
+    def client(environment):
+        return Client(server.url, publisher.root, tmp_path / "cache", Clock(), environment=environment)
+
+    first = taken(client("a"))
+    second = publisher.publish("2")
+    taken(client("b"))
+    third = publisher.publish("3")
+    taken(client("b"))
+    assert [one.data for one in client("a").cached()] == [third, first]
+    assert [one.data for one in client("b").cached()] == [third]
+    assert [one.data for one in client("new").cached()] == [third]
+    kept = {file.name.partition(".")[0] for file in (tmp_path / "cache" / "bundles").iterdir()}
+    assert kept == {sha256(first), sha256(third)} and sha256(second) not in kept
+
+
+def test_environments_that_are_long_gone_keep_nothing(publisher, server, tmp_path, time_):
+    bundles, marks = tmp_path / "cache" / "bundles", tmp_path / "cache" / "good"
+    for version in range(2, 14):
+        client = Client(server.url, publisher.root, tmp_path / "cache", Clock(), environment=str(version))
+        publisher.publish(str(version))
+        taken(client)
+        os.utime(client._mark, (version, version))
+    assert len(list(marks.iterdir())) == 8 and len(list(bundles.iterdir())) == 16
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that can be opened and not be read")
+def test_folder_whose_disk_fails_is_not_taken_for_the_cache(publisher, tmp_path):
+    stamp = publisher.folder / "metadata" / "timestamp.json"
+    stamp.unlink()
+    stamp.symlink_to("/proc/self/mem")
+    client = Client(publisher.folder.as_uri(), publisher.root, tmp_path / "cache", Clock())
+    assert "the repository's folder cannot be fetched from: timestamp.json: Input/output error" in refused(client)
+
+
+def test_trusted_root_that_is_none_is_not_blamed_on_the_server(client):
+    assert refused(client(root=b"{}")).startswith("the trusted root is no root metadata of TUF")
 
 
 def test_cache_that_is_no_folder_is_told(publisher, client, tmp_path):
@@ -544,11 +656,11 @@ def pipe():
 @pytest.mark.parametrize(
     "place",
     ["metadata/timestamp.json", "metadata/snapshot.json", "metadata/targets.json", "metadata/root_history/2.root.json",
-     "bundles/{sha}.bundle", "incoming", ".good.{pid}", ".state.json.{pid}"],
+     "bundles/{sha}.bundle", "incoming", "good/.{mark}.{pid}", ".state.json.{pid}"],
 )  # fmt: skip
 def test_pipe_in_the_cache_holds_nobody(publisher, client, server, tmp_path, pipe, place):
     current = taken(client())
-    pipe(tmp_path / "cache" / place.format(pid=os.getpid(), sha=sha256(current)))
+    pipe(tmp_path / "cache" / place.format(pid=os.getpid(), sha=sha256(current), mark=sha256(b"")[:16]))
     if place == "incoming":
         current = publisher.publish("2")
     got = []
@@ -608,7 +720,7 @@ def test_disk_that_is_full_leaves_the_last_good_bundle(publisher, client, most):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert "File too large" in str(caught.value) or getattr(caught.value, "errno", 0) == errno.EFBIG
-    assert client().cached().data == good
+    assert client().cached()[0].data == good
     assert taken(client()) != good
 
 
@@ -620,7 +732,7 @@ def _refresh(url, root, cache, now, times, results):
         client = Client(url, root, cache, Clock())
         served = client.refresh(120)
         client.keep(served)
-        results.put((served.version, served.sha256, client.cached() is not None))
+        results.put((served.version, served.sha256, client.cached() != []))
 
 
 def test_two_processes_refresh_one_cache(publisher, client, server, tmp_path, now):
@@ -639,8 +751,8 @@ def test_two_processes_refresh_one_cache(publisher, client, server, tmp_path, no
         worker.join()
         assert worker.exitcode == 0
     assert all(whole for _, _, whole in versions)
-    assert taken(client()) == client().cached().data
-    assert client().cached().version == 5
+    assert taken(client()) == client().cached()[0].data
+    assert client().cached()[0].version == 5
 
 
 def test_process_that_was_killed_while_it_held_the_lock_holds_nobody(publisher, client, server, tmp_path):

@@ -205,3 +205,21 @@ def test_proxy_is_told_the_user_and_password_of_its_url_and_no_message_is(monkey
         thread.join()
     assert b"Basic " + base64.b64encode(f"alice:{word}".encode()) in asked[0]
     assert word not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["proxy.corp:8080", "socks5h://{who}@127.0.0.1:9", "{who}@127.0.0.1:9", "http://{who}@127.0.0.1:99999",
+     "http://jdoe:S3c/ret@127.0.0.1:9", "http://jdoe:12/S3cret@127.0.0.1:9", "http://jdoe:S3#ret@127.0.0.1:9", "http://jdoe:9?ret@h",
+     "http://jdoe:S3[ret@127.0.0.1:9", "http://:9", "http://{who}@127.0.0.1:9\n"],
+)  # fmt: skip
+def test_proxy_that_is_none_is_told_and_nothing_of_it(monkeypatch, tmp_path, publisher, form):
+    monkeypatch.setenv("https_proxy", form.format(who="jdoe:S3cret"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    client = Client("https://policies.invalid/", publisher.root, tmp_path / "cache", Clock())
+    with pytest.raises(BundleError) as caught:
+        client.refresh()
+    said = str(caught.value)
+    assert said.startswith("https://policies.invalid/ cannot be fetched from: https_proxy is no URL of a proxy")
+    assert not any(part in said for part in ("jdoe", "S3", "ret@", "127.0.0.1"))
+    assert said == client.state().error

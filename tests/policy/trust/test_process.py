@@ -20,7 +20,7 @@ from guardai.gate import current, detectors
 from guardai.hooks import Call, Target, opened
 from guardai.policy.trust.archive import pack, unpack
 from guardai.policy.trust.build import build
-from guardai.policy.trust.client import State
+from guardai.policy.trust.client import Client, State
 from guardai.policy.trust.repository import Lifetimes
 
 FORBID = '@id("no") @reason("not today") forbid (principal, action, resource);'
@@ -195,6 +195,23 @@ def test_signed_bundle_that_cannot_be_used_changes_nothing(start, publisher, bui
     start()  # the next process, too
     ask(q="x")
     assert current().gate.engine.bundle.version == "1"
+
+
+def test_bundle_that_another_environment_has_taken_up_takes_nothing_from_this_one(
+    start, publisher, server, built, home, events
+):
+    """A home is shared by environments of other versions of guardai and other packs."""
+    start()
+    guardai.shutdown()
+    publisher.publish("9", data=broken(built))
+    [cache] = (home / "cache" / "bundles").iterdir()
+    other = Client(server.url, publisher.root, cache, environment="guardai 999")
+    other.keep(other.refresh())
+    start()
+    ask(q="x")
+    assert current().gate.engine.bundle.version == "1"
+    [refused] = events(kind="bundle.refused")
+    assert "needs guardai 999" in refused["body"]["why"]
 
 
 def test_bundle_with_detectors_that_cannot_be_used_changes_nothing(start, publisher, folder):
@@ -558,6 +575,19 @@ def test_start_that_had_no_answer_is_followed_by_another_attempt_soon(start, pub
     start(policy_refresh="10m")
     assert asked.wait(30)
     assert waits[0] <= 6
+
+
+def test_process_that_begins_after_another_had_no_answer_does_not_wait_long_to_ask(start, server, time_):
+    start(policy_refresh="10m")
+    guardai.shutdown()
+    server.answers["timestamp.json"] = lambda to: to.send_error(500)
+    start(policy_refresh="0")
+    guardai.shutdown()
+    server.asked.clear()
+    time_.pass_(seconds=30)
+    start(policy_refresh="10m")
+    supply = current().supply
+    assert server.asked == [] and "cannot be fetched" in supply.problem
 
 
 def test_shorter_metadata_shortens_nothing_that_was_promised_longer(start, publisher, time_):

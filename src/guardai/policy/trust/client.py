@@ -5,12 +5,13 @@
     metadata/…                      what tuf trusts so far: rollback is told by it
     bundles/<sha256>.bundle         the last good bundle
     bundles/<sha256>.targets.json   the signed metadata that vouches for it
-    good                            its sha256
+    good/<environment>              its sha256; what one environment can use, another may not
     state.json                      when the server was asked, and what came of it
     lock
 
 SECURITY INVARIANT: nothing in the cache is believed. Whatever is read from it is verified from the trusted root down, which
-comes from whoever configures the process; damage can make a client ask again or refuse, and nothing else.
+comes from whoever configures the process; damage can make a client ask again or refuse, and nothing else. What a client has once
+verified, the newest root and the newest bundle's metadata, it remembers for as long as it lives, whatever becomes of the cache.
 
 SECURITY INVARIANT: nothing in the cache holds whoever reads it. Plain files alone are opened; what else stands in their place is
 removed before tuf, which opens by name, can come to it.
@@ -52,8 +53,11 @@ __all__ = ["Client", "Served", "State"]
 
 _log: Final = logging.getLogger("guardai")
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
+_ROOT: Final = re.compile(r"([1-9][0-9]{0,8})\.root\.json")
 #: Roots that are followed from the trusted one: more rotations than a client sleeps through.
 _ROOTS: Final = 256
+#: Environments whose last good bundles are kept; more than share one home.
+_ENVIRONMENTS: Final = 8
 
 
 class Served(NamedTuple):
@@ -96,16 +100,24 @@ class Client:
         root: the trusted root metadata, whose keys everything else hangs on.
         folder: the cache, of this repository alone.
         clock: tells the time.
+        environment: what decides whether a bundle can be used, in words: the last good one is kept for each.
     """
 
-    def __init__(self, url: str, root: bytes, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, root: bytes, folder: Path, clock: Clock | None = None, *, environment: str = ""
+    ) -> None:
         self.url = url if url.endswith("/") else f"{url}/"
         self._where = "the repository's folder" if url.startswith("file:") else self.url
         self.folder = folder
         self.clock = clock or Clock()
         self._root = root
+        self._known: Root | None = None
+        self._newest: Served | None = None
         self._metadata = folder / "metadata"
+        self._history = self._metadata / "root_history"
         self._bundles = folder / "bundles"
+        self._marks = folder / "good"
+        self._mark = self._marks / sha256(environment.encode())[:16]
         self.clock.notice(_moment(self.state().good))
 
     def state(self) -> State:
@@ -117,33 +129,43 @@ class Client:
         asked, good = (time if _moment(time) is not None else 0.0 for time in (found.asked, found.good))
         return State(asked, good, found.error)
 
-    def cached(self) -> Served | None:
-        """The last good bundle, verified anew; None if there is none. Asks nobody. It may have expired.
+    def cached(self) -> list[Served]:
+        """The last good bundles, verified anew: the newest of all environments, and behind it this one's, if that is another.
+
+        Asks nobody. They may have expired.
 
         Raises:
             BundleError: the trusted root is none.
         """
-        root = self._newest_root()
-        name = self._good()
-        while name:
-            try:
-                targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
-                return self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
-            except (OSError, ValueError, BundleError) as error:
-                former, name = name, self._good()
-                if name == former:
-                    _log.debug("the cached bundle of %s is not used: %s", self._where, error)
-                    return None
-            # Another process kept a newer one meanwhile, and removed this one.
-        return None
+        root, whole = self._followed()
+        found = self._kept(root) if whole else {}
+        if not found:
+            return []
+        newest, own = max(found.values(), key=lambda served: served.version), found.get(_marked(self._mark))
+        self._remember(newest)
+        return [newest] if own is None or own is newest else [newest, own]
 
-    def _good(self) -> str:
-        """The sha256 of the last good bundle, as far as the cache tells; "" if it does not."""
+    def _kept(self, root: Root) -> dict[str, Served]:
+        """Sha256 → bundle, of those that the environments name, as far as the root vouches for them."""
+        while True:
+            names, found = self._names(), dict[str, Served]()
+            for name in set(names.values()):
+                try:
+                    targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
+                    found[name] = self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
+                except (OSError, ValueError, BundleError) as error:
+                    _log.debug("a cached bundle of %s is not used: %s", self._where, error)
+            # Another process may have kept a newer one meanwhile, and removed one of these.
+            if len(found) == len(set(names.values())) or names == self._names():
+                return found
+
+    def _names(self) -> dict[str, str]:
+        """Environment → the sha256 of its last good bundle, as far as the cache tells."""
         try:
-            name = read(self.folder / "good", 64).decode("ascii")
-        except (OSError, ValueError):
-            return ""
-        return name if _SHA.fullmatch(name) else ""
+            marks = list(self._marks.iterdir())
+        except OSError:
+            return {}
+        return {mark.name: name for mark in marks if not mark.name.startswith(".") and (name := _marked(mark))}
 
     def refresh(self, seconds: float = 60.0, stopped: threading.Event | None = None) -> Served:
         """Asks the server for what is current now. It becomes the last good one by `keep`, once it has proved usable.
@@ -182,10 +204,12 @@ class Client:
     def vouches(self, served: Served) -> bool:
         """Whether the newest root that is known still counts the keys that signed for it."""
         try:
-            self._vouched(self._newest_root(), served.targets, served.data)
+            root, _ = self._followed()
+            known = self._known or root
+            self._vouched(known, served.targets, served.data)
         except BundleError:
             return False
-        return True
+        return self._last_root() <= known.version
 
     def keep(self, served: Served, seconds: float = 10.0) -> None:
         """From here on this is the last good bundle, also of processes that begin later.
@@ -203,17 +227,26 @@ class Client:
         """
         self._make_folders()
         with held(self.folder / "lock", seconds):
-            kept = self.cached()
+            kept = self._kept(self._followed()[0]).get(_marked(self._mark))
             if kept is not None and kept.version > served.version:
                 return
             _replace(self._bundles / f"{served.sha256}.bundle", served.data)
             _replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
             # What is named is there before it is named: a process that is killed here leaves the former one.
-            _replace(self.folder / "good", served.sha256.encode())
-            for file in self._bundles.iterdir():
-                if not file.name.startswith(served.sha256):
-                    with contextlib.suppress(OSError):
-                        file.unlink()
+            _replace(self._mark, served.sha256.encode())
+            self._clear()
+
+    def _clear(self) -> None:
+        """Removes what no environment names any more, and the marks of those that have long kept nothing."""
+        with contextlib.suppress(OSError):
+            marks = sorted(self._marks.iterdir(), key=lambda mark: mark.lstat().st_mtime, reverse=True)
+            for mark in [one for one in marks if one != self._mark][_ENVIRONMENTS - 1 :]:
+                mark.unlink()
+        named = set(self._names().values())
+        for file in self._bundles.iterdir():
+            if file.name.partition(".")[0] not in named:
+                with contextlib.suppress(OSError):
+                    file.unlink()
 
     def _fetched(self, now: datetime, limit: Limit, stopped: threading.Event) -> Served:
         from tuf.api import exceptions as tuf
@@ -221,6 +254,7 @@ class Client:
 
         from guardai.policy.trust.transport import opened
 
+        self._followed()  # a trusted root that is none is not the server's fault
         incoming = self.folder / "incoming"
         try:
             self._remove_what_is_no_metadata()
@@ -237,6 +271,12 @@ class Client:
                 # tuf asks the machine's clock, which may have been set back; there is no other way to tell it the time.
                 updater._trusted_set.reference_time = now
                 updater.refresh()
+                root, whole = self._followed()
+                if not whole:
+                    raise BundleError(
+                        f"{self._where} offers no way to a root that was known here before; it is an older repository, or "
+                        "another"
+                    )
                 info = updater.get_targetinfo(TARGET)
                 if info is None:
                     raise BundleError(f"{self._where} offers no {TARGET}")
@@ -246,7 +286,13 @@ class Client:
                 data = self._had(info)
                 if data is None:
                     data = read(Path(updater.download_target(info, str(incoming))), MAX_BYTES)
-            return self._vouched(self._newest_root(), targets, data)
+            served = self._vouched(root, targets, data)
+            if self._newest is not None and served.version < self._newest.version and self.vouches(self._newest):
+                raise BundleError(
+                    f"{self._where} offers older metadata than before: targets {served.version} after {self._newest.version}"
+                )
+            self._remember(served)
+            return served
         except tuf.ExpiredMetadataError as error:
             raise BundleError(
                 f"{self._where}: {error}: nobody signed it anew, or somebody keeps newer metadata from you"
@@ -271,7 +317,7 @@ class Client:
                 incoming.unlink()
 
     def _remove_what_is_no_metadata(self) -> None:
-        for folder in (self._metadata, self._metadata / "root_history"):
+        for folder in (self._metadata, self._history):
             for one in folder.iterdir() if folder.is_dir() else ():
                 try:
                     found = one.stat()
@@ -292,8 +338,19 @@ class Client:
             return None
         return data
 
-    def _newest_root(self) -> Root:
-        """The root that the trusted one leads to by what has been fetched so far, each signed by the keys of the one before."""
+    def _remember(self, served: Served) -> None:
+        if self._newest is None or served.version > self._newest.version or not self.vouches(self._newest):
+            self._newest = served
+
+    def _followed(self) -> tuple[Root, bool]:
+        """The root that the trusted one leads to by what has been fetched so far, each signed by the keys of the one before.
+
+        Returns:
+            That root, and whether no newer one is known: where one between is lost, a removed key would count again.
+
+        Raises:
+            BundleError: the trusted root is none.
+        """
         from tuf.api.exceptions import RepositoryError
         from tuf.api.metadata import Metadata
 
@@ -304,8 +361,7 @@ class Client:
             raise BundleError(f"the trusted root is no root metadata of TUF: {error}") from None
         for version in range(root.version + 1, root.version + _ROOTS + 1):
             try:
-                file = self._metadata / "root_history" / f"{version}.root.json"
-                made: Metadata[Any] = Metadata.from_bytes(read(file, METADATA_BYTES))
+                made: Metadata[Any] = Metadata.from_bytes(read(self._history / f"{version}.root.json", METADATA_BYTES))
                 new: Root = _role(made, "root")
                 root.verify_delegate("root", *_signatures(made))
                 new.verify_delegate("root", *_signatures(made))
@@ -314,7 +370,17 @@ class Client:
             if new.version != version:
                 break
             root = new
-        return root
+        if self._known is None or root.version > self._known.version:
+            self._known = root
+        return root, max(self._known.version, self._last_root()) <= root.version
+
+    def _last_root(self) -> int:
+        """The version of the last root that has been fetched, whether or not it can be read or reached; 0 if there is none."""
+        try:
+            found = [_ROOT.fullmatch(one.name) for one in self._history.iterdir()]
+        except OSError:
+            return 0
+        return max((int(one[1]) for one in found if one), default=0)
 
     @staticmethod
     def _vouched(root: Root, targets: bytes, data: bytes) -> Served:
@@ -334,7 +400,7 @@ class Client:
 
     def _make_folders(self) -> None:
         try:
-            for folder in (self._metadata, self._bundles):
+            for folder in (self._metadata, self._bundles, self._marks):
                 # One by one: `parents=True` makes those above with the usual mode, and the home, which keys come to, is one.
                 for one in (*reversed(folder.parents), folder):
                     if not one.is_dir():
@@ -347,6 +413,15 @@ class Client:
             _replace(self.folder / "state.json", msgspec.json.encode(state))
         except OSError as error:
             _log.warning("what came of asking for the policy cannot be noted in its cache: %s", _plain(error))
+
+
+def _marked(mark: Path) -> str:
+    """The sha256 that a mark names; "" if it names none."""
+    try:
+        name = read(mark, 64).decode("ascii")
+    except (OSError, ValueError):
+        return ""
+    return name if _SHA.fullmatch(name) else ""
 
 
 def _role(made: Metadata[Any], role: str) -> Any:

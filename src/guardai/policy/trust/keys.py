@@ -169,6 +169,8 @@ def _file_signer(path: Path, ask: Ask) -> Signer:
         except TypeError:  # it is encrypted
             private = load_pem_private_key(content, ask(str(path)).encode())
         return CryptoSigner(private)
+    except ConfigError:  # nobody could be asked
+        raise
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(
             f"{path}: no private key in PEM that this passphrase opens, of Ed25519, ECDSA or RSA; "

@@ -62,7 +62,13 @@ class Files(FetcherInterface):
         except OSError as error:
             raise DownloadError(f"{path.name}: {error.strerror}") from None
         with os.fdopen(fd, "rb") as file:
-            while chunk := file.read(_CHUNK):
+            while True:
+                try:
+                    chunk = file.read(_CHUNK)
+                except OSError as error:
+                    raise DownloadError(f"{path.name}: {error.strerror}") from None
+                if not chunk:
+                    break
                 yield chunk
 
 
@@ -210,11 +216,26 @@ class Http(FetcherInterface):
         headers = {"User-Agent": f"guardai/{__version__}", "Accept-Encoding": "identity"}
         common: dict[str, Any] = {"num_pools": 2, "maxsize": 1, "headers": headers}
         if proxy and not is_loopback(host) and not proxy_bypass(host):
-            made: urllib3.PoolManager = urllib3.ProxyManager(proxy, proxy_headers=_who(proxy), **common)
+            made: urllib3.PoolManager = _through(proxy, parts.scheme, common)
         else:
             made = urllib3.PoolManager(**common)
         made.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
         return made
+
+
+def _through(proxy: str, scheme: str, common: dict[str, Any]) -> urllib3.ProxyManager:
+    """SECURITY INVARIANT: nothing of a proxy's URL that cannot be read is told: anything in it may be a part of a password."""
+    try:
+        parts = urlsplit(proxy)
+        if parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/") and proxy.isprintable():
+            _ = parts.port  # ValueError if it is none
+            if not parts.query and not parts.fragment:
+                return urllib3.ProxyManager(proxy, proxy_headers=_who(proxy), **common)
+    except (ValueError, urllib3.exceptions.HTTPError):
+        pass
+    raise DownloadError(
+        f"{scheme}_proxy is no URL of a proxy, such as http://HOST:PORT; a /, ? or # in its password is written %2F, %3F or %23"
+    )
 
 
 def _who(proxy: str) -> dict[str, str]:
