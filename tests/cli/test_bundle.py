@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -205,6 +205,61 @@ def test_what_had_expired_is_told(bundle, site):
     time.sleep(1)
     done = bundle("publish", *SITE, "--key", "online")
     assert (done.returncode, "had expired timestamp: clients were refusing" in done.stdout) == (0, True)
+
+
+def signers(tmp_path, *names):
+    from guardai.policy.trust.keys import signer
+
+    return [signer(str(tmp_path / name), lambda _: "") for name in names]
+
+
+def repository(tmp_path):
+    from guardai.policy.trust.repository import Repository
+
+    return Repository(tmp_path / "site", tmp_path / "trusted.json")
+
+
+def test_job_that_cannot_sign_all_that_has_expired_does_not_look_well(bundle, site, tmp_path):
+    data, keys = (tmp_path / "b").read_bytes(), signers(tmp_path, "targets", "online")
+    repository(tmp_path).publish(data, keys, now=datetime.now(UTC) - timedelta(days=100))
+    told = bundle("publish", *SITE, "--key", "online", "--json")
+    said = json.loads(told.stdout)
+    assert (told.returncode, said["ok"], said["signed"]) == (1, False, {"snapshot": 3, "timestamp": 3})
+    assert (said["expired"], said["still_expired"]) == (["targets", "snapshot", "timestamp"], ["targets"])
+    done = bundle("publish", *SITE, "--key", "online")
+    assert (done.returncode, "signed anew snapshot 4" in done.stdout) == (1, True)
+    assert "clients were refusing" not in done.stdout
+    assert "clients still refuse what lies there; expired: targets\n" in done.stderr
+    assert "`guardai bundle publish --repository site` with --key of targets, snapshot, timestamp." in done.stderr
+    assert bundle("pull", "site", *ROOT).returncode == 1
+    done = bundle("publish", *SITE, "--key", "online", "--key", "targets")
+    assert (done.returncode, "had expired targets: clients were refusing" in done.stdout) == (0, True)
+    assert bundle("pull", "site", *ROOT).returncode == 0
+
+
+def test_new_root_over_a_timestamp_that_has_expired_does_not_look_well(bundle, site, tmp_path):
+    data, keys = (tmp_path / "b").read_bytes(), signers(tmp_path, "targets", "online")
+    repository(tmp_path).publish(data, keys, now=datetime.now(UTC) - timedelta(days=8))
+    done = bundle("rotate", *SITE, "--key", "root")
+    assert (done.returncode, "signed anew root 2" in done.stdout) == (1, True)
+    assert "clients still refuse what lies there; expired: snapshot, timestamp\n" in done.stderr
+    assert bundle("pull", "site", *ROOT).returncode == 1
+    assert bundle("publish", *SITE, "--key", "online").returncode == 0
+    assert bundle("pull", "site", *ROOT).returncode == 0
+
+
+def test_signing_anew_for_a_bundle_that_has_expired_does_not_look_well(bundle, site, tmp_path):
+    assert bundle("build", "policy", "-o", "old", "--expires", "2026-01-01").returncode == 0
+    data, keys = (tmp_path / "old").read_bytes(), signers(tmp_path, "targets", "online")
+    repository(tmp_path).publish(data, keys, now=datetime.now(UTC))
+    done = bundle("publish", *SITE, "--key", "online")
+    assert (done.returncode, "signed anew snapshot 3, timestamp 3" in done.stdout) == (1, True)
+    assert "clients still refuse what lies there; expired: the bundle itself (at 2026-01-01T00:00:00Z)" in done.stderr
+    assert "Publish a newer bundle" in done.stderr
+    told = json.loads(bundle("rotate", *SITE, "--key", "root", "--json").stdout)
+    assert (told["ok"], told["expires"], told["still_expired"]) == (False, "2026-01-01T00:00:00Z", [])
+    assert "the bundle itself" in told["error"]
+    assert bundle("publish", "b", *SITE, "--key", "targets", "--key", "online").returncode == 0
 
 
 def test_nothing_is_published_without_a_trusted_root(bundle, site, tmp_path):

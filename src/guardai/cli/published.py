@@ -83,7 +83,8 @@ def publish_command(
 
     What lies in the folder is verified from the trusted root down before anything is signed.
 
-    Exit codes: 0 published, 1 refused: nothing was changed, 2 wrong usage.
+    Exit codes: 0 published, 1 refused: nothing was changed; or it was signed, and clients still refuse what lies there: something
+    else of it has expired; 2 wrong usage.
     """
     place = _place(repository, root)
     lives = _lives(root_life, targets_life, snapshot_life, timestamp_life)
@@ -114,7 +115,7 @@ def publish_command(
             "way than this server, and keep it where you alone can write: you go on from it, too",
             soft_wrap=True,
         )
-    _tell(signed, as_json, published=file is not None)
+    _tell(signed, repository, as_json, published=file is not None)
 
 
 @app.command("rotate")
@@ -151,7 +152,8 @@ def rotate_command(
 
     Enough keys of the former root have to sign, enough of the new one, and of every role whose keys change.
 
-    Exit codes: 0 signed, 1 refused: nothing was changed, 2 wrong usage.
+    Exit codes: 0 signed, 1 refused: nothing was changed; or it was signed, and clients still refuse what lies there: something
+    else of it has expired; 2 wrong usage.
     """
     from guardai.policy.trust.keys import public
     from guardai.policy.trust.repository import ROLES
@@ -174,7 +176,7 @@ def rotate_command(
             threshold=threshold,
             lifetimes=_lives(root_life, targets_life, snapshot_life, timestamp_life),
         )
-    _tell(signed, as_json, published=file is not None)
+    _tell(signed, repository, as_json, published=file is not None)
 
 
 def _place(folder: Path, root: Path | None) -> Repository:
@@ -217,15 +219,41 @@ def refusals(as_json: bool) -> Iterator[None]:
         refuse(f"{error.filename or 'the folder'}: {error.strerror or error}", code=USAGE)
 
 
-def _tell(signed: Signed, as_json: bool, *, published: bool) -> None:
-    """What was signed, and for which bundle that vouches: whoever signs has to see it."""
+def _tell(signed: Signed, folder: Path, as_json: bool, *, published: bool) -> None:
+    """What was signed, and for which bundle that vouches: whoever signs has to see it.
+
+    Ends the command with 1 if clients refuse what lies there now: a scheduled job that signs too little must not look well.
+    """
     told = _told(signed.data)
+    wrong, next_step = _refused(signed, folder, told["expires"])
     if as_json:
-        print_json({"ok": True, **told, "signed": dict(signed.versions), "expired": list(signed.expired)})
-        return
-    if signed.expired:
-        roles = ", ".join(signed.expired)
-        console.print(f"[yellow]had expired[/] {roles}: clients were refusing what lay there", soft_wrap=True)
+        lists = {"expired": list(signed.expired), "still_expired": list(signed.still_expired)}
+        print_json({"ok": not wrong, **told, "signed": dict(signed.versions), **lists, "error": wrong})
+    else:
+        _print(signed, told, published=published)
+    if wrong:
+        refuse(wrong, next_step=next_step)
+
+
+def _refused(signed: Signed, folder: Path, expires: str | None) -> tuple[str, str]:
+    """Why clients refuse what lies there now, and what to do; empty if they do not."""
+    from guardai.policy.trust.manifest import moment
+    from guardai.policy.trust.repository import ROLES
+
+    expired, steps = list(signed.still_expired), []
+    if expired:
+        needed = ", ".join(ROLES[ROLES.index(expired[0]) :])  # what names it has to sign, too
+        steps.append(f"Sign it anew: `guardai bundle publish --repository {folder}` with --key of {needed}.")
+    if expires and moment(expires) <= _now():
+        expired.append(f"the bundle itself (at {expires})")
+        steps.append(f"Publish a newer bundle: `guardai bundle publish FILE --repository {folder}`.")
+    return (f"clients still refuse what lies there; expired: {', '.join(expired)}" if expired else "", " ".join(steps))
+
+
+def _print(signed: Signed, told: dict[str, Any], *, published: bool) -> None:
+    renewed = ", ".join(role for role in signed.expired if role in signed.versions)
+    if renewed:
+        console.print(f"[yellow]had expired[/] {renewed}: clients were refusing what lay there", soft_wrap=True)
     what = f"{told['name']} {told['version']}, digest {told['digest']}"
     if told["problem"]:
         what = f"a bundle that cannot be read here ({told['problem']}), sha256 {told['sha256']}"
@@ -240,12 +268,14 @@ def _told(data: bytes) -> dict[str, Any]:
     from guardai.policy.trust.archive import unpack
     from guardai.policy.trust.manifest import opened, sha256
 
-    found: dict[str, Any] = {"name": None, "version": None, "digest": None, "sha256": sha256(data), "problem": ""}
+    found: dict[str, Any] = {"name": None, "version": None, "digest": None, "expires": None}
+    found |= {"sha256": sha256(data), "problem": ""}
     try:
         manifest = opened(unpack(data))
     except BundleError as error:  # a later guardai's, say; its keys vouch for it all the same
         return {**found, "problem": str(error)}
-    return {**found, "name": manifest.name, "version": manifest.version, "digest": manifest.digest}
+    names = {"name": manifest.name, "version": manifest.version, "digest": manifest.digest}
+    return {**found, **names, "expires": manifest.expires or None}
 
 
 def _now() -> datetime:

@@ -80,6 +80,11 @@ class Signed(NamedTuple):
     data: bytes
     expired: tuple[str, ...] = ()
 
+    @property
+    def still_expired(self) -> tuple[str, ...]:
+        """What of that was not signed anew: clients go on refusing the repository."""
+        return tuple(role for role in self.expired if role not in self.versions)
+
 
 class Repository:
     """A repository's folder.
