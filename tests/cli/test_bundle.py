@@ -1,5 +1,7 @@
 """`guardai bundle`, as a person types it."""
 
+import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -102,6 +104,89 @@ def test_bundle_is_signed_and_verified_and_refused_when_it_was_changed(bundle, p
     assert "policies/test.cedar is not what manifest.json lists" in refused.stderr
 
 
+@contextlib.contextmanager
+def full_disk(left):
+    """No file can be larger than so many bytes, as if the disk had no more."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_leaves_the_signatures_that_are_there(bundle, policy, tmp_path):
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    for name in ("one", "two"):
+        assert bundle("key", name).returncode == 0
+    assert bundle("sign", "b", "--key", "one").returncode == 0
+    before = (tmp_path / "b.dsse").read_bytes()
+    with full_disk(512):
+        done = bundle("sign", "b", "--key", "two")
+    assert (done.returncode, "b.dsse: File too large" in done.stderr) == (2, True)
+    assert (tmp_path / "b.dsse").read_bytes() == before
+    assert bundle("sign", "b", "--key", "two").returncode == 0
+    assert bundle("verify", "b", "--key", "one.pub", "--key", "two.pub").returncode == 0
+
+
+def test_signatures_that_are_damaged_are_not_dropped(bundle, policy, tmp_path):
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    assert bundle("key", "k").returncode == 0
+    (tmp_path / "b.dsse").write_text('{"payload": "')
+    done = bundle("sign", "b", "--key", "k")
+    assert (done.returncode, "b.dsse is no envelope; remove it to sign anew" in done.stderr) == (1, True)
+    assert (tmp_path / "b.dsse").read_text() == '{"payload": "'
+
+
+def test_two_who_sign_at_once_lose_no_signature(bundle, policy, tmp_path, monkeypatch):
+    from guardai.policy.trust import signed
+
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    for name in ("slow", "quick"):
+        assert bundle("key", name).returncode == 0
+    data, sign = (tmp_path / "b").read_bytes(), signed.sign
+
+    def slowly(*given):
+        made = sign(*given)
+        (tmp_path / "b.dsse").write_bytes(sign(data, signers(tmp_path, "quick")))
+        return made
+
+    monkeypatch.setattr(signed, "sign", slowly)
+    assert bundle("sign", "b", "--key", "slow").returncode == 0
+    assert bundle("verify", "b", "--key", "slow.pub", "--key", "quick.pub").returncode == 0
+
+
+def test_full_disk_leaves_the_bundle_that_is_there(bundle, site, tmp_path, monkeypatch):
+    from guardai.policy.trust import writing
+
+    before = (tmp_path / "b").read_bytes()
+    with full_disk(len(before) - 1):
+        done = bundle("build", "policy", "-o", "b", "--version", "2")
+    assert (done.returncode, "b: File too large" in done.stderr) == (2, True)
+    assert (tmp_path / "b").read_bytes() == before
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writing, "replace", full)  # the cache has room
+    done = bundle("pull", "site", *ROOT, "-o", "b")
+    assert (done.returncode, "b: No space left on device" in done.stderr) == (2, True)
+    assert (tmp_path / "b").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".new")] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such links and pipes")
+def test_bundle_is_written_through_a_link_and_into_a_pipe(bundle, policy, tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    assert bundle("build", policy(PERMIT), "-o", "link").returncode == 0
+    assert (tmp_path / "link").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        assert bundle("build", "policy", "-o", "pipe").returncode == 0
+        assert reader.stdout.read() == (tmp_path / "file").read_bytes()
+
+
 def test_bundle_that_nobody_signed_is_refused(bundle, policy):
     assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
     assert bundle("key", "k").returncode == 0
@@ -129,7 +214,7 @@ def test_key_that_cannot_be_used_is_wrong_usage(bundle, policy):
     assert bundle("verify", "b", "--key", "nowhere").returncode == 2
     assert bundle("key", "k", "--encrypt", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
     asked = bundle("sign", "b", "--key", "k")
-    assert (asked.returncode, "Set GUARDAI_KEY_PASSPHRASE" in asked.stderr) == (2, True)
+    assert (asked.returncode, "nobody can be asked: set GUARDAI_KEY_PASSPHRASE" in asked.stderr) == (2, True)
     assert bundle("sign", "b", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
     assert bundle("sign", "policy", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 2
 

@@ -30,6 +30,9 @@ SigningKeys = Annotated[
     ),
 ]
 
+#: Seconds that one who signs waits for another, who has only a small file to write.
+_PATIENCE: Final = 10.0
+
 app: Final = typer.Typer(help="Build, sign, publish and pull policy bundles.", no_args_is_help=True)
 
 
@@ -60,6 +63,7 @@ def build_command(
     """
     from guardai.policy import Bundle, check
     from guardai.policy.trust.build import build, changed
+    from guardai.policy.trust.writing import put
 
     if not directory.is_dir():
         refuse(f"{directory}: no such folder", code=USAGE, next_step="Name one with policies/*.cedar in it.")
@@ -80,7 +84,7 @@ def build_command(
         until = _until(expires, begun or changed(directory))
         data = build(directory, labels, name=name, version=version, created=begun, expires=until)
         bundle = Bundle.load(output, labels, data=data, now=datetime.min.replace(tzinfo=UTC))
-        output.write_bytes(data)
+        put(output, data)
     except BundleError as error:
         refuse(str(error))
     except OSError as error:
@@ -154,7 +158,7 @@ def sign_command(
 ) -> None:
     """Sign a bundle file; the signatures go into FILE.dsse, beside those of others.
 
-    Exit codes: 0 signed, 1 it is no bundle, 2 a key or a file cannot be used.
+    Exit codes: 0 signed, 1 it is no bundle, or FILE.dsse is no envelope, 2 a key or a file cannot be used.
     """
     from guardai.policy.trust.build import honest
     from guardai.policy.trust.signed import beside, sign
@@ -164,7 +168,7 @@ def sign_command(
     try:
         data = _content(file)
         honest(data, pack_labels())
-        envelope.write_bytes(sign(data, signers, envelope.read_bytes() if envelope.exists() else b""))
+        _gather(envelope, sign(data, signers))
     except BundleError as error:
         refuse(f"{file}: {error}")
     except OSError as error:
@@ -172,6 +176,20 @@ def sign_command(
     for one in signers:
         console.print(f"[green]signed[/] {escape(str(file))} with key {one.public_key.keyid}", soft_wrap=True)
     console.print(f"The signatures: {escape(str(envelope))}", soft_wrap=True)
+
+
+def _gather(file: Path, envelope: bytes) -> None:
+    """Puts the signatures beside those that are there by now: somebody else may have signed while a person found their PIN."""
+    from guardai.policy.trust.lock import held
+    from guardai.policy.trust.signed import gathered
+    from guardai.policy.trust.writing import put
+
+    with held(file.with_name(f".{file.name}.lock"), _PATIENCE, what="envelope", mode=0o666):
+        try:
+            whole = gathered(envelope, _content(file)) if file.exists() else envelope
+        except BundleError as error:
+            refuse(f"{file} is no envelope; remove it to sign anew ({error})")
+        put(file, whole)
 
 
 @app.command("verify")

@@ -53,6 +53,7 @@ def pull_command(
     from guardai.policy import Bundle
     from guardai.policy.trust.chain import TARGET
     from guardai.policy.trust.clock import Limit
+    from guardai.policy.trust.writing import put
 
     wanted = _wanted(url, root, home)
     client = _client(wanted)
@@ -64,7 +65,7 @@ def pull_command(
             search_of(bundle, wanted.home / "cache")
         client.keep(served, limit.left())
         if output is not None:
-            output.write_bytes(served.data)
+            put(output, served.data)
     if as_json:
         print_json({"ok": True, **_told(bundle), "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}"})
         return

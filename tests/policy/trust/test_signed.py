@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from guardai.errors import BundleError, ConfigError
 from guardai.policy.trust import keys
-from guardai.policy.trust.signed import sign, verify
+from guardai.policy.trust.signed import gathered, sign, verify
 
 
 def pub(path):
@@ -49,6 +49,14 @@ def test_signatures_of_another_bundle_are_not_kept(built, key, signer):
     a, b = key("a"), key("b")
     envelope = sign(built(version="2"), [signer(b)], sign(built(version="1"), [signer(a)]))
     assert len(json.loads(envelope)["signatures"]) == 1
+
+
+@pytest.mark.parametrize("cut", [300, 0])
+def test_envelope_that_is_cut_off_is_not_taken_for_none(built, key, signer, cut):
+    data = built()
+    envelope = sign(data, [signer(key("a"))])
+    with pytest.raises(BundleError, match="no DSSE envelope"):
+        gathered(sign(data, [signer(key("b"))]), envelope[:cut])
 
 
 def test_stranger_or_nobody_is_refused(built, key, signer):

@@ -20,7 +20,7 @@ from guardai.policy.trust.manifest import opened
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer, SSlibKey
 
-__all__ = ["PAYLOAD_TYPE", "beside", "sign", "verify"]
+__all__ = ["PAYLOAD_TYPE", "beside", "gathered", "sign", "verify"]
 
 PAYLOAD_TYPE: Final = "application/vnd.guardai.bundle-manifest+json"
 _MAX: Final = 1024 * 1024
@@ -51,27 +51,37 @@ def sign(data: bytes, signers: Iterable[Signer], former: bytes = b"") -> bytes:
         former: the envelope that is there; its other signatures are kept if they are of this bundle.
 
     Raises:
-        BundleError: the file is no bundle.
+        BundleError: the file is no bundle, or the former envelope is none.
     """
     from securesystemslib.dsse import Envelope
 
     payload = _manifest(data)
-    kept: list[_Signature] = []
-    if former:
-        try:
-            envelope = _parsed(former)
-            kept = envelope.signatures if _decoded(envelope.payload) == payload else []
-        except BundleError:
-            kept = []  # no envelope, so there is nothing to keep
     made = Envelope(payload, PAYLOAD_TYPE, {})
     for signer in signers:
         made.sign(signer)
     new = [
         _Signature(base64.b64encode(bytes.fromhex(one.signature)).decode(), id_) for id_, one in made.signatures.items()
     ]
-    signatures = [*(one for one in kept if one.keyid not in made.signatures), *new]
-    encoded = msgspec.json.encode(_Envelope(base64.b64encode(payload).decode(), PAYLOAD_TYPE, signatures))
-    return msgspec.json.format(encoded, indent=2) + b"\n"
+    envelope = _written(_Envelope(base64.b64encode(payload).decode(), PAYLOAD_TYPE, new))
+    return gathered(envelope, former) if former else envelope
+
+
+def gathered(envelope: bytes, former: bytes) -> bytes:
+    """The envelope with the signatures of the former one, too, if they are of the same bundle.
+
+    Args:
+        envelope: with new signatures; a key's new one takes the place of its former.
+        former: the envelope that is there.
+
+    Raises:
+        BundleError: the former is no envelope. A damaged one may hold what others have signed.
+    """
+    made, found = _parsed(envelope), _parsed(former)
+    if _decoded(found.payload) != _decoded(made.payload):
+        return envelope
+    again = {one.keyid for one in made.signatures}
+    made.signatures = [*(one for one in found.signatures if one.keyid not in again), *made.signatures]
+    return _written(made)
 
 
 def verify(data: bytes, envelope: bytes, keys: Mapping[str, SSlibKey], threshold: int) -> list[str]:
@@ -130,6 +140,10 @@ def _parsed(envelope: bytes) -> _Envelope:
         return msgspec.json.decode(envelope, type=_Envelope)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BundleError(f"the signatures are no DSSE envelope: {error}") from None
+
+
+def _written(envelope: _Envelope) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(envelope), indent=2) + b"\n"
 
 
 def _decoded(text: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A file in a folder that others can write, too: written whole or not at all, and through no link."""
+"""A file written whole or not at all; in a folder that others can write, too, through no link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from guardai.errors import BundleError
 
-__all__ = ["create", "replace"]
+__all__ = ["create", "put", "replace"]
 
 
 def create(file: Path, data: bytes) -> None:
@@ -40,6 +40,23 @@ def replace(file: Path, data: bytes) -> None:
     """
     with _draft(file, data) as draft:
         draft.replace(file)
+
+
+def put(file: Path, data: bytes) -> None:
+    """Writes a file that a person named: what is there stays if the new one cannot be written.
+
+    Their own links are followed; a pipe or a device (`/dev/stdout`) is written to, and not replaced by a file.
+
+    Raises:
+        OSError: it cannot be written; names the file.
+    """
+    try:
+        if file.exists() and not file.is_file():
+            file.write_bytes(data)
+        else:
+            replace(Path(os.path.realpath(file)), data)
+    except OSError as error:  # of a full disk it would name none
+        raise OSError(error.errno, error.strerror, str(file)) from None
 
 
 @contextlib.contextmanager
