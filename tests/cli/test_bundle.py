@@ -74,7 +74,16 @@ def test_build_takes_its_times_from_the_command(bundle, policy, tmp_path):
     assert opened(unpack((tmp_path / "two").read_bytes())).created == "1970-01-01T00:00:00Z"
 
 
-@pytest.mark.parametrize("wrong", [("--expires", "soon"), ("--created", "[now]")])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--expires", "soon"),
+        ("--expires", "9999-12-31T23:59:59-05:00"),
+        ("--expires", "999999d", "--created", "9999-01-01"),
+        ("--created", "[now]"),
+        ("--created", "0001-01-01T00:00:00+05:00"),
+    ],
+)
 def test_build_with_a_time_that_is_none_is_wrong_usage(bundle, policy, wrong):
     done = bundle("build", policy(PERMIT), "-o", "one", *wrong)
     assert done.returncode == 2
@@ -114,6 +123,13 @@ def full_disk(left):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_leaves_no_half_of_a_key(bundle, tmp_path):
+    with full_disk(0):
+        done = bundle("key", "k")
+    assert (done.returncode, "k: cannot be written: File too large" in done.stderr) == (2, True)
+    assert bundle("key", "k").returncode == 0
 
 
 def test_full_disk_leaves_the_signatures_that_are_there(bundle, policy, tmp_path):
@@ -290,6 +306,15 @@ def test_what_had_expired_is_told(bundle, site):
     time.sleep(1)
     done = bundle("publish", *SITE, "--key", "online")
     assert (done.returncode, "had expired timestamp: clients were refusing" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
+@pytest.mark.parametrize("life", ["0", "0d", "soon"])
+def test_life_with_which_clients_would_refuse_everything_is_wrong_usage(bundle, site, role, life):
+    for command, key in (("publish", "online"), ("rotate", "root")):
+        done = bundle(command, *SITE, "--key", key, f"--{role}-life", life)
+        assert (done.returncode, f"--{role}-life {life}: " in done.stderr) == (2, True)
+    assert bundle("publish", *SITE, "--key", "online", f"--{role}-life", "1s").returncode == 0
 
 
 def signers(tmp_path, *names):

@@ -125,6 +125,8 @@ def _until(expires: str, begun: datetime) -> datetime | None:
         return begun + timedelta(seconds=seconds(expires))
     except ValueError:
         pass
+    except OverflowError:
+        refuse(f"{expires}: no calendar goes that far", code=USAGE)
     try:
         return moment(expires)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -286,9 +286,13 @@ def _lives(*given: str) -> Lifetimes:
     from guardai.policy.trust.repository import Lifetimes
     from guardai.settings import seconds
 
-    lives: Iterable[int]
-    try:
-        lives = [seconds(one) for one in given]
-    except ValueError as error:
-        refuse(str(error), code=USAGE)
-    return Lifetimes(*(timedelta(seconds=life) for life in lives))
+    lives = []
+    for role, one in zip(Lifetimes._fields, given, strict=True):
+        try:
+            life = timedelta(seconds=seconds(one))
+        except ValueError as error:
+            refuse(f"--{role}-life {one}: {error}", code=USAGE)
+        if not life:
+            refuse(f"--{role}-life {one}: clients would refuse what is signed from the first moment on", code=USAGE)
+        lives.append(life)
+    return Lifetimes(*lives)

@@ -198,6 +198,16 @@ def repacked(built, change):
             lambda m: m.update({"manifest.json": m["manifest.json"].replace(b'"expires": ""', b'"expires": "x"')}),
             "Invalid",
         ),
+        (
+            lambda m: m.update(
+                {
+                    "manifest.json": m["manifest.json"].replace(
+                        b'"expires": ""', b'"expires": "9999-12-31T23:59:59-05:00"'
+                    )
+                }
+            ),
+            "manifest.json: 9999-12-31T23:59:59-05:00: no time between the years",
+        ),
     ],
 )
 def test_manifest_that_is_not_true_is_refused(built, tmp_path, change, says):

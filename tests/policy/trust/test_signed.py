@@ -1,6 +1,8 @@
 """Signatures beside one file, and the keys that make them."""
 
 import base64
+import errno
+import io
 import json
 import os
 import stat
@@ -215,6 +217,74 @@ def test_what_is_no_key_is_told_by_file(tmp_path, key):
     with pytest.raises(ConfigError, match="too large"):
         (tmp_path / "x").write_bytes(bytes(100_000))
         keys.public(tmp_path / "x")
+
+
+@pytest.mark.parametrize("bits", [512, 1024])
+def test_rsa_key_that_can_be_broken_is_refused(tmp_path, bits):
+    path = tmp_path / "k.pem"
+    path.write_bytes(rsa_pem(bits))
+    private = serialization.load_pem_private_key(path.read_bytes(), None)
+    pub(path).write_bytes(
+        private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    for call in (lambda: keys.signer(str(path), lambda _: ""), lambda: keys.public(pub(path))):
+        with pytest.raises(ConfigError, match=f"an RSA key of {bits} bits can be broken; 2048 are the least"):
+            call()
+
+
+def rsa_pem(bits):
+    """A key of a length that `cryptography` makes no more."""
+    p, q = (prime((3 << (bits // 2 - 2)) + start) for start in (1, (1 << 20) + 1))
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), rsa.rsa_crt_iqmp(p, q), rsa.RSAPublicNumbers(65537, p * q)
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+
+
+def prime(above):
+    while any(pow(base, above - 1, above) != 1 for base in (2, 3, 5)):
+        above += 2
+    return above
+
+
+@pytest.mark.parametrize("passphrase", ["x" * 1024, "\udcff"])
+def test_passphrase_that_encrypts_no_key_is_told(tmp_path, passphrase):
+    with pytest.raises(ConfigError, match="this passphrase encrypts no key; 1023 bytes") as caught:
+        keys.make(tmp_path / "k", passphrase)
+    assert passphrase not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", ["k", "k.pub"])
+def test_key_pair_that_cannot_be_written_leaves_no_half(tmp_path, monkeypatch, broken):
+    fdopen, opened = os.fdopen, iter(["k", "k.pub"])
+
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def of(fd, mode):
+        if next(opened) != broken:
+            return fdopen(fd, mode)
+        os.close(fd)
+        return Full()
+
+    with monkeypatch.context() as given:
+        given.setattr(os, "fdopen", of)
+        with pytest.raises(ConfigError, match=rf"/{broken}: cannot be written: No space left"):
+            keys.make(tmp_path / "k")
+    assert list(tmp_path.iterdir()) == []
+    keys.make(tmp_path / "k")
+
+
+def test_key_pair_that_cannot_be_written_leaves_what_others_made(tmp_path, monkeypatch):
+    (tmp_path / "k.pub").symlink_to("nowhere")  # not there, and in the way
+    with pytest.raises(ConfigError, match="k.pub: cannot be written"):
+        keys.make(tmp_path / "k")
+    assert [file.name for file in tmp_path.iterdir()] == ["k.pub"]
 
 
 def test_no_message_holds_a_private_key(tmp_path, key):

@@ -22,6 +22,8 @@ __all__ = ["Ask", "make", "public", "public_all", "signer"]
 #: Asked for a passphrase, told for what.
 Ask = Callable[[str], str]
 _MAX: Final = 64 * 1024
+#: Fewer bits nobody should trust (NIST SP 800-131A).
+_RSA_BITS: Final = 2048
 
 
 def make(path: Path, passphrase: str = "") -> SSlibKey:
@@ -32,7 +34,7 @@ def make(path: Path, passphrase: str = "") -> SSlibKey:
         passphrase: encrypts it; "" leaves it as it is.
 
     Raises:
-        ConfigError: one of the files is there already, or cannot be written.
+        ConfigError: one of the files is there already, or cannot be written: then neither is left; or the passphrase is too long.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,19 +45,26 @@ def make(path: Path, passphrase: str = "") -> SSlibKey:
             raise ConfigError(f"{file} is there already; a key is never overwritten")
     private = Ed25519PrivateKey.generate()
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase:
-        encryption = serialization.BestAvailableEncryption(passphrase.encode())
-    pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    try:
+        if passphrase:
+            encryption = serialization.BestAvailableEncryption(passphrase.encode())
+        pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    except ValueError:
+        raise ConfigError(f"{path}: this passphrase encrypts no key; 1023 bytes of UTF-8 at most do") from None
     shown = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file_:
-            file_.write(pem)
-        beside.write_bytes(shown)
-    except OSError as error:
-        raise ConfigError(f"{error.filename or path}: cannot be written: {error.strerror}") from None
+    made: list[Path] = []
+    for file, mode, content in ((path, 0o600, pem), (beside, 0o666, shown)):
+        try:
+            fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+            made.append(file)
+            with os.fdopen(fd, "wb") as opened:
+                opened.write(content)
+        except OSError as error:
+            for one in made:  # half a pair is no key, and would be in the way of the next
+                one.unlink(missing_ok=True)
+            raise ConfigError(f"{file}: cannot be written: {error.strerror}") from None
     return public(beside)
 
 
@@ -63,7 +72,7 @@ def public(path: Path) -> SSlibKey:
     """A public key.
 
     Raises:
-        ConfigError: the file is not there, or holds none.
+        ConfigError: the file is not there, or holds none, or one that is too short.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -73,9 +82,12 @@ def public(path: Path) -> SSlibKey:
     if b"PRIVATE KEY" in content:
         raise ConfigError(f"{path}: this is a private key; name the public one, {path}.pub say")
     try:
-        return SSlibKey.from_crypto(load_pem_public_key(content))
+        loaded = load_pem_public_key(content)
+        made = SSlibKey.from_crypto(loaded)
     except (ValueError, UnsupportedAlgorithm):
         raise ConfigError(f"{path}: no public key in PEM, of Ed25519, ECDSA or RSA") from None
+    _long_enough(path, loaded)
+    return made
 
 
 def public_all(paths: Iterable[Path]) -> dict[str, SSlibKey]:
@@ -95,7 +107,7 @@ def signer(given: str, ask: Ask) -> Signer:
         What signs; where the key cannot be used, `sign` raises a `ConfigError` that says why.
 
     Raises:
-        ConfigError: there is no such file, or it holds no key that the passphrase opens.
+        ConfigError: there is no such file, or it holds no key that the passphrase opens, or one that is too short.
     """
     from securesystemslib.signer import SIGNER_FOR_URI_SCHEME
 
@@ -168,14 +180,25 @@ def _file_signer(path: Path, ask: Ask) -> Signer:
             private = load_pem_private_key(content, None)
         except TypeError:  # it is encrypted
             private = load_pem_private_key(content, ask(str(path)).encode())
+        _long_enough(path, private)
         return CryptoSigner(private)
-    except ConfigError:  # nobody could be asked
+    except ConfigError:  # a ValueError, too: nobody can be asked, or the key is too short
         raise
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(
             f"{path}: no private key in PEM that this passphrase opens, of Ed25519, ECDSA or RSA; "
             "`guardai bundle key FILE` makes one"
         ) from None
+
+
+def _long_enough(path: Path, key: object) -> None:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+    if isinstance(key, RSAPrivateKey | RSAPublicKey) and key.key_size < _RSA_BITS:
+        raise ConfigError(
+            f"{path}: an RSA key of {key.key_size} bits can be broken; {_RSA_BITS} are the least. "
+            "`guardai bundle key FILE` makes another kind"
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -68,10 +68,13 @@ def moment(text: str) -> datetime:
     """A time as manifests tell it; also a date, which is its first second.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or in UTC before the year 1 or after 9999.
     """
     when = datetime.fromisoformat(text)
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    try:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text}: no time between the years 1 and 9999 of UTC") from None
 
 
 def check_version(requires: str) -> None:
