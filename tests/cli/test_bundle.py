@@ -230,7 +230,7 @@ def test_key_that_cannot_be_used_is_wrong_usage(bundle, policy):
     assert bundle("verify", "b", "--key", "nowhere").returncode == 2
     assert bundle("key", "k", "--encrypt", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
     asked = bundle("sign", "b", "--key", "k")
-    assert (asked.returncode, "nobody can be asked: set GUARDAI_KEY_PASSPHRASE" in asked.stderr) == (2, True)
+    assert (asked.returncode, "nobody can be asked. Set GUARDAI_KEY_PASSPHRASE" in asked.stderr) == (2, True)
     assert bundle("sign", "b", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 0
     assert bundle("sign", "policy", "--key", "k", GUARDAI_KEY_PASSPHRASE="open sesame").returncode == 2
 
