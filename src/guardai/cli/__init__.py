@@ -13,9 +13,11 @@ from guardai._version import __version__
 from guardai.cli import (
     demo,
     doctor,
+    ledger,
     log,
     policy,
     policy_tests,
+    prove,
     pulled,
     rollback,
     run,
@@ -54,7 +56,7 @@ def _root(
     """A gate in front of everything an AI agent does: decided, masked, recorded, provable."""
 
 
-for group in (demo, doctor, log, rollback, run, scaffold, scan, verify):
+for group in (demo, doctor, ledger, log, prove, rollback, run, scaffold, scan, verify):
     group.register(app)
 policy_tests.register(policy.app)
 whatif.register(policy.app)

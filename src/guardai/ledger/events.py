@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import heapq
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from guardai.ledger.layout import Layout
-from guardai.ledger.reading import decode_link
+from guardai.ledger.reading import address, decode_link
 from guardai.ledger.store import Store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["events", "find"]
-
-_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9a-f][0-9a-f]{0,12})")
+__all__ = ["events", "find", "sealed_size"]
 
 #: ts, log, seq, bytes: sorts as events are to be shown.
 _Keyed = tuple[int, str, int, bytes]
@@ -51,10 +48,10 @@ def find(home: Path, event: str) -> bytes | None:
         StoreVersionError: the store is of another version.
         sqlite3.Error: the store cannot be read.
     """
-    match = _ID.fullmatch(event)
-    if match is None:
+    place = address(event)
+    if place is None:
         return None
-    log, seq = match[1], int(match[2], 16)
+    log, seq = place
     layout = Layout(home)
     try:
         content = layout.spool(log).read_bytes()
@@ -68,6 +65,17 @@ def find(home: Path, event: str) -> bytes | None:
             if row is not None:
                 return bytes(row[0])
     return next((data for *_, found, data in _in_spool(log, content, 0) if found == seq), None)
+
+
+def sealed_size(home: Path) -> int:
+    """How many events are in the store.
+
+    Raises:
+        StoreVersionError: the store is of another version.
+        sqlite3.Error: the store cannot be read.
+    """
+    with read_store(Layout(home).store) as store:
+        return store.size() if store is not None else 0
 
 
 def _read_spools(layout: Layout) -> dict[str, bytes]:

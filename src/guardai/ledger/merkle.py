@@ -10,9 +10,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["EMPTY_ROOT", "WIDTH", "Tiles", "Tree", "leaf_hash"]
+__all__ = ["EMPTY_ROOT", "WIDTH", "Tiles", "Tree", "inclusion", "leaf_hash", "root_of"]
 
 WIDTH: Final = 256
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
@@ -38,6 +38,10 @@ def _perfect(hashes: list[bytes]) -> bytes:
     while len(hashes) > 1:
         hashes = [_node(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
     return hashes[0]
+
+
+def _hashes(tile: bytes) -> list[bytes]:
+    return [tile[i : i + 32] for i in range(0, len(tile), 32)]
 
 
 class Tiles(Protocol):
@@ -69,7 +73,7 @@ class Tree:
             stored = tiles.get_tile(level, index) if count else b""
             if len(stored) != 32 * count:
                 raise ValueError(f"tile {level}/{index} holds {len(stored) // 32} hashes instead of {count}")
-            self._edges.append([stored[i : i + 32] for i in range(0, len(stored), 32)])
+            self._edges.append(_hashes(stored))
             level, width = level + 1, index
 
     def extend(self, leaves: Iterable[bytes]) -> None:
@@ -112,3 +116,67 @@ class Tree:
         while subtrees:
             root = _node(subtrees.pop(), root)
         return root
+
+
+def inclusion(tiles: Tiles, index: int, size: int) -> list[bytes]:
+    """The audit path of a leaf in the tree of the first `size` leaves, from its sibling up to the root's child (RFC 6962, 2.1.1).
+
+    Args:
+        tiles: of that tree, or of one that has grown since.
+        index: of the leaf, from 0.
+        size: of the tree.
+
+    Raises:
+        ValueError: there is no such leaf, or a tile is missing.
+    """
+    if not 0 <= index < size:
+        raise ValueError(f"a tree of {size} leaves has no leaf {index}")
+    path: list[bytes] = []
+    start, stop = 0, size
+    while stop - start > 1:
+        split = start + _split(stop - start)
+        if index < split:
+            path.append(_subtree(tiles, split, stop))
+            stop = split
+        else:
+            path.append(_subtree(tiles, start, split))
+            start = split
+    return path[::-1]
+
+
+def root_of(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that an audit path leads to (RFC 9162, 2.1.3.2); None if it is too long or too short for that place."""
+    if not 0 <= index < size:
+        return None
+    place, last, root = index, size - 1, leaf
+    for sibling in path:
+        if not last:
+            return None
+        if place & 1 or place == last:
+            root = _node(sibling, root)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            root = _node(root, sibling)
+        place, last = place >> 1, last >> 1
+    return None if last else root
+
+
+def _split(width: int) -> int:
+    """The largest power of two smaller than the width."""
+    return 1 << ((width - 1).bit_length() - 1)
+
+
+def _subtree(tiles: Tiles, start: int, stop: int) -> bytes:
+    """The root over leaves `start` to `stop` (exclusive), where RFC 6962 splits a tree."""
+    width = stop - start
+    if width & (width - 1):
+        split = start + _split(width)
+        return _node(_subtree(tiles, start, split), _subtree(tiles, split, stop))
+    level = (width.bit_length() - 1) // 8
+    count = width >> (8 * level)
+    tile, first = divmod(start >> (8 * level), WIDTH)
+    found = _hashes(tiles.get_tile(level, tile))[first : first + count]
+    if len(found) != count:
+        raise ValueError(f"tile {level}/{tile} has fewer hashes than its tree")
+    return _perfect(found)

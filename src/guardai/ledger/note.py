@@ -15,7 +15,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["Checkpoint", "NoteError", "open_checkpoint", "open_note", "sign_checkpoint", "verifier_key"]
+__all__ = [
+    "Checkpoint", "NoteError", "Signature", "open_checkpoint", "open_note", "read_note", "sign_checkpoint", "verifier_key",
+]  # fmt: skip
 
 _ED25519: Final = b"\x01"
 #: More lines than any checkpoint of ours has; a bound for what is parsed.
@@ -81,15 +83,44 @@ def open_note(note: str, name: str, keys: Iterable[bytes]) -> str:
     Raises:
         NoteError: malformed, or not signed by any of the keys.
     """
-    if len(note) > _MAX:
-        raise NoteError("the note is too long")
-    text, separator, signatures = note.rpartition("\n\n")
-    text += "\n"
-    if not separator or not signatures.endswith("\n"):
-        raise NoteError("the note has no signature")
+    text, signatures = read_note(note)
     known = {_key_hash(name, key): key for key in keys}
     signed = False
-    for line in signatures[:-1].split("\n"):
+    for signature in signatures:
+        key = known.get(signature.key)
+        if signature.name != name or key is None:
+            continue  # someone else's signature, a witness's say
+        try:
+            Ed25519PublicKey.from_public_bytes(key).verify(signature.blob, text.encode())
+        except InvalidSignature:
+            raise NoteError("the note's signature does not hold") from None
+        signed = True
+    if not signed:
+        raise NoteError("the note is not signed by a key of this ledger")
+    return text
+
+
+class Signature(NamedTuple):
+    """One line of a note's signatures: whose, the first four bytes of the key's hash, and what that key made."""
+
+    name: str
+    key: bytes
+    blob: bytes
+
+
+def read_note(note: str) -> tuple[str, list[Signature]]:
+    """The text of a note and its signatures, none of which has been checked.
+
+    Raises:
+        NoteError: malformed.
+    """
+    if len(note) > _MAX:
+        raise NoteError("the note is too long")
+    text, separator, lines = note.rpartition("\n\n")
+    if not separator or not lines.endswith("\n"):
+        raise NoteError("the note has no signature")
+    signatures = []
+    for line in lines[:-1].split("\n"):
         dash, _, rest = line.partition(" ")
         whose, _, encoded = rest.partition(" ")
         try:
@@ -98,17 +129,8 @@ def open_note(note: str, name: str, keys: Iterable[bytes]) -> str:
             blob = b""
         if dash != "—" or not whose or len(blob) < 5 or base64.b64encode(blob).decode() != encoded:
             raise NoteError("the note has a malformed signature")
-        key = known.get(blob[:4])
-        if whose != name or key is None:
-            continue  # someone else's signature, a witness's say
-        try:
-            Ed25519PublicKey.from_public_bytes(key).verify(blob[4:], text.encode())
-        except InvalidSignature:
-            raise NoteError("the note's signature does not hold") from None
-        signed = True
-    if not signed:
-        raise NoteError("the note is not signed by a key of this ledger")
-    return text
+        signatures.append(Signature(whose, blob[:4], blob[4:]))
+    return text + "\n", signatures
 
 
 def _parse(text: str, origin: str) -> Checkpoint:

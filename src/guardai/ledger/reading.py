@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from guardai.ledger.layout import Layout
 
-__all__ = ["Link", "LogView", "decode_link", "read_log"]
+__all__ = ["Link", "LogView", "address", "decode_link", "read_log"]
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -29,6 +30,15 @@ class Link(msgspec.Struct, frozen=True):
     seq: int
     ts: int
     v: int
+
+
+_ID: Final = re.compile(r"([0-9a-f]{16})-(0|[1-9a-f][0-9a-f]{0,12})")
+
+
+def address(event: str) -> tuple[str, int] | None:
+    """The log and position that an event's id names; None if it is no id."""
+    match = _ID.fullmatch(event)
+    return (match[1], int(match[2], 16)) if match is not None else None
 
 
 decode_link: Final = msgspec.json.Decoder(Link).decode

@@ -1,0 +1,155 @@
+"""`guardai seal` and `guardai ledger`: bring what is recorded into the store, look at it, take it elsewhere."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+
+from guardai.cli.options import USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+
+__all__ = ["register", "sealed"]
+
+#: Seconds that a command waits for another process that is sealing.
+_PATIENCE: Final = 10.0
+
+ledger: Final = typer.Typer(help="Look at the ledger as a whole, and export it.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("seal")(seal_command)
+    app.add_typer(ledger, name="ledger")
+
+
+def sealed(home: Path) -> bool:
+    """Folds what can be folded into the store; False if another process was at it all the time.
+
+    Raises:
+        LedgerError: the home's keys cannot be used.
+        SealError: the store is not what was sealed.
+        StoreVersionError, sqlite3.Error, OSError: the store cannot be read or written.
+    """
+    from guardai.ledger import open_keys, seal
+    from guardai.lineage import EdgeTable
+
+    keys, until = open_keys(home, create=False), time.monotonic() + _PATIENCE
+    while not seal(home, keys, EdgeTable()):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def seal_command(
+    home: Home = None,
+    every: Annotated[
+        str,
+        typer.Option(
+            "--every", metavar="TIME", help="Go on sealing: every 1s, say, until stopped.", show_default=False
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Fold all spools into the store, under one tree and a signed head; adopt the logs of processes that died.
+
+    Programs do so by themselves. This is for a cron, a sidecar, or before a backup.
+
+    Exit codes: 0 sealed, 1 the store is not what was sealed, 2 the home cannot be read or written.
+    """
+    where = ledger_in(home_of(home))
+    pause = _pause(every)
+    stop = threading.Event()
+    if pause:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+    while True:
+        told = _seal_once(where)
+        if as_json:
+            print_json(told)
+        elif not pause or told["new"]:
+            console.print(
+                f"[green]sealed[/] {told['new']:,} events; {told['events']:,} are in the store", soft_wrap=True
+            )
+        if not pause or stop.wait(pause):
+            return
+
+
+def _pause(every: str) -> float:
+    from guardai.settings import seconds
+
+    if not every:
+        return 0.0
+    try:
+        pause = seconds(every)
+    except ValueError as error:
+        refuse(f"--every {every}: {error}", code=USAGE)
+    if not pause:
+        refuse(f"--every {every}: it has to be a second at least", code=USAGE)
+    return float(pause)
+
+
+def _seal_once(where: Path) -> dict[str, Any]:
+    from guardai.errors import LedgerError
+    from guardai.ledger import SealError, StoreVersionError, sealed_size
+
+    try:
+        before = sealed_size(where)
+        done = sealed(where)
+        after = sealed_size(where)
+    except SealError as error:
+        refuse(f"{error}; nothing was added", next_step="guardai verify tells what is wrong")
+    except LedgerError as error:
+        refuse(str(error), code=USAGE)
+    except (StoreVersionError, sqlite3.Error) as error:
+        unreadable(error)
+    except OSError as error:
+        refuse(f"{error.filename or where}: {error.strerror}", code=USAGE)
+    if not done:
+        refuse("another process has been sealing all the time; it seals for everybody", code=USAGE)
+    return {"ok": True, "new": after - before, "events": after}
+
+
+@ledger.command("export")
+def export_command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.", show_default=False)
+    ],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write all that is sealed into a folder for an auditor: events, tree, signatures, public keys, and a program that checks them.
+
+    Exit codes: 0 written, 1 refused, 2 a file cannot be read or written.
+    """
+    from guardai.cli.progress import Bar
+    from guardai.errors import LedgerError
+    from guardai.ledger import StoreVersionError, export
+
+    where = ledger_in(home_of(home))
+    _seal_once(where)
+    try:
+        with Bar("exporting", shown=not as_json) as bar:
+            done = export(where, output, lambda done, of: bar("", done, of))
+    except LedgerError as error:
+        refuse(str(error))
+    except (StoreVersionError, sqlite3.Error) as error:
+        unreadable(error)
+    except OSError as error:
+        refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)
+    if as_json:
+        print_json({"ok": True, "folder": str(output), "events": done.events, "origin": done.origin})
+        return
+    console.print(
+        f"[green]exported[/] {done.events:,} events of {escape(done.origin)}: {escape(str(output))}", soft_wrap=True
+    )
+    console.print(
+        f"To check it, with keys/root.pub of this home: python {escape(str(output))}/verify.py --key root.pub",
+        soft_wrap=True,
+    )

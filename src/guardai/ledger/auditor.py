@@ -1,0 +1,449 @@
+"""Verifies an export of a guardai ledger, with nothing but this file, Python 3.11+ and the `cryptography` package.
+
+    python verify.py --key root.pub [FOLDER]
+
+`root.pub` is the public key (PEM) that you were given by another way than this export; without it the export's own is taken,
+which proves only that nobody without its private keys has altered anything. FOLDER is the export; default: where this file is.
+Ends with 0 if it is whole, 1 if it is broken, 2 if it cannot be told.
+
+What is checked, in this order:
+
+1. the root's key vouches for the host's (keys/host.cert), which signed the tree head (checkpoint: C2SP signed-note);
+2. the events (tile/entries) add up to that head (RFC 6962), and so do the tiles beside them (C2SP tlog-tiles);
+3. each event is canonical JSON, and has its own address: log, position, id;
+4. in each log, every event names the hash of the one before it, positions have no gap, and time does not run backwards;
+5. each log's first event carries its key, certified by a host that the root vouches for;
+6. heads.jsonl: signatures of those keys, each over all events of a log up to a position. What stands under one is `signed`;
+7. what a process had not signed when it died was checked by its tags and countersigned by the host: `recovered`.
+
+What it cannot tell: whether something that never was recorded should have been, and whether events after this tree head were
+cut off before the export was made. Compare the tree head with one that you, or a witness, saw later than the events in question.
+
+This file is a part of guardai and comes with every export. It does not import guardai.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+WIDTH = 256
+GENESIS = "0" * 64
+
+
+class Unreadable(Exception):
+    """A file is missing, or is not what it should be: nothing can be told."""
+
+
+@dataclass
+class Log:
+    """What the events so far say of one log."""
+
+    events: int = 0
+    hash: str = GENESIS
+    last: int = 0
+    own_last: int = 0
+    ended: bool = False
+    #: Who may sign its heads, by key id and public key: itself, until then, and its host.
+    own: tuple[str, bytes, int] | None = None
+    host: tuple[str, bytes] | None = None
+    parent: tuple[str, int] | None = None
+    #: Position → leaf hash, where a head stands.
+    at_heads: dict[int, str] = field(default_factory=dict)
+    recovered: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Result:
+    """What was found. `faults` are (code, log, position); position -1 is none in particular."""
+
+    origin: str = ""
+    size: int = 0
+    logs: int = 0
+    signed: int = 0
+    recovered: int = 0
+    unsigned: int = 0
+    open_logs: int = 0
+    faults: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def fault(self, code: str, log: str = "", seq: int = -1) -> None:
+        if (code, log, seq) not in self.faults[-100:]:
+            self.faults.append((code, log, seq))
+
+    @property
+    def verdict(self) -> int:
+        return 1 if self.faults else 2 if self.unsigned else 0
+
+
+# ---- signatures ----
+
+
+def holds(public: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def key_id(public: bytes) -> str:
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+def certified(certificate: Any, issuer: bytes, subject: str) -> dict[str, Any] | None:
+    """The claims of a certificate, if `issuer` signed them for this kind of subject."""
+    try:
+        payload, signature = certificate["payload"].encode(), bytes.fromhex(certificate["sig"])
+        claims: dict[str, Any] = json.loads(payload)
+        if (
+            claims["subject"] != subject
+            or claims["issuer"] != key_id(issuer)
+            or len(bytes.fromhex(claims["key"])) != 32
+        ):
+            return None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return claims if holds(issuer, signature, b"guardai certificate v1\n" + payload) else None
+
+
+def read_root(path: Path) -> bytes:
+    key = load_pem_public_key(path.read_bytes())
+    if not isinstance(key, Ed25519PublicKey):
+        raise Unreadable(f"{path} holds no Ed25519 key")
+    return key.public_bytes_raw()
+
+
+def read_checkpoint(note: str, origin: str, host: bytes) -> tuple[int, bytes] | None:
+    """Size and root of the signed tree head (C2SP tlog-checkpoint), if the host signed it for this origin."""
+    text, _, signatures = note.rpartition("\n\n")
+    text += "\n"
+    named = hashlib.sha256(origin.encode() + b"\n\x01" + host).digest()[:4]
+    signed = False
+    for line in signatures.removesuffix("\n").split("\n"):
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        try:
+            blob = base64.b64decode(encoded, validate=True)
+        except ValueError:
+            return None
+        if dash != "—" or base64.b64encode(blob).decode() != encoded:
+            return None
+        if name == origin and blob[:4] == named:
+            if not holds(host, blob[4:], text.encode()):
+                return None
+            signed = True
+    lines = text.split("\n")
+    if not signed or not note.endswith("\n") or len(lines) < 4 or lines[0] != origin or not lines[1].isdecimal():
+        return None
+    root = base64.b64decode(lines[2])
+    exact = f"{origin}\n{int(lines[1])}\n{base64.b64encode(root).decode()}\n"
+    return (int(lines[1]), root) if text.startswith(exact) else None
+
+
+# ---- the tree ----
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return hashlib.sha256(b"\0" + data).digest()
+
+
+def perfect(hashes: list[bytes]) -> bytes:
+    while len(hashes) > 1:
+        hashes = [hashlib.sha256(b"\1" + hashes[i] + hashes[i + 1]).digest() for i in range(0, len(hashes), 2)]
+    return hashes[0]
+
+
+class Tree:
+    """Takes leaf hashes; tells each tile when it is full, and the root at the end."""
+
+    def __init__(self, tile: Callable[[int, int, list[bytes]], None]) -> None:
+        self._tile = tile
+        self._levels: list[list[bytes]] = []
+        self._full: list[int] = []
+
+    def add(self, value: bytes, level: int = 0) -> None:
+        if level == len(self._levels):
+            self._levels.append([])
+            self._full.append(0)
+        self._levels[level].append(value)
+        if len(self._levels[level]) == WIDTH:
+            tile, self._levels[level] = self._levels[level], []
+            self._tile(level, self._full[level], tile)
+            self._full[level] += 1
+            self.add(perfect(tile), level + 1)
+
+    def root(self) -> bytes:
+        for level, edge in enumerate(self._levels):
+            if edge:
+                self._tile(level, self._full[level], edge)
+        parts: list[bytes] = []  # roots of perfect subtrees, largest first
+        for edge in reversed(self._levels):
+            start = 0
+            while start < len(edge):
+                width = 1 << ((len(edge) - start).bit_length() - 1)
+                parts.append(perfect(edge[start : start + width]))
+                start += width
+        if not parts:
+            return hashlib.sha256(b"").digest()
+        root = parts.pop()
+        while parts:
+            root = hashlib.sha256(b"\1" + parts.pop() + root).digest()
+        return root
+
+
+def tile_path(level: int | str, index: int, width: int) -> str:
+    """Where a tile lies (C2SP tlog-tiles): index 1234067 is `x001/x234/067`."""
+    digits = f"{index:03d}"
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    parts = [digits[i : i + 3] for i in range(0, len(digits), 3)]
+    name = "/".join([f"x{part}" for part in parts[:-1]] + parts[-1:])
+    return f"tile/{level}/{name}" + (f".p/{width}" if width < WIDTH else "")
+
+
+def entries(folder: Path, size: int) -> Iterator[bytes]:
+    """The events in the order of their leaves."""
+    for index in range(-(-size // WIDTH)):
+        width = min(WIDTH, size - index * WIDTH)
+        data = _bytes(folder / tile_path("entries", index, width))
+        place = 0
+        for _ in range(width):
+            length = int.from_bytes(data[place : place + 2], "big")
+            event = data[place + 2 : place + 2 + length]
+            if len(event) != length or not length:
+                raise Unreadable(f"bundle {index} of the events is cut short")
+            yield event
+            place += 2 + length
+        if place != len(data):
+            raise Unreadable(f"bundle {index} of the events holds more than its events")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        found = [json.loads(line) for line in _bytes(path).decode().splitlines()]
+    except ValueError:
+        raise Unreadable(f"{path.name} is not JSON, line by line") from None
+    if not all(isinstance(one, dict) for one in found):
+        raise Unreadable(f"{path.name} holds lines that are no objects")
+    return found
+
+
+# ---- the events ----
+
+
+class Audit:
+    """One verification of one export."""
+
+    def __init__(self, folder: Path, root: bytes, progress: Callable[[int], None] = lambda _: None) -> None:
+        self.folder = folder
+        self.root = root
+        self.progress = progress
+        self.result = Result(origin=f"guardai/{key_id(root)}")
+        self.host = ("", b"")
+        self.logs: dict[str, Log] = {}
+        self.heads: dict[str, list[dict[str, Any]]] = {}
+        self.tags: dict[str, dict[int, str]] = {}
+
+    def run(self) -> Result:
+        """Does every step.
+
+        Raises:
+            Unreadable: a file is missing, or is not what it should be.
+        """
+        result = self.result
+        host = certified(json.loads(_bytes(self.folder / "keys" / "host.cert")), self.root, "host")
+        if host is None:
+            result.fault("certificate")
+            return result
+        note = _bytes(self.folder / "checkpoint").decode()
+        head = read_checkpoint(note, result.origin, bytes.fromhex(host["key"]))
+        if head is None:
+            result.fault("checkpoint")
+            return result
+        result.size = head[0]
+        self.host = (key_id(bytes.fromhex(host["key"])), bytes.fromhex(host["key"]))
+        for one in _lines(self.folder / "heads.jsonl"):
+            self.heads.setdefault(str(one.get("log")), []).append(one)
+        for one in _lines(self.folder / "tags.jsonl"):
+            self.tags.setdefault(str(one.get("log")), {})[one.get("seq", -1)] = str(one.get("tag"))
+        tree = Tree(self._compare_tile)
+        for count, event in enumerate(entries(self.folder, result.size), 1):
+            leaf = leaf_hash(event)
+            tree.add(leaf)
+            self._event(event, leaf)
+            if not count % 1000:
+                self.progress(1000)
+        if tree.root() != head[1]:
+            result.fault("tree")
+        self._judge_logs()
+        return result
+
+    def _compare_tile(self, level: int, index: int, hashes: list[bytes]) -> None:
+        if _bytes(self.folder / tile_path(level, index, len(hashes))) != b"".join(hashes):
+            self.result.fault("tree")
+
+    def _event(self, data: bytes, leaf: bytes) -> None:
+        fault = self.result.fault
+        try:
+            event = json.loads(data)
+            name, seq, prev, when, kind = event["log"], event["seq"], event["prev"], event["ts"], event["kind"]
+            canonical = json.dumps(event, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        except (ValueError, KeyError, TypeError):
+            fault("changed")
+            return
+        if canonical != data or event["v"] != 1 or type(seq) is not int or type(when) is not int:
+            fault("changed", str(name), seq if type(seq) is int else -1)
+            return
+        log = self.logs.setdefault(name, Log())
+        if seq == 0:
+            self._open(log, name, event)
+        if seq != log.events or event["id"] != f"{name}-{seq:x}":
+            fault("missing" if seq > log.events else "order", name, log.events)
+        elif prev != log.hash:
+            fault("inserted", name, seq)
+        elif when < log.last:
+            fault("back_dated", name, seq)
+        log.events, log.hash, log.last = max(log.events, seq + 1), leaf.hex(), max(log.last, when)
+        if kind == "recovered":
+            log.recovered.append(event["body"])
+        else:
+            log.own_last = log.last
+        log.ended = kind in ("log.close", "recovered")
+        if any(head.get("seq") == seq for head in self.heads.get(name, ())):
+            log.at_heads[seq] = leaf.hex()
+
+    def _open(self, log: Log, name: str, event: dict[str, Any]) -> None:
+        """Whose keys may sign this log's heads: the root vouches for a host, and that for the log's own."""
+        body = event.get("body") or {}
+        host = certified(body.get("host"), self.root, "host")
+        own = certified(body.get("certificate"), bytes.fromhex(host["key"]), "process") if host else None
+        if host is None or own is None or own["log"] != name:
+            return
+        if event["kind"] != "log.open" or not own["since"] <= event["ts"] < own["until"] <= host["until"]:
+            return
+        log.host = (key_id(bytes.fromhex(host["key"])), bytes.fromhex(host["key"]))
+        log.own = (key_id(bytes.fromhex(own["key"])), bytes.fromhex(own["key"]), own["until"])
+        if parent := body.get("parent"):
+            log.parent = (parent["log"], parent["seq"])
+
+    def _judge_logs(self) -> None:
+        result = self.result
+        for name, log in self.logs.items():
+            result.logs += 1
+            result.open_logs += not log.ended
+            if log.own is None or log.host is None:
+                result.fault("certificate", name, 0)
+                result.unsigned += log.events
+                continue
+            if log.own_last >= log.own[2]:
+                result.fault("certificate", name, log.events - 1)
+            covered = self._covered(name, log)
+            recovered = self._recovered(name, log, covered)
+            result.signed += covered - recovered
+            result.recovered += recovered
+            result.unsigned += log.events - covered
+            if log.parent is not None:
+                parent = self.logs.get(log.parent[0])
+                # A parent may not be sealed as far yet: it is missing only if it has ended before.
+                if parent is not None and parent.ended and parent.events <= log.parent[1]:
+                    result.fault("missing", log.parent[0], log.parent[1])
+        for name in self.heads.keys() - self.logs.keys():
+            result.fault("signature", name, 0)
+        for name in self.tags.keys() - self.logs.keys():
+            result.fault("recovered", name, 0)
+
+    def _covered(self, name: str, log: Log) -> int:
+        """How many of a log's events stand under a signed head."""
+        assert log.own is not None
+        assert log.host is not None
+        covered = 0
+        for head in self.heads.get(name, ()):
+            public = dict((log.own[:2], log.host, self.host)).get(str(head.get("by")))
+            seq = head.get("seq", -1)
+            message = f"guardai head v1\n{name}\n{seq}\n{head.get('hash')}\n{head.get('ts')}\n".encode()
+            try:
+                good = public is not None and holds(public, bytes.fromhex(str(head.get("sig"))), message)
+            except ValueError:
+                good = False
+            if not good or log.at_heads.get(seq, head.get("hash")) != head.get("hash"):
+                self.result.fault("signature", name, seq)
+            elif seq < log.events:
+                covered = max(covered, seq + 1)
+        return covered
+
+    def _recovered(self, name: str, log: Log, covered: int) -> int:
+        """How many were countersigned by the host after their process had died."""
+        tags, ranges, known = self.tags.get(name, {}), set[int](), set[int]()
+        for body in log.recovered:
+            first, last = body["from"], body["to"]
+            found = hashlib.sha256()
+            for seq in range(first, last + 1):
+                found.update(tags.get(seq, "").encode())
+            if not 0 <= first <= last + 1 <= log.events or found.hexdigest() != body["tags"]:
+                self.result.fault("recovered", name, max(last + 1, 0))
+            known.update(range(first, last + 1))
+            ranges.update(range(first, min(last + 1, covered)))
+        for seq in tags.keys() - known:  # of no other event is there one
+            self.result.fault("recovered", name, seq)
+        return len(ranges)
+
+
+# ---- the command ----
+
+MEANINGS = {
+    "back_dated": "claims to be earlier than the event before it",
+    "certificate": "its key is not vouched for by this root, or not for that time",
+    "changed": "is not what was recorded",
+    "checkpoint": "the signed tree head does not hold",
+    "inserted": "was not written by the log's writer",
+    "missing": "must exist and is not there",
+    "order": "stands in another place than it was written at",
+    "recovered": "the countersignature of a dead process's tail does not hold",
+    "signature": "a signed head does not hold",
+    "tree": "the tree does not follow from the events",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Verifies an export of a guardai ledger.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--key", type=Path, help="the root's public key (PEM), had by another way than this export")
+    given = parser.parse_args()
+    try:
+        root = read_root(given.key or given.folder / "keys" / "root.pub")
+        result = Audit(given.folder, root).run()
+    except (Unreadable, OSError, ValueError) as error:
+        print(f"? cannot tell: {error}")
+        return 2
+    print(("✓ whole", "✗ broken", "? cannot tell: there are events under no signature")[result.verdict])
+    print(f"  {result.size:,} events of {result.logs:,} logs in the tree of {result.origin}")
+    print(f"  {result.signed:,} signed, {result.recovered:,} recovered, {result.unsigned:,} under no signature")
+    if not given.key:
+        print(
+            "  trusting the export's own key: give --key, or this proves only that whoever has its private key made it"
+        )
+    for code, log, seq in result.faults[:50]:
+        place = f"{log}-{seq:x}" if seq >= 0 else log or "the export"
+        print(f"  ✗ {place}  {code}: {MEANINGS.get(code, '')}")
+    return result.verdict
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""An export: all that is sealed, as files that anybody can serve, keep and check.
+
+::
+
+    checkpoint                  the signed tree head (C2SP tlog-checkpoint)
+    tile/0/x001/234             hashes of the tree (C2SP tlog-tiles)
+    tile/entries/x001/234       the events' exact bytes, each behind its length (two bytes, big-endian)
+    heads.jsonl                 signatures of the logs' own keys
+    tags.jsonl                  tags of events whose process died before signing them
+    keys/root.pub, host.cert    the root's public key, and its certificate for the host
+    trust.policy                the same as a C2SP tlog-policy
+    verify.py                   checks all of this; needs Python and the `cryptography` package
+
+It holds public keys alone, and what events hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from guardai.errors import LedgerError
+from guardai.ledger import auditor
+from guardai.ledger.auditor import tile_path
+from guardai.ledger.keys import trust
+from guardai.ledger.layout import Layout
+from guardai.ledger.merkle import WIDTH
+from guardai.ledger.note import verifier_key
+from guardai.ledger.store import Store, read_store
+
+__all__ = ["Exported", "export"]
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Exported(NamedTuple):
+    """What an export holds: so many events, under the tree head of that size."""
+
+    events: int
+    origin: str
+
+
+def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lambda _, __: None) -> Exported:
+    """Writes all that is sealed into a new folder. It is there whole, or not at all.
+
+    Args:
+        home: the home.
+        folder: made; it must not be there, or be empty.
+        progress: called with how many events have been written, and of how many.
+
+    Raises:
+        LedgerError: the folder holds something, nothing is sealed, or a public key is missing.
+        StoreVersionError: the store is of another version.
+        sqlite3.Error, OSError: the store cannot be read, or the folder cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LedgerError(f"{folder} is there already and holds something; name a new folder")
+    layout = Layout(home)
+    trusted = trust(home)
+    if trusted.host is None:
+        raise LedgerError(f"{layout.keys / 'host.cert'} is missing or damaged: nobody could verify the export")
+    host = bytes.fromhex(trusted.host.key)
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    with read_store(layout.store, gated=False) as store:
+        note = store.newest() if store is not None else None
+        if store is None or note is None:
+            raise LedgerError("nothing is sealed yet: `guardai seal`")
+        origin, size = note.split("\n", 2)[0], int(note.split("\n", 2)[1])
+        try:
+            (draft / "keys").mkdir(parents=True)
+            _write_events(store, draft, size, progress)
+            _write_tiles(store, draft, size)
+            _write_lines(draft / "heads.jsonl", _heads(store))
+            _write_lines(draft / "tags.jsonl", _tags(store))
+            for name in ("root.pub", "host.cert"):
+                shutil.copyfile(layout.keys / name, draft / "keys" / name)
+            (draft / "trust.policy").write_text(f"log {verifier_key(origin, host)}\nquorum none\n", "utf-8")
+            (draft / "verify.py").write_text(inspect.getsource(auditor), "utf-8")
+            # The tree head last: what has one is whole.
+            (draft / "checkpoint").write_text(note, "utf-8")
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
+            draft.rename(folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return Exported(size, origin)
+
+
+def _write_events(store: Store, folder: Path, size: int, progress: Callable[[int, int], None]) -> None:
+    bundle: list[bytes] = []
+    index = 0
+    for leaf, data in store.db.execute("SELECT leaf, bytes FROM events WHERE leaf < ? ORDER BY leaf", (size,)):
+        if leaf != index * WIDTH + len(bundle):
+            raise LedgerError(f"event {leaf} of the store is missing or damaged: `guardai verify` tells more")
+        bundle.append(len(data).to_bytes(2) + data)
+        if len(bundle) == WIDTH:
+            _write(folder / tile_path("entries", index, WIDTH), b"".join(bundle))
+            bundle, index = [], index + 1
+            progress(index * WIDTH, size)
+    if index * WIDTH + len(bundle) != size:
+        raise LedgerError("the store holds fewer events than its tree head: `guardai verify` tells more")
+    if bundle:
+        _write(folder / tile_path("entries", index, len(bundle)), b"".join(bundle))
+
+
+def _write_tiles(store: Store, folder: Path, size: int) -> None:
+    for level, index, hashes in store.db.execute("SELECT level, idx, hashes FROM tiles ORDER BY level, idx"):
+        # Another process may have sealed on: a tile has as many hashes as the tree of this size.
+        width = min(len(hashes) // 32, max(0, (size >> (8 * level)) - index * WIDTH))
+        if width:
+            _write(folder / tile_path(level, index, width), hashes[: 32 * width])
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _write_lines(path: Path, lines: Iterator[object]) -> None:
+    with path.open("wb") as file:
+        file.writelines(_encode(line) + b"\n" for line in lines)
+
+
+def _heads(store: Store) -> Iterator[dict[str, object]]:
+    rows = store.db.execute(
+        "SELECT heads.by, heads.hash, logs.log, heads.seq, heads.sig, heads.ts FROM heads JOIN logs ON logs.n = heads.log "
+        "ORDER BY logs.log, heads.seq"
+    )
+    for row in rows:
+        yield dict(zip(("by", "hash", "log", "seq", "sig", "ts"), row, strict=True))
+
+
+def _tags(store: Store) -> Iterator[dict[str, object]]:
+    rows = store.db.execute(
+        "SELECT logs.log, seq, tag FROM events JOIN logs ON logs.n = events.log WHERE tag IS NOT NULL ORDER BY leaf"
+    )
+    for log, seq, tag in rows:
+        yield {"log": log, "seq": seq, "tag": bytes(tag).decode()}

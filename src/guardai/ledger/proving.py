@@ -1,0 +1,144 @@
+"""Proves one event to somebody who has the root's public key and nothing else: makes such a file, and checks it.
+
+The file is a C2SP tlog-proof (`proof`). Its extra data is the event itself and the certificate by which the root vouches for
+the key that signed the tree head::
+
+    {"event": "<the event's bytes>", "host": {"payload": …, "sig": …}, "v": 1}
+
+SECURITY INVARIANT: nothing in a proof is believed but what the root's key leads to. The event is taken for recorded only if its
+bytes are a leaf of a tree whose head was signed by a key that the root, or the auditor's trust policy, vouches for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import msgspec
+
+from guardai.ledger.certs import Certificate, CertificateError, check
+from guardai.ledger.keys import origin, trust
+from guardai.ledger.layout import Layout
+from guardai.ledger.merkle import inclusion, leaf_hash, root_of
+from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
+from guardai.ledger.proof import Proof, ProofError
+from guardai.ledger.quorum import TrustPolicy
+from guardai.ledger.reading import Link, address, decode_link
+from guardai.ledger.store import read_store
+
+if TYPE_CHECKING:
+    from guardai.ledger.store import Store
+
+__all__ = ["Proven", "check_proof", "prove"]
+
+
+class _Extra(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    event: str
+    host: Certificate
+    v: Literal[1]
+
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_decode: Final = msgspec.json.Decoder(_Extra, strict=True).decode
+
+
+class Proven(NamedTuple):
+    """What a proof proves.
+
+    Attributes:
+        event: the bytes that were recorded.
+        id: of the event.
+        leaf: its place in the tree, from 0.
+        checkpoint: the tree head that it is under.
+        witnesses: who else has seen that head, and when (seconds since 1970); only by a trust policy.
+    """
+
+    event: bytes
+    id: str
+    leaf: int
+    checkpoint: Checkpoint
+    witnesses: Mapping[str, int]
+
+
+def prove(home: Path, event: str) -> bytes:
+    """A proof of a sealed event, under the newest tree head.
+
+    Args:
+        home: the home.
+        event: the event's id.
+
+    Raises:
+        ProofError: there is no such event in the store, or the store does not hold what it should.
+        LedgerError: the home's public key cannot be read.
+        StoreVersionError: the store is of another version.
+        sqlite3.Error: the store cannot be read.
+    """
+    layout = Layout(home)
+    with read_store(layout.store) as store:
+        found = _leaf(store, event) if store is not None else None
+        if store is None or found is None:
+            raise ProofError(f"there is no event {event} in the store")
+        index, data = found
+        note = store.newest()
+        if note is None:
+            raise ProofError("the store has no tree head")
+        try:
+            size = int(note.split("\n", 2)[1])
+            path = inclusion(store, index, size)
+            host = msgspec.json.decode((layout.keys / "host.cert").read_bytes(), type=Certificate)
+        except (ValueError, IndexError, OSError, msgspec.MsgspecError) as error:
+            raise ProofError(f"it cannot be proven: {error}; `guardai verify` tells what is wrong") from None
+    proof = Proof(index, tuple(path), note, _encode(_Extra(data.decode(), host, 1))).text()
+    check_proof(proof, trust(home).root)  # what is handed out holds
+    return proof
+
+
+def check_proof(data: bytes, trusted: bytes | TrustPolicy) -> Proven:
+    """What a proof proves.
+
+    Args:
+        data: the file.
+        trusted: the root's public key, 32 bytes; or whose tree heads are trusted.
+
+    Raises:
+        ProofError: it proves nothing; says why.
+    """
+    proof = Proof.read(data)
+    try:
+        extra = _decode(proof.extra)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise ProofError("it holds no event of guardai") from None
+    if _encode(extra) != proof.extra:
+        raise ProofError("its extra data is written in another way than a proof's is")
+    event = extra.event.encode()
+    witnesses: Mapping[str, int] = {}
+    try:
+        if isinstance(trusted, TrustPolicy):
+            checkpoint, witnesses = trusted.check(proof.checkpoint)
+        else:
+            host = check(extra.host, trusted, "host")
+            checkpoint = open_checkpoint(proof.checkpoint, origin(trusted), [bytes.fromhex(host.key)])
+    except (CertificateError, NoteError) as error:
+        raise ProofError(str(error)) from None
+    if root_of(leaf_hash(event), proof.leaf, checkpoint.size, proof.path) != checkpoint.root:
+        raise ProofError("the event is not in the tree whose head was signed")
+    return Proven(event, _link(event).id, proof.leaf, checkpoint, witnesses)
+
+
+def _link(event: bytes) -> Link:
+    try:
+        return decode_link(event)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise ProofError("what is proven is no event") from None
+
+
+def _leaf(store: Store, event: str) -> tuple[int, bytes] | None:
+    place = address(event)
+    row = (
+        place
+        and store.db.execute(
+            "SELECT leaf, bytes FROM events JOIN logs ON logs.n = events.log WHERE logs.log = ? AND seq = ?", place
+        ).fetchone()
+    )
+    return (row[0], bytes(row[1])) if row else None
