@@ -118,13 +118,16 @@ def verify_command(
 
 
 def _trusted(key: Path | None, policy: Path | None) -> bytes | TrustPolicy:
+    from guardai.errors import LedgerError
     from guardai.ledger import PolicyError, TrustPolicy, public_key
 
-    if key is not None:
-        return public_key(key)
-    assert policy is not None
     try:
+        if key is not None:
+            return public_key(key)
+        assert policy is not None
         return TrustPolicy.read(policy.read_text("utf-8"))
+    except LedgerError as error:
+        refuse(str(error), code=USAGE)
     except OSError as error:
         refuse(f"{policy}: cannot be read: {error.strerror}", code=USAGE)
     except ValueError as error:

@@ -41,24 +41,34 @@ def verify(
             "--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False
         ),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="DIR", help="An export to check instead of a home.", show_default=False),
+    ] = None,
 ) -> None:
     """Check every event, signature and copy in the ledger. Ends with 0 for whole, 1 for broken, 2 for "cannot tell"."""
     from guardai.errors import LedgerError
     from guardai.ledger import verify as check
+    from guardai.ledger import verify_export
     from guardai.lineage import EdgeTable
 
-    where = home_of(home)
+    where = export or home_of(home)
     if key is not None and not key.is_file():
         refuse(f"there is no key {key}", code=USAGE)
     try:
         with _Progress(shown=not as_json) as progress:
-            report = check(where, key=key, projection=EdgeTable(), progress=progress.advance)
+            if export is not None:
+                report = verify_export(export, key=key, progress=progress.advance)
+            else:
+                report = check(where, key=key, projection=EdgeTable(), progress=progress.advance)
     except LedgerError as error:
         refuse(str(error), code=USAGE)
     if as_json:
         print_json(_as_data(report))
     else:
-        _print(report, where, trusted="the key given" if key else "the home's own root key")
+        _print(
+            report, where, trusted="the key given" if key else f"the {'export' if export else 'home'}'s own root key"
+        )
     raise typer.Exit(report.verdict)
 
 

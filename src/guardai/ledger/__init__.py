@@ -15,7 +15,7 @@ from guardai.ledger.report import CODES, Fault, Report
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.store import StoreVersionError
 from guardai.ledger.vault import TokenVault, VaultError
-from guardai.ledger.verify import verify
+from guardai.ledger.verify import verify, verify_export
 
 __all__ = [
     "CODES",
@@ -46,4 +46,5 @@ __all__ = [
     "seal",
     "sealed_size",
     "verify",
+    "verify_export",
 ]

@@ -75,6 +75,9 @@ class Result:
     recovered: int = 0
     unsigned: int = 0
     open_logs: int = 0
+    #: Between which times (µs since 1970) the recovered ones lie; 0 if there are none.
+    since: int = 0
+    until: int = 0
     faults: list[tuple[str, str, int]] = field(default_factory=list)
 
     def fault(self, code: str, log: str = "", seq: int = -1) -> None:
@@ -399,6 +402,9 @@ class Audit:
             if not 0 <= first <= last + 1 <= log.events or found.hexdigest() != body["tags"]:
                 self.result.fault("recovered", name, max(last + 1, 0))
             known.update(range(first, last + 1))
+            if last >= first:
+                self.result.since = min(self.result.since or body["since"], body["since"])
+                self.result.until = max(self.result.until, body["until"])
             ranges.update(range(first, min(last + 1, covered)))
         for seq in tags.keys() - known:  # of no other event is there one
             self.result.fault("recovered", name, seq)

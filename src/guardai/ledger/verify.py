@@ -19,11 +19,13 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from guardai.errors import LedgerError
-from guardai.ledger import liveness
+from guardai.ledger import auditor, liveness
 from guardai.ledger.chain import Examined, examine
 from guardai.ledger.derivedcheck import check_derived, unchecked_tables
-from guardai.ledger.keys import Trust, open_keys, origin, trust
+from guardai.ledger.keys import Trust, open_keys, origin, public_key, trust
 from guardai.ledger.layout import Layout
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
 from guardai.ledger.reading import read_log
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from guardai.ledger.projection import Projection
 
-__all__ = ["verify"]
+__all__ = ["verify", "verify_export"]
 
 
 def verify(
@@ -71,6 +73,31 @@ def verify(
         report.notes.append(f"there is no ledger under {home}")
         return report
     return _Verification(layout, report, projection, progress or (lambda _: None)).run(key, adopt=adopt)
+
+
+def verify_export(folder: Path, *, key: Path | None = None, progress: Callable[[int], None] | None = None) -> Report:
+    """Checks an export by the program that comes with every export (`auditor`).
+
+    Args:
+        folder: the export.
+        key: the root's public key (PEM). Without it the export's own is trusted, which proves little.
+        progress: called with the number of events checked since the last call.
+    """
+    report = Report()
+    root = public_key(key or folder / "keys" / "root.pub")
+    try:
+        found = auditor.Audit(folder, root, progress or (lambda _: None)).run()
+    except (auditor.Unreadable, OSError, ValueError) as error:
+        report.notes.append(str(error))
+        return report
+    report.events, report.logs, report.checkpoints = found.size, found.logs, int(found.size > 0)
+    report.signed, report.recovered, report.unsigned = found.signed, found.recovered, found.unsigned
+    report.recovered_since, report.recovered_until = found.since, found.until
+    report.unanchored = found.size
+    named = [(*one, f"{one[1]}-{one[2]:x}" if one[2] >= 0 else "") for one in set(found.faults)]
+    names = ("code", "log", "seq", "event")
+    report.faults = sorted(msgspec.convert(dict(zip(names, one, strict=True)), Fault) for one in named)
+    return report
 
 
 class _Verification:
