@@ -331,3 +331,32 @@ def test_forged_recovery_is_found(run_python, home, tmp_path):
     lines[3] = json.dumps({**json.loads(lines[3]), "tag": "0" * 32})
     (tmp_path / "x" / "tags.jsonl").write_text("\n".join(lines) + "\n")
     assert any(code == "recovered" for code, _ in found(tmp_path / "x"))
+
+
+STRANGE = [
+    '{"id":"x"}', "[]", "null", '"x"', '{"v":1}',
+    '{"body":[],"id":"L-0","kind":"log.open","log":"L","prev":"","seq":0,"ts":1,"v":1}',
+    '{"body":{"certificate":[],"host":{},"parent":[]},"id":"L-0","kind":"log.open","log":"L","prev":"","seq":0,"ts":1,"v":1}',
+    '{"body":{"from":0,"to":9999999999,"tags":1},"id":"L-0","kind":"recovered","log":"L","prev":"","seq":0,"ts":1,"v":1}',
+    '{"body":{"from":"0","to":null},"id":"L-0","kind":"recovered","log":"L","prev":"","seq":0,"ts":1,"v":1}',
+    '{"body":7,"id":"L-0","kind":"recovered","log":"L","prev":"","seq":0,"ts":1,"v":1}',
+    '{"id":"L-0","kind":"x","log":["L"],"prev":"","seq":0,"ts":1,"v":1}',
+    '{"id":"L-0","kind":"x","log":"L","prev":"","seq":-5,"ts":1,"v":true}',
+    "[" * 3000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=range(len(STRANGE)))
+def test_strange_event_is_a_fault_and_ends_no_audit(exported, strange):
+    rewrite(exported, lambda all_: [*all_[:7], strange.encode(), *all_[8:]])
+    assert ("tree", "") in found(exported)
+    rewrite(exported, lambda all_: [strange.encode(), *all_[1:]])
+    assert ("tree", "") in found(exported)
+
+
+@pytest.mark.parametrize("name", ["heads.jsonl", "tags.jsonl"])
+@pytest.mark.parametrize("line", ['{"seq":[]}', '{"seq":1}', '{"log":1,"seq":1}', "7", "[]", "{", "[" * 5000])
+def test_line_that_is_not_of_its_kind_cannot_be_told(exported, name, line):
+    (exported / name).write_text(line + "\n")
+    with pytest.raises(Unreadable):
+        audited(exported)

@@ -61,7 +61,7 @@ class Log:
     parent: tuple[str, int] | None = None
     #: Position → leaf hash, where a head stands.
     at_heads: dict[int, str] = field(default_factory=dict)
-    recovered: list[dict[str, Any]] = field(default_factory=list)
+    recovered: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -238,13 +238,19 @@ def _bytes(path: Path) -> bytes:
         raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path, *texts: str) -> list[dict[str, Any]]:
+    """The objects of a file, one a line, each with these texts and the position `seq`."""
     try:
         found = [json.loads(line) for line in _bytes(path).decode().splitlines()]
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreadable(f"{path.name} is not JSON, line by line") from None
-    if not all(isinstance(one, dict) for one in found):
-        raise Unreadable(f"{path.name} holds lines that are no objects")
+    for one in found:
+        if (
+            not isinstance(one, dict)
+            or type(one.get("seq")) is not int
+            or any(type(one.get(n)) is not str for n in texts)
+        ):
+            raise Unreadable(f"{path.name} holds a line that is not of its kind")
     return found
 
 
@@ -271,7 +277,11 @@ class Audit:
             Unreadable: a file is missing, or is not what it should be.
         """
         result = self.result
-        host = certified(json.loads(_bytes(self.folder / "keys" / "host.cert")), self.root, "host")
+        try:
+            found = json.loads(_bytes(self.folder / "keys" / "host.cert"))
+        except (ValueError, RecursionError):
+            raise Unreadable("host.cert is not JSON") from None
+        host = certified(found, self.root, "host")
         if host is None:
             result.fault("certificate")
             return result
@@ -282,10 +292,10 @@ class Audit:
             return result
         result.size = head[0]
         self.host = (key_id(bytes.fromhex(host["key"])), bytes.fromhex(host["key"]))
-        for one in _lines(self.folder / "heads.jsonl"):
-            self.heads.setdefault(str(one.get("log")), []).append(one)
-        for one in _lines(self.folder / "tags.jsonl"):
-            self.tags.setdefault(str(one.get("log")), {})[one.get("seq", -1)] = str(one.get("tag"))
+        for one in _lines(self.folder / "heads.jsonl", "by", "hash", "log", "sig"):
+            self.heads.setdefault(one["log"], []).append(one)
+        for one in _lines(self.folder / "tags.jsonl", "log", "tag"):
+            self.tags.setdefault(one["log"], {})[one["seq"]] = one["tag"]
         tree = Tree(self._compare_tile)
         for count, event in enumerate(entries(self.folder, result.size), 1):
             leaf = leaf_hash(event)
@@ -308,11 +318,14 @@ class Audit:
             event = json.loads(data)
             name, seq, prev, when, kind = event["log"], event["seq"], event["prev"], event["ts"], event["kind"]
             canonical = json.dumps(event, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             fault("changed")
             return
-        if canonical != data or event["v"] != 1 or type(seq) is not int or type(when) is not int:
-            fault("changed", str(name), seq if type(seq) is int else -1)
+        if [type(one) for one in (name, prev, kind, seq, when, event["v"])] != [str, str, str, int, int, int]:
+            fault("changed")
+            return
+        if canonical != data or event["v"] != 1:
+            fault("changed", name, seq)
             return
         log = self.logs.setdefault(name, Log())
         if seq == 0:
@@ -325,16 +338,18 @@ class Audit:
             fault("back_dated", name, seq)
         log.events, log.hash, log.last = max(log.events, seq + 1), leaf.hex(), max(log.last, when)
         if kind == "recovered":
-            log.recovered.append(event["body"])
+            log.recovered.append(event.get("body"))
         else:
             log.own_last = log.last
         log.ended = kind in ("log.close", "recovered")
-        if any(head.get("seq") == seq for head in self.heads.get(name, ())):
+        if any(head["seq"] == seq for head in self.heads.get(name, ())):
             log.at_heads[seq] = leaf.hex()
 
     def _open(self, log: Log, name: str, event: dict[str, Any]) -> None:
         """Whose keys may sign this log's heads: the root vouches for a host, and that for the log's own."""
-        body = event.get("body") or {}
+        body = event.get("body")
+        if not isinstance(body, dict):
+            return
         host = certified(body.get("host"), self.root, "host")
         own = certified(body.get("certificate"), bytes.fromhex(host["key"]), "process") if host else None
         if host is None or own is None or own["log"] != name:
@@ -343,7 +358,8 @@ class Audit:
             return
         log.host = (key_id(bytes.fromhex(host["key"])), bytes.fromhex(host["key"]))
         log.own = (key_id(bytes.fromhex(own["key"])), bytes.fromhex(own["key"]), own["until"])
-        if parent := body.get("parent"):
+        parent = body.get("parent")
+        if isinstance(parent, dict) and type(parent.get("log")) is str and type(parent.get("seq")) is int:
             log.parent = (parent["log"], parent["seq"])
 
     def _judge_logs(self) -> None:
@@ -378,14 +394,14 @@ class Audit:
         assert log.host is not None
         covered = 0
         for head in self.heads.get(name, ()):
-            public = dict((log.own[:2], log.host, self.host)).get(str(head.get("by")))
-            seq = head.get("seq", -1)
-            message = f"guardai head v1\n{name}\n{seq}\n{head.get('hash')}\n{head.get('ts')}\n".encode()
+            public = dict((log.own[:2], log.host, self.host)).get(head["by"])
+            seq = head["seq"]
+            message = f"guardai head v1\n{name}\n{seq}\n{head['hash']}\n{head.get('ts')}\n".encode()
             try:
-                good = public is not None and holds(public, bytes.fromhex(str(head.get("sig"))), message)
+                good = public is not None and holds(public, bytes.fromhex(head["sig"]), message)
             except ValueError:
                 good = False
-            if not good or log.at_heads.get(seq, head.get("hash")) != head.get("hash"):
+            if not good or log.at_heads.get(seq, head["hash"]) != head["hash"]:
                 self.result.fault("signature", name, seq)
             elif seq < log.events:
                 covered = max(covered, seq + 1)
@@ -395,16 +411,23 @@ class Audit:
         """How many were countersigned by the host after their process had died."""
         tags, ranges, known = self.tags.get(name, {}), set[int](), set[int]()
         for body in log.recovered:
-            first, last = body["from"], body["to"]
+            try:
+                first, last, told = body["from"], body["to"], (body["since"], body["until"])
+                good = 0 <= first <= last + 1 <= log.events and all(type(one) is int for one in (first, last, *told))
+            except (KeyError, TypeError):
+                good = False
+            if not good:
+                self.result.fault("recovered", name, log.events - 1)
+                continue
             found = hashlib.sha256()
             for seq in range(first, last + 1):
                 found.update(tags.get(seq, "").encode())
-            if not 0 <= first <= last + 1 <= log.events or found.hexdigest() != body["tags"]:
-                self.result.fault("recovered", name, max(last + 1, 0))
+            if found.hexdigest() != body.get("tags"):
+                self.result.fault("recovered", name, last + 1)
             known.update(range(first, last + 1))
             if last >= first:
-                self.result.since = min(self.result.since or body["since"], body["since"])
-                self.result.until = max(self.result.until, body["until"])
+                self.result.since = min(self.result.since or told[0], told[0])
+                self.result.until = max(self.result.until, told[1])
             ranges.update(range(first, min(last + 1, covered)))
         for seq in tags.keys() - known:  # of no other event is there one
             self.result.fault("recovered", name, seq)
