@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -32,6 +33,7 @@ __all__ = [
 _ED25519: Final = b"\x01"
 #: More lines than any checkpoint of ours has; a bound for what is parsed.
 _MAX: Final = 16_384
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 class NoteError(Exception):
@@ -116,6 +118,8 @@ def read_note(note: str) -> tuple[str, list[Signature]]:
     """
     if len(note) > _MAX:
         raise NoteError("the note is too long")
+    if _CONTROL.search(note):
+        raise NoteError("the note holds a control character")
     text, separator, lines = note.rpartition("\n\n")
     if not separator or not lines.endswith("\n"):
         raise NoteError("the note has no signature")
@@ -127,16 +131,22 @@ def read_note(note: str) -> tuple[str, list[Signature]]:
             blob = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             blob = b""
-        if dash != "—" or not whose or len(blob) < 5 or base64.b64encode(blob).decode() != encoded:
+        if dash != "—" or not _is_name(whose) or len(blob) < 5 or base64.b64encode(blob).decode() != encoded:
             raise NoteError("the note has a malformed signature")
         signatures.append(Signature(whose, blob[:4], blob[4:]))
     return text + "\n", signatures
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
 
 
 def _parse(text: str, origin: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 4 or lines[0] != origin:
         raise NoteError("the checkpoint is of another origin")
+    if not lines[1].isdecimal() or "" in lines[3:-1]:
+        raise NoteError("the checkpoint is malformed")
     try:
         checkpoint = Checkpoint(origin, int(lines[1]), base64.b64decode(lines[2], validate=True))
     except (binascii.Error, ValueError):
