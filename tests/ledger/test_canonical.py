@@ -1,6 +1,7 @@
 """The bytes of an event: RFC 8785, whatever the event holds."""
 
 import json
+import random
 import threading
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from guardai.errors import LedgerError
 from guardai.ledger import Ledger, events, find, raw, verify
-from guardai.ledger.canonical import MAX_EVENT, encode
+from guardai.ledger.canonical import MAX_EVENT, encode, is_canonical
 from guardai.model import VERSION, Event
 
 SAFE = 2**53 - 1
@@ -49,6 +50,64 @@ def test_bytes_are_those_of_rfc_8785(**fields):
     data = encode(event)
     assert data == rfc8785.dumps(json.loads(data))
     assert json.loads(data)["body"] == fields["body"]
+
+
+class Chance(random.Random):
+    """Random values within the profile; plain generators, because hypothesis takes a millisecond for each."""
+
+    SIGNS = 'abcXYZ019 _.:/"\\\x00\x07\x1f\x7f\n\t\u00e9\u2028\ufeff\ufffd\U0001f600\U0010ffff'
+
+    def word(self):
+        return "".join(self.choices(self.SIGNS, k=self.randrange(10)))
+
+    def key(self):
+        return "".join(self.choices('abzAZ09_.:"\\\x00\x1f\x7f ', k=self.randrange(5)))
+
+    def number(self):
+        return self.choice((-1, 1)) * self.getrandbits(self.randrange(54))
+
+    def value(self, depth=0):
+        kind = self.randrange(6 if depth < 3 else 4)
+        if kind == 0:
+            return self.choice((None, True, False))
+        if kind == 1:
+            return self.number()
+        if kind < 4:
+            return self.word()
+        if kind == 4:
+            return [self.value(depth + 1) for _ in range(self.randrange(4))]
+        return self.mapping(depth + 1)
+
+    def mapping(self, depth=0):
+        return {self.key(): self.value(depth) for _ in range(self.randrange(4))}
+
+
+def test_bytes_of_100_000_random_events_are_those_of_rfc_8785():
+    chance = Chance(8785)
+    for _ in range(100_000):
+        body = chance.mapping()
+        data = encode(build(body=body, action=chance.word(), findings={chance.key(): chance.number()}))
+        read = json.loads(data)
+        assert data == rfc8785.dumps(read), body
+        assert read["body"] == body
+        assert is_canonical(data)
+
+
+@settings(max_examples=400)
+@given(
+    body=st.dictionaries(keys, plain, max_size=3),
+    at=st.integers(0, 200),
+    sign=st.sampled_from([b" ", b"\t", b"\n", b"\r", b"0", b",", b'"', b"\\", b"\xef\xbb\xbf"]),
+)
+def test_bytes_with_a_sign_too_many_are_not_canonical_or_say_something_else(body, at, sign):
+    data = encode(build(body=body))
+    at %= len(data) + 1
+    other = data[:at] + sign + data[at:]
+    if is_canonical(other):
+        # rfc8785 takes no number that a digit more made too large.
+        plainly = json.dumps(json.loads(other), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        assert plainly.encode() == other
+        assert json.loads(other) != json.loads(data)
 
 
 @settings(max_examples=400)

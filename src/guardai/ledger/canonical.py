@@ -21,7 +21,7 @@ import msgspec
 from guardai.errors import LedgerError
 from guardai.model import Event
 
-__all__ = ["MAX_EVENT", "encode", "encode_plain", "is_plain", "keys_are_ascii", "raw", "reduced"]
+__all__ = ["MAX_EVENT", "encode", "encode_plain", "is_canonical", "is_plain", "keys_are_ascii", "raw", "reduced"]
 
 #: Bytes. An RFC 6962 leaf in a C2SP entry bundle has at most 65,535; the rest is room for envelopes.
 MAX_EVENT: Final = 60_000
@@ -35,6 +35,7 @@ _MAX_SEEN: Final = 4096
 _seen: dict[int, msgspec.Raw] = {}
 
 encode_plain: Final = msgspec.json.Encoder(order="deterministic").encode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def encode(event: Event) -> bytes:
@@ -62,6 +63,17 @@ def encode(event: Event) -> bytes:
     if len(data) > MAX_EVENT:
         raise LedgerError(_too_large(event, len(data)))
     return data
+
+
+def is_canonical(data: bytes) -> bool:
+    """Whether this is how an event's content is written, and not a second spelling of it.
+
+    Two readers of a second spelling may see two things: of a key that stands there twice some take the first, some the last.
+    """
+    try:
+        return encode_plain(_decode(data)) == data
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def raw(value: object) -> msgspec.Raw:

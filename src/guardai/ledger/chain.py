@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardai.ledger.canonical import is_canonical
 from guardai.ledger.diagnosis import Diagnosis
 from guardai.ledger.heads import Head, holds
 from guardai.ledger.opening import Opening, read_opening
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
     from guardai.ledger.keys import Trust
 
-__all__ = ["BREATH", "Cursor", "Examined", "Recovered", "examine", "recovered_range"]
+__all__ = ["BREATH", "ENDS", "Cursor", "Examined", "Recovered", "check_spelling", "examine", "recovered_range"]
 
 #: Events between two breaths: about 100 µs of work.
 BREATH: Final = 32
+#: Kinds of the events that end a log. Behind the first of them only a host stands: it countersigned what was left unsigned.
+ENDS: Final = frozenset({"log.close", "recovered"})
 
 _LEAF: Final = hashlib.sha256(b"\0")
 
@@ -65,6 +68,7 @@ class Cursor:
     prev: str
     key: bytes | None
     last: int
+    closed: bool
     offset: int
     heads_offset: int
 
@@ -79,10 +83,13 @@ class Examined:
         times: its `ts`, likewise.
         signed: last position under a head; -1 if none.
         head: that head.
+        countersigned: last position under a head that a host signed; -1 if none.
         recovered: ranges that the host countersigned.
+        records: positions of the records that say so.
         tagged: tags could be checked, and were.
         key: the key of the tag that comes next, if there is no fault and tags could be checked.
-        ended: the last event ends the log and is signed.
+        closed: an event ends the log.
+        ended: the last event does, and is signed.
     """
 
     view: LogView
@@ -93,9 +100,12 @@ class Examined:
     events: int = 0
     signed: int = -1
     head: Head | None = None
+    countersigned: int = -1
     recovered: list[Recovered] = field(default_factory=list)
+    records: list[int] = field(default_factory=list)
     tagged: bool = False
     key: bytes | None = None
+    closed: bool = False
     ended: bool = False
 
     def without_lines(self) -> Examined:
@@ -124,7 +134,14 @@ class Examined:
             return None
         view = self.view
         return Cursor(
-            self.opening, self.events, self.leaves[-1].hex(), self.key, self.times[-1], view.end, view.heads_end
+            self.opening,
+            self.events,
+            self.leaves[-1].hex(),
+            self.key,
+            self.times[-1],
+            self.closed,
+            view.end,
+            view.heads_end,
         )
 
 
@@ -149,7 +166,7 @@ def examine(
     """
     if after is None:
         opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
-        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, 0, 0)
+        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, closed=False, offset=0, heads_offset=0)
         result = Examined(view, opening)
         if not view.lines:
             # A spool gets its name when its first event is in it: an empty one was emptied.
@@ -167,8 +184,17 @@ def examine(
     _check_heads(result, trust)
     _check_recovered(result)
     if not result.faults and view.lines and result.signed == result.events - 1:
-        result.ended = decode_link(result.data(result.signed)).kind in ("log.close", "recovered")
+        result.ended = decode_link(result.data(result.signed)).kind in ENDS
     return result
+
+
+def check_spelling(examined: Examined) -> list[Fault]:
+    """The events of a log without faults that are a second spelling of what they say. The sealer does not ask."""
+    if examined.faults:
+        return []
+    view = examined.view
+    lines = enumerate(view.lines, view.base)
+    return [Fault.at("changed", view.log, seq) for seq, line in lines if not is_canonical(line.rpartition(b"\t")[0])]
 
 
 def _is_of_another_version(view: LogView) -> bool:
@@ -197,7 +223,7 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
     """Follows the log while everything fits, then has the rest diagnosed; returns the time of the writer's last event."""
     view = result.view
     log, prefix = view.log, view.log + "-"
-    prev, key, last, own_last = after.prev, after.key, after.last, after.last
+    prev, key, last, own_last, closed = after.prev, after.key, after.last, after.last, after.closed
     leaves, times = result.leaves, result.times
     for seq, line in enumerate(view.lines, view.base):
         data, _, tag = line.rpartition(b"\t")
@@ -226,16 +252,21 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
         prev, last = leaf.hex(), link.ts
         if link.kind == "recovered":
             # Written by the host, perhaps years later: it does not stand under the log's own certificate.
+            result.records.append(seq)
             if (found := recovered_range(data)) is not None:
                 result.recovered.append(found)
         else:
             own_last = last
+            if closed:
+                # Whoever still has the log's key after its end is not its writer.
+                result.faults.append(Fault.at("inserted", log, seq))
+        closed = closed or link.kind in ENDS
         leaves.append(leaf)
         times.append(last)
         if breathe is not None and not seq % BREATH:
             breathe()
     else:
-        result.key = key
+        result.key, result.closed = key, closed
         return own_last
     if key is None and leaves:
         # Nothing but its successor could have vouched for the last one that seemed to fit: it is looked at again.
@@ -244,7 +275,8 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
         prev = leaves[-1].hex() if leaves else after.prev
         last = times[-1] if times else after.last
     diagnosis = Diagnosis(view, result.opening, trust, start=len(leaves), prev=prev, key=key, last=last)
-    result.faults, result.events = diagnosis.run()
+    named, result.events = diagnosis.run()
+    result.faults.extend(named)
     return own_last
 
 
@@ -274,6 +306,8 @@ def _check_heads(result: Examined, trust: Trust) -> None:
         elif view.base <= head.seq < view.base + len(result.leaves):
             if result.leaf(head.seq).hex() == head.hash:
                 result.signed, result.head = head.seq, head
+                if result.opening.is_host(head.by, trust):
+                    result.countersigned = head.seq
             elif not any(result.signed < seq <= head.seq for seq in named):
                 result.faults.append(Fault.at("changed", log, head.seq))
 
@@ -281,6 +315,10 @@ def _check_heads(result: Examined, trust: Trust) -> None:
 def _check_recovered(result: Examined) -> None:
     if result.faults:
         return
+    for seq in result.records:
+        if result.countersigned < seq <= result.signed:
+            # Signed by the log's own key: who says so is not the host.
+            result.faults.append(Fault.at("recovered", result.view.log, seq))
     for found in result.recovered:
         tags = hashlib.sha256()
         if not result.view.base <= found.first <= found.last + 1 <= result.events:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardai.ledger.chain import Recovered, recovered_range
+from guardai.ledger.canonical import is_canonical
+from guardai.ledger.chain import ENDS, Recovered, recovered_range
 from guardai.ledger.heads import Head, holds
 from guardai.ledger.merkle import leaf_hash
 from guardai.ledger.opening import Opening, read_opening
@@ -48,19 +49,22 @@ class LogState:
     last: int = 0
     own_last: int = 0
     last_kind: str = ""
-    #: Last event under a head of the log's own key; last event under any.
+    closed: bool = False
+    #: Last event under a head of the log's own key; under a host's; under any.
     signed: int = -1
+    countersigned: int = -1
     covered: int = -1
     opening: Opening | None = None
     heads: dict[int, Head] = field(default_factory=dict)
     at_heads: dict[int, str] = field(default_factory=dict)
     recovered: list[Recovered] = field(default_factory=list)
+    records: list[int] = field(default_factory=list)
     tagged: list[int] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
         """Whether its last event ends it, and is signed."""
-        return self.last_kind in ("log.close", "recovered") and self.covered >= self.events - 1
+        return self.last_kind in ENDS and self.covered >= self.events - 1
 
 
 class SealedAudit:
@@ -231,7 +235,9 @@ class SealedAudit:
             and link.id == f"{state.name}-{seq:x}"
             and seq > 0
             and tag is None
-            and link.kind != "recovered"
+            and link.kind not in ENDS
+            and not state.closed
+            and is_canonical(data)
         ):
             # Nothing to remark: what the rest of this would do, in a third of the time.
             state.events, state.hash, state.last, state.own_last, state.last_kind = (
@@ -265,9 +271,14 @@ class SealedAudit:
             self.fault("changed", link.log, link.seq)
             return
         previous, missing = state.hash, link.seq > state.events
-        placed = self._continue(state, link.seq, "" if fits and _is_addressed(link, state.name) else "changed", true)
+        # Behind what ends a log only a host stands, which countersigned what was left unsigned.
+        late = state.closed and link.kind != "recovered"
+        sound = fits and _is_addressed(link, state.name) and is_canonical(data)
+        placed = self._continue(state, link.seq, "" if sound else "changed", true)
         if placed and not missing:
-            if previous and link.prev != previous:
+            if late:
+                self.fault("inserted", state.name, link.seq)
+            elif previous and link.prev != previous:
                 self.fault("inserted" if attested is not None else "changed", state.name, link.seq)
             elif link.ts < state.last:
                 self.fault("back_dated", state.name, link.seq)
@@ -289,9 +300,11 @@ class SealedAudit:
 
     def _take_note(self, state: LogState, link: Link, data: bytes, tag: Any) -> None:
         state.last, state.last_kind = max(state.last, link.ts), link.kind
+        state.closed = state.closed or link.kind in ENDS
         if link.seq == 0:
             state.opening = read_opening(data, state.name, self.trust)
         if link.kind == "recovered":
+            state.records.append(link.seq)
             if (found := recovered_range(data)) is not None:
                 state.recovered.append(found)
         else:
@@ -310,7 +323,7 @@ class SealedAudit:
                     self.fault("missing", state.name, seq)
             elif (events, hashed) != (state.events, state.hash):
                 self.fault("derived", state.name)
-            ends = state.last_kind in ("log.close", "recovered") or (state.name, state.events - 1) in self._named
+            ends = state.last_kind in ENDS or (state.name, state.events - 1) in self._named
             if ended not in (0, 1) or (ended and not ends):
                 self.fault("derived", state.name)
 
@@ -334,8 +347,13 @@ class SealedAudit:
                     self.fault("signature", state.name, seq)
                     continue
                 state.covered = max(state.covered, seq)
-                if not opening.is_host(head.by, self.trust):
+                if opening.is_host(head.by, self.trust):
+                    state.countersigned = max(state.countersigned, seq)
+                else:
                     state.signed = max(state.signed, seq)
+            for seq in state.records:
+                if state.countersigned < seq <= state.covered:
+                    self.fault("recovered", state.name, seq)
 
     def check_recovered(self) -> None:
         """The tags of each countersigned range are the ones that were countersigned; no other event has one."""

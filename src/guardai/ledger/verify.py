@@ -23,7 +23,7 @@ import msgspec
 
 from guardai.errors import LedgerError
 from guardai.ledger import auditor, liveness
-from guardai.ledger.chain import Examined, examine
+from guardai.ledger.chain import Examined, check_spelling, examine
 from guardai.ledger.derivedcheck import check_derived, unchecked_tables
 from guardai.ledger.keys import Trust, open_keys, origin, public_key, trust
 from guardai.ledger.layout import Layout
@@ -166,6 +166,7 @@ class _Verification:
             if view is None:
                 continue  # sealed and removed meanwhile: it is in the store
             examined = examine(view, trusted)
+            examined.faults.extend(check_spelling(examined))
             self.spools[log] = examined.without_lines()
             self.progress(len(view.lines))
             self.report.faults.extend(examined.faults)
