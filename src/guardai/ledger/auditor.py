@@ -55,6 +55,7 @@ class Log:
     last: int = 0
     own_last: int = 0
     ended: bool = False
+    closed: bool = False
     #: Who may sign its heads, by key id and public key: itself, until then, and its host.
     own: tuple[str, bytes, int] | None = None
     host: tuple[str, bytes] | None = None
@@ -332,7 +333,7 @@ class Audit:
             self._open(log, name, event)
         if seq != log.events or event["id"] != f"{name}-{seq:x}":
             fault("missing" if seq > log.events else "order", name, log.events)
-        elif prev != log.hash:
+        elif prev != log.hash or (log.closed and kind != "recovered"):
             fault("inserted", name, seq)
         elif when < log.last:
             fault("back_dated", name, seq)
@@ -342,6 +343,7 @@ class Audit:
         else:
             log.own_last = log.last
         log.ended = kind in ("log.close", "recovered")
+        log.closed = log.closed or log.ended
         if any(head["seq"] == seq for head in self.heads.get(name, ())):
             log.at_heads[seq] = leaf.hex()
 
