@@ -52,6 +52,8 @@ _PAUSE: Final = 0.0005
 _CHECKPOINTS: Final = 256
 #: Seconds after which what a dead process had not finished opening is cleared away.
 _STALE: Final = 3600.0
+#: What SQLite says of a store that somebody else holds.
+_HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 #: Logs that are remembered between two seals.
 _MOST_KNOWN: Final = 1024
 
@@ -72,7 +74,7 @@ def seal(
     courteous: bool = False,
     stop: Callable[[], bool] | None = None,
 ) -> bool:
-    """Folds what can be folded; False if another process is sealing, or not all could be done in time.
+    """Folds what can be folded; False if another process is sealing or holds the store, or not all could be done in time.
 
     Args:
         home: the home.
@@ -95,6 +97,10 @@ def seal(
             return False
         try:
             return _Sealer(layout, keys, projection, deadline, stop, courteous=courteous).run()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in _HELD:
+                return False
+            raise
         finally:
             # Unlocked, not only closed: a child forked meanwhile may still hold a copy of the descriptor.
             liveness.unlock(fd)
@@ -231,8 +237,8 @@ class _Sealer:
             if view is None:
                 return
             examined = examine(view, self.trust, None, self._breathe)
-            row = self.rows.get(log)
-            if examined.faults or (row is not None and row.events > examined.events):
+            # Two copies of one log are not ended, and not countersigned: `verify` says `differs`.
+            if examined.faults or not _meets(self.rows.get(log), examined):
                 return
             if examined.ended:
                 self._enqueue(examined, None)
@@ -414,6 +420,13 @@ class _Sealer:
                     continue
                 if file.suffix == ".draft" or (file.suffix == ".sig" and not (spools / f".{log}.draft").exists()):
                     file.unlink()
+
+
+def _meets(row: LogRow | None, examined: Examined) -> bool:
+    """Whether a log, examined from its first event, goes on from what has been folded of it."""
+    if row is None or not row.events:
+        return True
+    return row.events <= examined.events and examined.leaf(row.events - 1).hex() == row.hash
 
 
 @contextlib.contextmanager
