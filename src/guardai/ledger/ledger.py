@@ -285,11 +285,12 @@ class Ledger:
             raise error
         where = f"{self._layout.home}/ledger"
         told = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
-        hint = (
-            "free some space"
-            if isinstance(error, OSError) and error.errno in _FULL
-            else "check that the home can be written"
-        )
+        hint = "check that the home can be written"
+        if isinstance(error, OSError) and error.errno in _FULL:
+            hint = "free some space"
+        elif isinstance(error, NewLogNeeded):
+            told = "the certificate of this host's key is not for the time that the clock shows"
+            hint = "check the clock; if it is right, start again with keys/root.key in its place, which renews it"
         raise LedgerError(f"the event could not be recorded under {where}: {told}; nothing was done; {hint}") from error
 
     def _append_on_full_disk(self, event: Event, error: OSError) -> str:

@@ -86,7 +86,7 @@ class Spool:
         "_until", "key", "log", "opened", "path", "ring", "sig_path", "signed",
     )  # fmt: skip
 
-    def __init__(self, layout: Layout, log: str, key: Ed25519PrivateKey, mode: str, until: int) -> None:
+    def __init__(self, layout: Layout, log: str, key: Ed25519PrivateKey, mode: str, since: int, until: int) -> None:
         self.log = log
         self.path: Path = layout.spool(log)
         self.sig_path: Path = layout.heads(log)
@@ -104,7 +104,8 @@ class Spool:
         self._sig_end = 0
         self._until = until
         self._prefix = log + "-"
-        self._state: _State = (0, 0, GENESIS, os.urandom(KEY_SIZE), 0)
+        # No event is earlier than the certificate of the log's key, even if the clock steps back in between.
+        self._state: _State = (0, 0, GENESIS, os.urandom(KEY_SIZE), since)
         self._pending = self._state
 
     @classmethod
@@ -120,7 +121,7 @@ class Spool:
         private = Ed25519PrivateKey.generate()
         now = time_ns() // 1000
         certificate = keys.certify_log(private.public_key().public_bytes_raw(), log, now)
-        self = cls(layout, log, private, mode, now + (keys.claims.until - now) // 2)
+        self = cls(layout, log, private, mode, now, now + (keys.claims.until - now) // 2)
         # Windows does not rename an open file.
         draft = self.path if os.name == "nt" else self.path.with_name(f".{log}.draft")
         try:
