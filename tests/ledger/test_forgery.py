@@ -258,6 +258,25 @@ def test_event_behind_the_end_of_a_log_is_found_in_a_store_that_the_host_signed(
     assert exported(home, tmp_path / "export") == {("inserted", 7), ("inserted", 8)}
 
 
+def test_record_of_a_recovery_that_the_logs_own_key_signed_is_found_in_a_store_that_the_host_signed(
+    home, writing, tmp_path
+):
+    thief = Thief(writing)
+    writing.close()
+    for path in (home / "ledger" / "spool").iterdir():
+        path.unlink()
+    none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    body = {"count": 0, "from": 7, "since": 0, "tags": none, "to": 6, "torn": 0, "until": 0}
+    path = thief.go_on(home, CLOSE, {"body": body, "kind": "recovered"})
+    lines = [line.rpartition(b"\t")[0] for line in path.read_bytes().splitlines()]
+    (head,) = [json.loads(line) for line in path.with_suffix(".sig").read_bytes().splitlines()]
+    path.unlink()
+    path.with_suffix(".sig").unlink()
+    make_store(home, open_keys(home), thief.log, lines, head)
+    assert found(home, adopt=False) == (1, {("recovered", 7)})
+    assert exported(home, tmp_path / "export") == {("recovered", 7)}
+
+
 def make_store(home, keys, log, lines, head):
     """A store of one log as the sealer would have made it, had it looked at nothing."""
     from guardai.ledger.store import open_store

@@ -63,6 +63,8 @@ class Log:
     #: Position → leaf hash, where a head stands.
     at_heads: dict[int, str] = field(default_factory=dict)
     recovered: list[Any] = field(default_factory=list)
+    #: Where the records stand that say so.
+    records: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -340,6 +342,7 @@ class Audit:
         log.events, log.hash, log.last = max(log.events, seq + 1), leaf.hex(), max(log.last, when)
         if kind == "recovered":
             log.recovered.append(event.get("body"))
+            log.records.append(seq)
         else:
             log.own_last = log.last
         log.ended = kind in ("log.close", "recovered")
@@ -394,7 +397,7 @@ class Audit:
         """How many of a log's events stand under a signed head."""
         assert log.own is not None
         assert log.host is not None
-        covered = 0
+        covered = countersigned = 0
         for head in self.heads.get(name, ()):
             public = dict((log.own[:2], log.host, self.host)).get(head["by"])
             seq = head["seq"]
@@ -407,6 +410,11 @@ class Audit:
                 self.result.fault("signature", name, seq)
             elif seq < log.events:
                 covered = max(covered, seq + 1)
+                if head["by"] != log.own[0]:
+                    countersigned = max(countersigned, seq + 1)
+        for seq in log.records:  # it is for the host to say
+            if countersigned <= seq < covered:
+                self.result.fault("recovered", name, seq)
         return covered
 
     def _recovered(self, name: str, log: Log, covered: int) -> int:
