@@ -13,8 +13,9 @@ from hypothesis import settings
 _spec = importlib.util.spec_from_file_location("services", Path(__file__).parent / "tests" / "services.py")
 services = sys.modules["services"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(services)
-#: Databases, fresh for each test.
+#: Databases, fresh for each test; a hardware token.
 mariadb, mariadb_server = services.mariadb_database, services.mariadb_server
+softhsm = services.softhsm
 postgres, postgres_server = services.postgres_database, services.postgres_server
 
 # Machines are shared: an example is slow or wrong, not late.

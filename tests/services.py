@@ -1,4 +1,4 @@
-"""Database servers for tests: one that runs, otherwise one of their own from what is installed, otherwise a skip.
+"""Database servers and a hardware token for tests: one that runs, otherwise one of their own from what is installed, otherwise a skip.
 
 Fixtures, to be had in every test of the core and of the integrations (the root `conftest.py` imports them):
 
@@ -6,7 +6,8 @@ Fixtures, to be had in every test of the core and of the integrations (the root 
   `postgresql://postgres@127.0.0.1:5432/guardai_test_0a1b2c3d4e5f` and `mysql://root@127.0.0.1:3306/guardai_test_…`;
 - `postgres_server`, `mariadb_server`: the `Server` itself, one for the session: `server.address("a database")`,
   `server.host`, `.port`, `.user`, `.password` for drivers that take them one by one, `server.connect("a database")` for
-  a connection of psycopg or pymysql in autocommit.
+  a connection of psycopg or pymysql in autocommit;
+- `softhsm`: a `Token`, a key in a PKCS#11 token of SoftHSM.
 
 The user may do everything: `CREATE ROLE`, `CREATE USER`. Roles and users are of the whole server, which other tests use at
 the same time: give them names from `unique()` and drop them (`DROP OWNED BY`, `DROP ROLE`; `DROP USER`).
@@ -34,6 +35,14 @@ import pytest
 
 #: Seconds that a server of our own may take to let the first connection in, on a busy machine.
 START = 90
+
+
+#: Where the library of SoftHSM lies.
+SOFTHSM = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
 
 
 class Missing(Exception):
@@ -263,3 +272,45 @@ def mariadb_database(mariadb_server):
             yield mariadb_server.address(name)
         finally:
             cursor.execute(f"DROP DATABASE {name}")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A PKCS#11 token that holds an ECDSA key of P-256, its number 2: where its public part is, its URI, its PIN."""
+
+    public: Path
+    pin: str
+    uri: str = "hsm:2?label=policy"
+
+
+def _softhsm():
+    tool, library = shutil.which("softhsm2-util"), next(filter(os.path.exists, SOFTHSM), "")
+    if not tool or not library:
+        raise Missing("SoftHSM is not installed: softhsm2")
+    return tool, library
+
+
+@pytest.fixture(scope="session")
+def softhsm(tmp_path_factory):
+    """SoftHSM: a token like any other, but for the hardware. One for a process: its library is loaded once."""
+    tool, library = _have(_softhsm)
+    pkcs11 = pytest.importorskip("pkcs11")
+    from pkcs11.util.ec import encode_named_curve_parameters
+    from securesystemslib.signer import HSMSigner
+
+    pin, folder = "4711", tmp_path_factory.mktemp("softhsm")
+    (folder / "tokens").mkdir()
+    (folder / "conf").write_text(f"directories.tokendir = {folder / 'tokens'}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(folder / "conf"))
+        patch.setenv("PYKCS11LIB", library)
+        make = [tool, "--init-token", "--free", "--label", "policy", "--pin", pin, "--so-pin", "0815"]
+        subprocess.run(make, check=True, capture_output=True)
+        with pkcs11.lib(library).get_token(token_label="policy").open(user_pin=pin, rw=True) as session:
+            curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+            parameters = session.create_domain_parameters(pkcs11.KeyType.EC, curve, local=True)
+            parameters.generate_keypair(store=True, label="policy", id=b"\2")
+        _, public = HSMSigner.import_(2, "policy", lambda _: pin)
+        beside = folder / "public.pem"
+        beside.write_text(public.keyval["public"])
+        yield Token(beside, pin)
