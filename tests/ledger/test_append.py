@@ -57,7 +57,7 @@ def test_each_event_names_the_leaf_hash_of_the_one_before(home, open_ledger, eve
 
 
 def test_tags_are_those_of_the_plain_ratchet(home, open_ledger, event):
-    from guardai.ledger.keys import trust
+    from guardai.ledger.trust import trust
     from guardai.ledger.opening import read_opening
 
     ledger = open_ledger()
@@ -71,7 +71,7 @@ def test_tags_are_those_of_the_plain_ratchet(home, open_ledger, event):
 
 
 def test_ratchet_start_is_nowhere_in_the_clear(home, open_ledger, event):
-    from guardai.ledger.keys import trust
+    from guardai.ledger.trust import trust
     from guardai.ledger.opening import read_opening
 
     open_ledger().append(event())

@@ -91,7 +91,7 @@ PUBLIC = base64.b64decode(VERIFIER.split("+", 2)[2])[1:]
 
 
 def test_note_signed_elsewhere_is_opened():
-    assert open_note(NOTE, "PeterNeumann", [PUBLIC]) == NOTE.partition("\n\n")[0] + "\n"
+    assert open_note(NOTE, "PeterNeumann", [PUBLIC]) == (NOTE.partition("\n\n")[0] + "\n", (PUBLIC,))
     assert verifier_key("PeterNeumann", PUBLIC) == VERIFIER
 
 

@@ -245,9 +245,10 @@ def vkey(name, key):
 @pytest.fixture
 def log(sealed_home):
     """The log's verifier key."""
-    from guardai.ledger.keys import trust
+    from guardai.ledger.trust import trust
 
-    return verifier_key(f"guardai/{trust(sealed_home).host.issuer}", bytes.fromhex(trust(sealed_home).host.key))
+    trusted = trust(sealed_home)
+    return verifier_key(trusted.origin, trusted.hosts[trusted.current].claims.public)
 
 
 @pytest.fixture

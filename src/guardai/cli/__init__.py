@@ -13,6 +13,7 @@ from guardai._version import __version__
 from guardai.cli import (
     demo,
     doctor,
+    keys,
     ledger,
     log,
     policy,
@@ -61,6 +62,7 @@ for group in (demo, doctor, ledger, log, prove, rollback, run, scaffold, scan, v
 policy_tests.register(policy.app)
 whatif.register(policy.app)
 app.add_typer(pulled.app, name="bundle")
+app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sql.app, name="sql")
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from guardai import settings
 
 __all__ = [
-    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
+    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
 ]  # fmt: skip
 
 #: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
@@ -27,6 +27,16 @@ Home = Annotated[
     typer.Option("--home", envvar="GUARDAI_HOME", help="Where keys, ledger and cache are kept.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print data for programs, and nothing else.")]
+
+RevokedFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--revoked",
+        metavar="FILE",
+        help="A revocation to count beside those that are there, which a thief would have left out; repeat it.",
+        show_default=False,
+    ),
+]
 
 console: Final = Console(highlight=False)
 _errors: Final = Console(stderr=True, highlight=False)

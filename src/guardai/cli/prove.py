@@ -16,10 +16,21 @@ import typer
 from rich.markup import escape
 
 from guardai.cli.ledger import sealed
-from guardai.cli.options import USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import (
+    USAGE,
+    Home,
+    Json,
+    RevokedFiles,
+    console,
+    home_of,
+    ledger_in,
+    print_json,
+    refuse,
+    unreadable,
+)
 
 if TYPE_CHECKING:
-    from guardai.ledger import Proven, TrustPolicy
+    from guardai.ledger import Proven, Revocation, TrustPolicy
 
 __all__ = ["register"]
 
@@ -92,6 +103,7 @@ def verify_command(
             "--policy", metavar="TRUST", help="A C2SP tlog-policy: which logs and witnesses count.", show_default=False
         ),
     ] = None,
+    revoked: RevokedFiles = None,
     as_json: Json = False,
 ) -> None:
     """Check a proof, and show what it proves. Asks nobody, and needs no ledger."""
@@ -106,7 +118,7 @@ def verify_command(
         refuse(f"{file}: cannot be read: {error.strerror}", code=USAGE)
     trusted = _trusted(key, policy)
     try:
-        proven = check_proof(data, trusted)
+        proven = check_proof(data, trusted, _revoked(revoked or [], trusted))
     except ProofError as error:
         if as_json:
             print_json({"ok": False, "error": str(error)})
@@ -132,6 +144,19 @@ def _trusted(key: Path | None, policy: Path | None) -> bytes | TrustPolicy:
         refuse(f"{policy}: cannot be read: {error.strerror}", code=USAGE)
     except ValueError as error:
         refuse(f"{policy}: {error if isinstance(error, PolicyError) else 'it is no text'}", code=USAGE)
+
+
+def _revoked(files: list[Path], trusted: bytes | TrustPolicy) -> dict[str, Revocation]:
+    from guardai.ledger import read_all
+
+    if not files:
+        return {}
+    if not isinstance(trusted, bytes):
+        refuse("--revoked needs the root's --key; a policy says itself which logs count", code=USAGE)
+    found, notes = read_all(files, trusted)
+    for note in notes:
+        refuse(note, code=USAGE)
+    return found
 
 
 def _as_data(proven: Proven) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
-from guardai.cli.options import USAGE, Home, Json, console, home_of, print_json, refuse
+from guardai.cli.options import USAGE, Home, Json, RevokedFiles, console, home_of, print_json, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ def verify(
         Path | None,
         typer.Option("--export", metavar="DIR", help="An export to check instead of a home.", show_default=False),
     ] = None,
+    revoked: RevokedFiles = None,
 ) -> None:
     """Check every event, signature and copy in the ledger. Ends with 0 for whole, 1 for broken, 2 for "cannot tell"."""
     from guardai.errors import LedgerError
@@ -58,9 +59,9 @@ def verify(
     try:
         with _Progress(shown=not as_json) as progress:
             if export is not None:
-                report = verify_export(export, key=key, progress=progress.advance)
+                report = verify_export(export, key=key, progress=progress.advance, revoked=revoked or ())
             else:
-                report = check(where, key=key, projection=EdgeTable(), progress=progress.advance)
+                report = check(where, key=key, projection=EdgeTable(), progress=progress.advance, revoked=revoked or ())
     except LedgerError as error:
         refuse(str(error), code=USAGE)
     if as_json:

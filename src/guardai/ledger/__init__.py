@@ -4,14 +4,19 @@ from guardai.ledger.canonical import raw
 from guardai.ledger.events import events, find, sealed_size
 from guardai.ledger.export import Exported, export
 from guardai.ledger.images import Images
-from guardai.ledger.keys import open_keys, public_key
+from guardai.ledger.keys import open_keys
 from guardai.ledger.ledger import Ledger, Mode
+from guardai.ledger.listing import KnownHost, KnownKeys, known_keys
 from guardai.ledger.projection import Projection
 from guardai.ledger.proof import ProofError
 from guardai.ledger.proving import Proven, check_proof, prove
+from guardai.ledger.public import export_public
 from guardai.ledger.pump import Pump
 from guardai.ledger.quorum import PolicyError, TrustPolicy
 from guardai.ledger.report import CODES, Fault, Report
+from guardai.ledger.revocations import Revocation, kept, read_all
+from guardai.ledger.root import Root, public_key, root_at
+from guardai.ledger.rotation import init_keys, revoke, rotate
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.store import StoreVersionError
 from guardai.ledger.vault import TokenVault, VaultError
@@ -22,6 +27,8 @@ __all__ = [
     "Exported",
     "Fault",
     "Images",
+    "KnownHost",
+    "KnownKeys",
     "Ledger",
     "Mode",
     "PolicyError",
@@ -30,6 +37,8 @@ __all__ = [
     "Proven",
     "Pump",
     "Report",
+    "Revocation",
+    "Root",
     "SealError",
     "StoreVersionError",
     "TokenVault",
@@ -38,11 +47,19 @@ __all__ = [
     "check_proof",
     "events",
     "export",
+    "export_public",
     "find",
+    "init_keys",
+    "kept",
+    "known_keys",
     "open_keys",
     "prove",
     "public_key",
     "raw",
+    "read_all",
+    "revoke",
+    "root_at",
+    "rotate",
     "seal",
     "sealed_size",
     "verify",

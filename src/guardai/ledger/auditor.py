@@ -1,20 +1,24 @@
 """Verifies an export of a guardai ledger, with nothing but this file, Python 3.11+ and the `cryptography` package.
 
-    python verify.py --key root.pub [FOLDER]
+    python verify.py --key root.pub [--revoked FILE]… [FOLDER]
 
 `root.pub` is the public key (PEM) that you were given by another way than this export; without it the export's own is taken,
-which proves only that nobody without its private keys has altered anything. FOLDER is the export; default: where this file is.
+which proves only that nobody without its private keys has altered anything. FILE is a revocation that you were given: whoever
+stole a key would have left it out of the export. FOLDER is the export; default: where this file is.
 Ends with 0 if it is whole, 1 if it is broken, 2 if it cannot be told.
 
 What is checked, in this order:
 
-1. the root's key vouches for the host's (keys/host.cert), which signed the tree head (checkpoint: C2SP signed-note);
+1. the root's key vouches for hosts (keys/host.cert, keys/hosts), one of which signed the tree head (checkpoint: C2SP
+   signed-note);
 2. the events (tile/entries) add up to that head (RFC 6962), and so do the tiles beside them (C2SP tlog-tiles);
 3. each event is canonical JSON, and has its own address: log, position, id;
 4. in each log, every event names the hash of the one before it, positions have no gap, and time does not run backwards;
 5. each log's first event carries its key, certified by a host that the root vouches for;
 6. heads.jsonl: signatures of those keys, each over all events of a log up to a position. What stands under one is `signed`;
-7. what a process had not signed when it died was checked by its tags and countersigned by the host: `recovered`.
+7. what a process had not signed when it died was checked by its tags and countersigned by a host: `recovered`;
+8. nothing stands under a host's key at a time after its certificate, or from the time on from which the root revoked it
+   (keys/revoked, and events `key.revoked`). What a revoked host vouched for before cannot be told from what a thief would write.
 
 What it cannot tell: whether something that never was recorded should have been, and whether events after this tree head were
 cut off before the export was made. Compare the tree head with one that you, or a witness, saw later than the events in question.
@@ -29,14 +33,22 @@ import base64
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
 
 WIDTH = 256
 GENESIS = "0" * 64
@@ -56,15 +68,19 @@ class Log:
     own_last: int = 0
     ended: bool = False
     closed: bool = False
-    #: Who may sign its heads, by key id and public key: itself, until then, and its host.
+    #: Who may sign its heads, by key id and public key: itself, until then; and the host that vouches for it.
     own: tuple[str, bytes, int] | None = None
-    host: tuple[str, bytes] | None = None
+    host: str = ""
     parent: tuple[str, int] | None = None
     #: Position → leaf hash, where a head stands.
     at_heads: dict[int, str] = field(default_factory=dict)
     recovered: list[Any] = field(default_factory=list)
     #: Where the records stand that say so.
     records: list[int] = field(default_factory=list)
+    #: How many events those that hold name.
+    recovered_events: int = 0
+    #: Position, time and host of each head that a host signed.
+    countersigned: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -82,6 +98,8 @@ class Result:
     since: int = 0
     until: int = 0
     faults: list[tuple[str, str, int]] = field(default_factory=list)
+    #: Why it cannot be told, if it cannot.
+    notes: list[str] = field(default_factory=list)
 
     def fault(self, code: str, log: str = "", seq: int = -1) -> None:
         if (code, log, seq) not in self.faults[-100:]:
@@ -89,15 +107,22 @@ class Result:
 
     @property
     def verdict(self) -> int:
-        return 1 if self.faults else 2 if self.unsigned else 0
+        return 1 if self.faults else 2 if self.unsigned or self.notes else 0
 
 
 # ---- signatures ----
 
 
 def holds(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature is by this key: 32 bytes of Ed25519, or, of a root, ECDSA P-256 in DER."""
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        if len(public) == 32:
+            Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        else:
+            key = load_der_public_key(public)
+            if not isinstance(key, EllipticCurvePublicKey):
+                return False
+            key.verify(signature, message, ECDSA(SHA256()))
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -125,17 +150,32 @@ def certified(certificate: Any, issuer: bytes, subject: str) -> dict[str, Any] |
 
 def read_root(path: Path) -> bytes:
     key = load_pem_public_key(path.read_bytes())
-    if not isinstance(key, Ed25519PublicKey):
-        raise Unreadable(f"{path} holds no Ed25519 key")
-    return key.public_bytes_raw()
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw()
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    raise Unreadable(f"{path} holds no key of Ed25519 or ECDSA P-256")
 
 
-def read_checkpoint(note: str, origin: str, host: bytes) -> tuple[int, bytes] | None:
-    """Size and root of the signed tree head (C2SP tlog-checkpoint), if the host signed it for this origin."""
+def read_revocation(statement: Any, root: bytes) -> tuple[str, int] | None:
+    """Which host a signed statement revokes, and from when on (µs since 1970); None if the root did not sign it."""
+    try:
+        payload, signature = statement["payload"].encode(), bytes.fromhex(statement["sig"])
+        claims = json.loads(payload)
+        host, since = claims["host"], claims["since"]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if type(since) is not int or type(host) is not str or claims.get("issuer") != key_id(root) or claims.get("v") != 1:
+        return None
+    return (host, since) if holds(root, signature, b"guardai revocation v1\n" + payload) else None
+
+
+def read_checkpoint(note: str, origin: str, hosts: Iterable[bytes]) -> tuple[int, bytes, list[str]] | None:
+    """Size and root of the signed tree head (C2SP tlog-checkpoint), and which of the hosts signed it for this origin."""
     text, _, signatures = note.rpartition("\n\n")
     text += "\n"
-    named = hashlib.sha256(origin.encode() + b"\n\x01" + host).digest()[:4]
-    signed = False
+    known = {hashlib.sha256(origin.encode() + b"\n\x01" + host).digest()[:4]: host for host in hosts}
+    signed: list[str] = []
     for line in signatures.removesuffix("\n").split("\n"):
         dash, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
@@ -145,16 +185,16 @@ def read_checkpoint(note: str, origin: str, host: bytes) -> tuple[int, bytes] | 
             return None
         if dash != "—" or base64.b64encode(blob).decode() != encoded:
             return None
-        if name == origin and blob[:4] == named:
+        if name == origin and (host := known.get(blob[:4])) is not None:
             if not holds(host, blob[4:], text.encode()):
                 return None
-            signed = True
+            signed.append(key_id(host))
     lines = text.split("\n")
     if not signed or not note.endswith("\n") or len(lines) < 4 or lines[0] != origin or not lines[1].isdecimal():
         return None
     root = base64.b64decode(lines[2])
     exact = f"{origin}\n{int(lines[1])}\n{base64.b64encode(root).decode()}\n"
-    return (int(lines[1]), root) if text.startswith(exact) else None
+    return (int(lines[1]), root, signed) if text.startswith(exact) else None
 
 
 # ---- the tree ----
@@ -263,12 +303,22 @@ def _lines(path: Path, *texts: str) -> list[dict[str, Any]]:
 class Audit:
     """One verification of one export."""
 
-    def __init__(self, folder: Path, root: bytes, progress: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        root: bytes,
+        progress: Callable[[int], None] = lambda _: None,
+        revoked: Sequence[Path] = (),
+    ) -> None:
         self.folder = folder
         self.root = root
         self.progress = progress
         self.result = Result(origin=f"guardai/{key_id(root)}")
-        self.host = ("", b"")
+        self.given = revoked
+        #: By key id: what the root vouches for, and from when on it revoked it.
+        self.hosts: dict[str, dict[str, Any]] = {}
+        self.revoked: dict[str, int] = {}
+        self.latest = 0
         self.logs: dict[str, Log] = {}
         self.heads: dict[str, list[dict[str, Any]]] = {}
         self.tags: dict[str, dict[int, str]] = {}
@@ -280,21 +330,16 @@ class Audit:
             Unreadable: a file is missing, or is not what it should be.
         """
         result = self.result
-        try:
-            found = json.loads(_bytes(self.folder / "keys" / "host.cert"))
-        except (ValueError, RecursionError):
-            raise Unreadable("host.cert is not JSON") from None
-        host = certified(found, self.root, "host")
-        if host is None:
+        if not self._read_hosts():
             result.fault("certificate")
             return result
+        self._read_revocations()
         note = _bytes(self.folder / "checkpoint").decode()
-        head = read_checkpoint(note, result.origin, bytes.fromhex(host["key"]))
+        head = read_checkpoint(note, result.origin, [bytes.fromhex(host["key"]) for host in self.hosts.values()])
         if head is None:
             result.fault("checkpoint")
             return result
         result.size = head[0]
-        self.host = (key_id(bytes.fromhex(host["key"])), bytes.fromhex(host["key"]))
         for one in _lines(self.folder / "heads.jsonl", "by", "hash", "log", "sig"):
             self.heads.setdefault(one["log"], []).append(one)
         for one in _lines(self.folder / "tags.jsonl", "log", "tag"):
@@ -309,7 +354,32 @@ class Audit:
         if tree.root() != head[1]:
             result.fault("tree")
         self._judge_logs()
+        self._judge_hosts(head[2])
         return result
+
+    def _read_hosts(self) -> bool:
+        """Which hosts the root vouches for; False if the export's own is none of them."""
+        own = certified(json.loads(_bytes(self.folder / "keys" / "host.cert")), self.root, "host")
+        former = [json.loads(_bytes(path)) for path in sorted((self.folder / "keys" / "hosts").glob("*.cert"))]
+        for host in (own, *(certified(one, self.root, "host") for one in former)):
+            if host is not None:
+                known = self.hosts.setdefault(key_id(bytes.fromhex(host["key"])), host)
+                known["until"] = max(known["until"], host["until"])
+        return own is not None
+
+    def _read_revocations(self) -> None:
+        for path in (*sorted((self.folder / "keys" / "revoked").glob("*.json")), *self.given):
+            try:
+                found = read_revocation(json.loads(_bytes(path)), self.root)
+            except ValueError:
+                found = None
+            if found is None:
+                self.result.notes.append(f"the revocation {path.name} is not signed by the root, or was altered")
+            else:
+                self._revoke(found)
+
+    def _revoke(self, found: tuple[str, int]) -> None:
+        self.revoked[found[0]] = min(found[1], self.revoked.get(*found))
 
     def _compare_tile(self, level: int, index: int, hashes: list[bytes]) -> None:
         if _bytes(self.folder / tile_path(level, index, len(hashes))) != b"".join(hashes):
@@ -339,12 +409,18 @@ class Audit:
             fault("inserted", name, seq)
         elif when < log.last:
             fault("back_dated", name, seq)
+        elif log.ended and kind != "recovered":
+            fault("inserted", name, seq)
         log.events, log.hash, log.last = max(log.events, seq + 1), leaf.hex(), max(log.last, when)
         if kind == "recovered":
             log.recovered.append(event.get("body"))
             log.records.append(seq)
         else:
             log.own_last = log.last
+        body = event.get("body") if kind == "key.revoked" else None
+        if isinstance(body, dict) and (found := read_revocation(body.get("revocation"), self.root)):
+            self._revoke(found)
+        self.latest = max(self.latest, when)
         log.ended = kind in ("log.close", "recovered")
         log.closed = log.closed or log.ended
         if any(head["seq"] == seq for head in self.heads.get(name, ())):
@@ -361,7 +437,8 @@ class Audit:
             return
         if event["kind"] != "log.open" or not own["since"] <= event["ts"] < own["until"] <= host["until"]:
             return
-        log.host = (key_id(bytes.fromhex(host["key"])), bytes.fromhex(host["key"]))
+        log.host = key_id(bytes.fromhex(host["key"]))
+        self.hosts.setdefault(log.host, host)
         log.own = (key_id(bytes.fromhex(own["key"])), bytes.fromhex(own["key"]), own["until"])
         parent = body.get("parent")
         if isinstance(parent, dict) and type(parent.get("log")) is str and type(parent.get("seq")) is int:
@@ -372,7 +449,7 @@ class Audit:
         for name, log in self.logs.items():
             result.logs += 1
             result.open_logs += not log.ended
-            if log.own is None or log.host is None:
+            if log.own is None:
                 result.fault("certificate", name, 0)
                 result.unsigned += log.events
                 continue
@@ -396,24 +473,28 @@ class Audit:
     def _covered(self, name: str, log: Log) -> int:
         """How many of a log's events stand under a signed head."""
         assert log.own is not None
-        assert log.host is not None
-        covered = countersigned = 0
+        covered = 0
         for head in self.heads.get(name, ()):
-            public = dict((log.own[:2], log.host, self.host)).get(head["by"])
-            seq = head["seq"]
+            by, seq = head["by"], head["seq"]
+            host = self.hosts.get(by)
+            public = log.own[1] if by == log.own[0] else bytes.fromhex(host["key"]) if host is not None else None
             message = f"guardai head v1\n{name}\n{seq}\n{head['hash']}\n{head.get('ts')}\n".encode()
             try:
-                good = public is not None and holds(public, bytes.fromhex(head["sig"]), message)
+                signature = bytes.fromhex(head["sig"])
+                good = public is not None and type(head.get("ts")) is int and holds(public, signature, message)
             except ValueError:
                 good = False
             if not good or log.at_heads.get(seq, head["hash"]) != head["hash"]:
                 self.result.fault("signature", name, seq)
+            elif by != log.own[0] and host is not None and head["ts"] >= host["until"]:
+                self.result.fault("certificate", name, seq)
             elif seq < log.events:
                 covered = max(covered, seq + 1)
-                if head["by"] != log.own[0]:
-                    countersigned = max(countersigned, seq + 1)
+                if by != log.own[0]:
+                    log.countersigned.append((seq, head["ts"], by))
+        countersigned = max((seq for seq, _, _ in log.countersigned), default=-1)
         for seq in log.records:  # it is for the host to say
-            if countersigned <= seq < covered:
+            if countersigned < seq < covered:
                 self.result.fault("recovered", name, seq)
         return covered
 
@@ -435,6 +516,7 @@ class Audit:
             if found.hexdigest() != body.get("tags"):
                 self.result.fault("recovered", name, last + 1)
             known.update(range(first, last + 1))
+            log.recovered_events += last - first + 1
             if last >= first:
                 self.result.since = min(self.result.since or told[0], told[0])
                 self.result.until = max(self.result.until, told[1])
@@ -442,6 +524,50 @@ class Audit:
         for seq in tags.keys() - known:  # of no other event is there one
             self.result.fault("recovered", name, seq)
         return len(ranges)
+
+    def _judge_hosts(self, signed_by: list[str]) -> None:
+        """What stands under the key of a host that was revoked, or whose certificate had expired."""
+        result, doubtful = self.result, dict[str, int]()
+        for name, log in self.logs.items():
+            if log.own is None:
+                continue
+            if log.host in self.revoked:
+                doubtful[log.host] = doubtful.get(log.host, 0) + log.events
+                if log.own_last >= self.revoked[log.host]:
+                    result.fault("revoked", name, log.events - 1 - len(log.recovered))
+            for seq, when, host in log.countersigned:
+                if host in self.revoked:
+                    if when >= self.revoked[host]:
+                        result.fault("revoked", name, seq)
+                    if log.host not in self.revoked:
+                        doubtful[host] = doubtful.get(host, 0) + log.recovered_events
+        for host in signed_by:  # a tree head has no time, but was not there before its events
+            if self.latest >= self.hosts[host]["until"]:
+                result.fault("certificate")
+            if host in self.revoked and self.latest >= self.revoked[host]:
+                result.fault("revoked")
+        result.notes.extend(doubts(doubtful, self.revoked))
+        if all(host in self.revoked for host in signed_by):
+            result.notes.append(HEAD_REVOKED)
+
+
+HEAD_REVOKED = "the newest tree head is signed by a key that was revoked: whoever has it can cut events from the end"
+
+
+def doubts(doubtful: Mapping[str, int], revoked: Mapping[str, int]) -> list[str]:
+    """Tells how many events stand under which revoked key."""
+    return [
+        f"{events:,} events stand under the key of host {host}, which was revoked from {moment(revoked[host])} on; without an "
+        "anchor from before then they cannot be told from forged ones"
+        for host, events in sorted(doubtful.items())
+    ]
+
+
+def moment(micros: int) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(micros / 1e6))
+    except (OverflowError, OSError, ValueError):
+        return "a time that is none"
 
 
 # ---- the command ----
@@ -454,6 +580,7 @@ MEANINGS = {
     "inserted": "was not written by the log's writer",
     "missing": "must exist and is not there",
     "order": "stands in another place than it was written at",
+    "revoked": "stands under the key of a host that was revoked before that time",
     "recovered": "the countersignature of a dead process's tail does not hold",
     "signature": "a signed head does not hold",
     "tree": "the tree does not follow from the events",
@@ -464,20 +591,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Verifies an export of a guardai ledger.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parent)
     parser.add_argument("--key", type=Path, help="the root's public key (PEM), had by another way than this export")
+    parser.add_argument(
+        "--revoked", type=Path, action="append", default=[], metavar="FILE", help="a revocation to count"
+    )
     given = parser.parse_args()
     try:
         root = read_root(given.key or given.folder / "keys" / "root.pub")
-        result = Audit(given.folder, root).run()
+        result = Audit(given.folder, root, revoked=given.revoked).run()
     except (Unreadable, OSError, ValueError) as error:
         print(f"? cannot tell: {error}")
         return 2
-    print(("✓ whole", "✗ broken", "? cannot tell: there are events under no signature")[result.verdict])
+    print(("✓ whole", "✗ broken", "? cannot tell")[result.verdict])
     print(f"  {result.size:,} events of {result.logs:,} logs in the tree of {result.origin}")
     print(f"  {result.signed:,} signed, {result.recovered:,} recovered, {result.unsigned:,} under no signature")
     if not given.key:
         print(
             "  trusting the export's own key: give --key, or this proves only that whoever has its private key made it"
         )
+    for note in result.notes:
+        print(f"  ? {note}")
     for code, log, seq in result.faults[:50]:
         place = f"{log}-{seq:x}" if seq >= 0 else log or "the export"
         print(f"  ✗ {place}  {code}: {MEANINGS.get(code, '')}")

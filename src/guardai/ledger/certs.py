@@ -1,7 +1,10 @@
 """Certificates: who vouches for which key. Root vouches for host, host for the key of one log.
 
-A certificate is a payload (canonical JSON, kept as the very text that was signed) and an Ed25519 signature over
-`DOMAIN + payload`. A key's id is the first 16 hex digits of SHA-256 of its 32 raw public bytes.
+A certificate is a payload (canonical JSON, kept as the very text that was signed) and a signature over `DOMAIN + payload`.
+
+Keys of hosts and logs are Ed25519; a root is that or ECDSA P-256 with SHA-256 (FIPS 186-5), because few KMS and HSM have
+Ed25519. A public key is written as bytes: the 32 raw ones of Ed25519, the SubjectPublicKeyInfo (RFC 5280, DER) of P-256. Its
+id is the first 16 hex digits of their SHA-256.
 """
 
 from __future__ import annotations
@@ -10,15 +13,32 @@ import hashlib
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePublicKey,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from collections.abc import Callable
 
-__all__ = ["Certificate", "CertificateError", "Claims", "certify", "check", "key_id", "verify_signature"]
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+__all__ = [
+    "ED25519", "Certificate", "CertificateError", "Claims", "certify", "check", "key_id", "one_spelling", "public_bytes",
+    "verify_signature",
+]  # fmt: skip
 
 DOMAIN: Final = b"guardai certificate v1\n"
+#: Bytes of an Ed25519 public key.
+ED25519: Final = 32
+#: The order of P-256 (SEC 2): with s, order - s is a signature, too.
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -48,6 +68,16 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     until: int
     v: int = 1
 
+    @property
+    def public(self) -> bytes:
+        """The public key, 32 bytes."""
+        return bytes.fromhex(self.key)
+
+    @property
+    def id(self) -> str:
+        """The key's id."""
+        return key_id(self.public)
+
 
 class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A signed statement of `Claims`."""
@@ -57,18 +87,31 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def key_id(public: bytes) -> str:
-    """The short name of an Ed25519 public key."""
+    """The short name of a public key."""
     return hashlib.sha256(public).hexdigest()[:16]
 
 
-def certify(issuer: Ed25519PrivateKey, claims: Claims) -> Certificate:
+def public_bytes(key: PublicKeyTypes) -> bytes:
+    """A public key as bytes.
+
+    Raises:
+        ValueError: it is neither Ed25519 nor ECDSA P-256.
+    """
+    if isinstance(key, Ed25519PublicKey):
+        return key.public_bytes_raw()
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    raise ValueError("neither Ed25519 nor ECDSA P-256")
+
+
+def certify(sign: Callable[[bytes], bytes], claims: Claims) -> Certificate:
     """Signs the claims."""
     payload = _encode(claims)
-    return Certificate(payload.decode(), issuer.sign(DOMAIN + payload).hex())
+    return Certificate(payload.decode(), sign(DOMAIN + payload).hex())
 
 
 def check(certificate: Certificate, issuer: bytes, subject: str) -> Claims:
-    """The claims, if `issuer` (a raw public key) signed them for this kind of subject.
+    """The claims, if `issuer` (a public key) signed them for this kind of subject.
 
     Validity in time is for the caller to judge: it depends on when the key was used, not on when this runs.
 
@@ -80,23 +123,41 @@ def check(certificate: Certificate, issuer: bytes, subject: str) -> Claims:
         raise CertificateError(f"the {subject} certificate is not signed by key {key_id(issuer)}")
     try:
         claims = msgspec.json.decode(payload, type=Claims)
-        bytes.fromhex(claims.key)
+        key = claims.public
         bytes.fromhex(claims.seal)
     except (msgspec.MsgspecError, ValueError):
-        raise CertificateError(f"the {subject} certificate is malformed") from None
+        key = b""
+    if len(key) != ED25519:
+        raise CertificateError(f"the {subject} certificate is malformed")
     if claims.subject != subject or claims.issuer != key_id(issuer):
         raise CertificateError(f"the certificate is for a {claims.subject} key of issuer {claims.issuer}")
     return claims
 
 
 def verify_signature(public: bytes, signature: str, message: bytes) -> bool:
-    """Whether the Ed25519 signature (hex, lower case) holds."""
+    """Whether the signature (hex, lower case) is this public key's."""
     try:
         raw = bytes.fromhex(signature)
         if raw.hex() != signature:
             # Upper case or spaces would be a second spelling of the same signature.
             return False
-        Ed25519PublicKey.from_public_bytes(public).verify(raw, message)
-    except (ValueError, InvalidSignature):
+        if len(public) == ED25519:
+            Ed25519PublicKey.from_public_bytes(public).verify(raw, message)
+        else:
+            key = load_der_public_key(public)
+            if not isinstance(key, EllipticCurvePublicKey) or public_bytes(key) != public or one_spelling(raw) != raw:
+                return False
+            key.verify(raw, message, ECDSA(SHA256()))
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def one_spelling(signature: bytes) -> bytes:
+    """An ECDSA P-256 signature in the one of its two forms that is accepted, with the smaller s.
+
+    Raises:
+        ValueError: it is no signature (DER).
+    """
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, min(s, _ORDER - s))

@@ -21,13 +21,14 @@ from guardai.ledger.opening import Opening, read_opening
 from guardai.ledger.ratchet import TAG_HEX
 from guardai.ledger.reading import LogView, decode_link
 from guardai.ledger.report import Fault
+from guardai.ledger.revocations import Judgement, Revocation, judge, recorded
 from guardai.ledger.spool import GENESIS
 from guardai.model import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from guardai.ledger.keys import Trust
+    from guardai.ledger.trust import Trust
 
 __all__ = ["BREATH", "ENDS", "Cursor", "Examined", "Recovered", "check_spelling", "examine", "recovered_range"]
 
@@ -36,6 +37,8 @@ BREATH: Final = 32
 #: Kinds of the events that end a log. Behind the first of them only a host stands: it countersigned what was left unsigned.
 ENDS: Final = frozenset({"log.close", "recovered"})
 
+#: Kinds of events that say something about others, or end a log.
+_NOTED: Final = ENDS | {"key.revoked"}
 _LEAF: Final = hashlib.sha256(b"\0")
 
 
@@ -83,9 +86,11 @@ class Examined:
         times: its `ts`, likewise.
         signed: last position under a head; -1 if none.
         head: that head.
-        countersigned: last position under a head that a host signed; -1 if none.
         recovered: ranges that the host countersigned.
         records: positions of the records that say so.
+        own_last: the time of the last event that the log's own writer wrote.
+        countersigned: the heads that a host signed.
+        revocations: what its events revoke.
         tagged: tags could be checked, and were.
         key: the key of the tag that comes next, if there is no fault and tags could be checked.
         closed: an event ends the log.
@@ -100,9 +105,11 @@ class Examined:
     events: int = 0
     signed: int = -1
     head: Head | None = None
-    countersigned: int = -1
     recovered: list[Recovered] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
+    own_last: int = 0
+    countersigned: list[Head] = field(default_factory=list)
+    revocations: list[Revocation] = field(default_factory=list)
     tagged: bool = False
     key: bytes | None = None
     closed: bool = False
@@ -127,6 +134,18 @@ class Examined:
     def time(self, seq: int) -> int:
         """The time of an event before the first fault."""
         return self.times[seq - self.view.base]
+
+    def judged(self, revoked: Mapping[str, Revocation]) -> Judgement:
+        """What revocations make of it."""
+        return judge(
+            revoked,
+            host=self.opening.host_id,
+            events=self.events,
+            last=self.events - 1 - len(self.recovered),
+            own_last=self.own_last,
+            recovered=sum(found.last - found.first + 1 for found in self.recovered),
+            countersigned=self.countersigned,
+        )
 
     def cursor(self) -> Cursor | None:
         """Where to go on from; None if there is a fault."""
@@ -179,8 +198,8 @@ def examine(
         result = Examined(view, after.opening)
     result.tagged = after.key is not None
     result.events = view.base + len(view.lines)
-    own_last = _walk(result, after, trust, breathe)
-    _check_certificate(result, own_last)
+    result.own_last = _walk(result, after, trust, breathe)
+    _check_certificate(result)
     _check_heads(result, trust)
     _check_recovered(result)
     if not result.faults and view.lines and result.signed == result.events - 1:
@@ -250,17 +269,14 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
                 break
             key = out[32:]
         prev, last = leaf.hex(), link.ts
-        if link.kind == "recovered":
-            # Written by the host, perhaps years later: it does not stand under the log's own certificate.
-            result.records.append(seq)
-            if (found := recovered_range(data)) is not None:
-                result.recovered.append(found)
-        else:
+        if link.kind != "recovered":  # a host writes that, perhaps years later: not under the log's own certificate
             own_last = last
             if closed:
                 # Whoever still has the log's key after its end is not its writer.
                 result.faults.append(Fault.at("inserted", log, seq))
-        closed = closed or link.kind in ENDS
+        if link.kind in _NOTED:
+            _take_note(result, link.kind, seq, data, trust)
+            closed = closed or link.kind in ENDS
         leaves.append(leaf)
         times.append(last)
         if breathe is not None and not seq % BREATH:
@@ -280,12 +296,22 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
     return own_last
 
 
-def _check_certificate(result: Examined, own_last: int) -> None:
+def _take_note(result: Examined, kind: str, seq: int, data: bytes, trust: Trust) -> None:
+    """Takes in an event that says something about others."""
+    if kind == "recovered":
+        result.records.append(seq)
+        if (found := recovered_range(data)) is not None:
+            result.recovered.append(found)
+    elif kind == "key.revoked" and (one := recorded(data, trust.root)) is not None:
+        result.revocations.append(one)
+
+
+def _check_certificate(result: Examined) -> None:
     process = result.opening.process
     if process is None:
         if not any(fault.seq == 0 for fault in result.faults):
             result.faults.append(Fault.at("certificate", result.view.log, 0))
-    elif own_last >= process.until:
+    elif result.own_last >= process.until:
         result.faults.append(Fault.at("certificate", result.view.log, result.events - 1))
 
 
@@ -300,14 +326,16 @@ def _check_heads(result: Examined, trust: Trust) -> None:
         if public is None or not holds(head, log, public):
             if result.opening.process is not None:
                 result.faults.append(Fault.at("signature", log, head.seq))
+        elif (host := result.opening.host_by(head.by, trust)) is not None and head.ts >= host.until:
+            result.faults.append(Fault.at("certificate", log, head.seq))
         elif head.seq >= result.events:
             result.faults.append(Fault.at("truncated", log, result.events))
             return
         elif view.base <= head.seq < view.base + len(result.leaves):
             if result.leaf(head.seq).hex() == head.hash:
                 result.signed, result.head = head.seq, head
-                if result.opening.is_host(head.by, trust):
-                    result.countersigned = head.seq
+                if host is not None:
+                    result.countersigned.append(head)
             elif not any(result.signed < seq <= head.seq for seq in named):
                 result.faults.append(Fault.at("changed", log, head.seq))
 
@@ -315,8 +343,9 @@ def _check_heads(result: Examined, trust: Trust) -> None:
 def _check_recovered(result: Examined) -> None:
     if result.faults:
         return
+    countersigned = max((head.seq for head in result.countersigned), default=-1)
     for seq in result.records:
-        if result.countersigned < seq <= result.signed:
+        if countersigned < seq <= result.signed:
             # Signed by the log's own key: who says so is not the host.
             result.faults.append(Fault.at("recovered", result.view.log, seq))
     for found in result.recovered:

@@ -21,9 +21,9 @@ from guardai.ledger.report import Code, Fault
 from guardai.model import VERSION
 
 if TYPE_CHECKING:
-    from guardai.ledger.keys import Trust
     from guardai.ledger.opening import Opening
     from guardai.ledger.reading import LogView
+    from guardai.ledger.trust import Trust
 
 __all__ = ["Diagnosis"]
 

@@ -16,7 +16,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from guardai.ledger.layout import publish
+from guardai.ledger.layout import erase, publish
 
 __all__ = ["HOUR", "Epochs"]
 
@@ -73,10 +73,6 @@ class Epochs:
             for path in self._folder.iterdir():
                 if path.name.isdecimal() and int(path.name) < self.of(now):
                     with contextlib.suppress(OSError):  # another process is at it, or will be asked again
-                        with path.open("r+b") as file:
-                            file.write(bytes(_SIZE))
-                            file.flush()
-                            os.fsync(file.fileno())
-                        path.unlink()
+                        erase(path)
                         erased += 1
         return erased

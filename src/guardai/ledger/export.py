@@ -7,7 +7,8 @@
     tile/entries/x001/234       the events' exact bytes, each behind its length (two bytes, big-endian)
     heads.jsonl                 signatures of the logs' own keys
     tags.jsonl                  tags of events whose process died before signing them
-    keys/root.pub, host.cert    the root's public key, and its certificate for the host
+    keys/root.pub, host.cert    the root's public key, and its certificate for the host that signed the tree head
+    keys/hosts, keys/revoked    its certificates for all hosts, and what it revoked
     trust.policy                the same as a C2SP tlog-policy
     verify.py                   checks all of this; needs Python and the `cryptography` package
 
@@ -29,11 +30,13 @@ import msgspec
 from guardai.errors import LedgerError
 from guardai.ledger import auditor
 from guardai.ledger.auditor import tile_path
-from guardai.ledger.keys import trust
+from guardai.ledger.certs import key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import WIDTH
-from guardai.ledger.note import verifier_key
+from guardai.ledger.note import NoteError, open_checkpoint
+from guardai.ledger.public import write_public
 from guardai.ledger.store import Store, read_store
+from guardai.ledger.trust import trust
 
 __all__ = ["Exported", "export"]
 
@@ -64,24 +67,26 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
         raise LedgerError(f"{folder} is there already and holds something; name a new folder")
     layout = Layout(home)
     trusted = trust(home)
-    if trusted.host is None:
-        raise LedgerError(f"{layout.keys / 'host.cert'} is missing or damaged: nobody could verify the export")
-    host = bytes.fromhex(trusted.host.key)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     with read_store(layout.store, gated=False) as store:
         note = store.newest() if store is not None else None
         if store is None or note is None:
             raise LedgerError("nothing is sealed yet: `guardai seal`")
-        origin, size = note.split("\n", 2)[0], int(note.split("\n", 2)[1])
         try:
-            (draft / "keys").mkdir(parents=True)
+            head = open_checkpoint(note, trusted.origin, trusted.publics)
+        except NoteError as error:
+            raise LedgerError(f"nobody could verify the export: {error}; `guardai verify` tells more") from None
+        size = head.size
+        try:
+            draft.mkdir(parents=True)
+            write_public(layout, trusted, draft / "keys")
+            host = trusted.hosts[key_id(head.by[0])].certificate
+            (draft / "keys" / "host.cert").write_bytes(msgspec.json.encode(host))
             _write_events(store, draft, size, progress)
             _write_tiles(store, draft, size)
             _write_lines(draft / "heads.jsonl", _heads(store))
             _write_lines(draft / "tags.jsonl", _tags(store))
-            for name in ("root.pub", "host.cert"):
-                shutil.copyfile(layout.keys / name, draft / "keys" / name)
-            (draft / "trust.policy").write_text(f"log {verifier_key(origin, host)}\nquorum none\n", "utf-8")
+            (draft / "keys" / "trust.policy").rename(draft / "trust.policy")
             (draft / "verify.py").write_text(inspect.getsource(auditor), "utf-8")
             # The tree head last: what has one is whole.
             (draft / "checkpoint").write_text(note, "utf-8")
@@ -90,7 +95,7 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
             draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return Exported(size, origin)
+    return Exported(size, trusted.origin)
 
 
 def _write_events(store: Store, folder: Path, size: int, progress: Callable[[int, int], None]) -> None:

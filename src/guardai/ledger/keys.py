@@ -2,9 +2,12 @@
 
 Files under `<home>/keys/`, folder 0700, private ones 0600:
 
-- `root.key`, `root.pub`: the root of trust (PEM). The private half may be moved away once `host.cert` exists.
+- `root.key`, `root.pub`: the root of trust (PEM). The private half may be elsewhere (`root`), or be moved away once `host.cert`
+  exists.
 - `host.key`: the host's Ed25519 key (PEM); the X25519 key that ratchet starts are encrypted to is derived from it.
 - `host.cert`: the root's certificate for both, JSON.
+- `hosts/`: certificates of former hosts, and their private keys as long as they are needed (`hostfiles`).
+- `revoked/`: what the root has revoked (`revocations`).
 - `secret`: 32 random bytes, from which the commitment key and the token vault's key are derived.
 
 Each is created whole or not at all, and whoever is first wins, so any number of processes may start on an empty home at
@@ -19,30 +22,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardai.errors import LedgerError
+from guardai.ledger import liveness
 from guardai.ledger.certs import Certificate, CertificateError, Claims, certify, check, key_id
+from guardai.ledger.hostfiles import box_of, derive, find, id_of, load_private, pem_of
 from guardai.ledger.layout import Layout, publish, replace
+from guardai.ledger.root import public_pem, root_on_file, root_public
+from guardai.ledger.trust import origin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Keys", "Trust", "load_private", "open_keys", "public_key", "trust"]
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+__all__ = ["Keys", "host_claims", "load_keys", "open_keys"]
 
 _DAY: Final = 86_400_000_000
 #: A host certificate is renewed by the root half-way through; a log certificate outlives any log (`ledger.ROLL_AGE`).
 _HOST_LIFE: Final = 730 * _DAY
 LOG_LIFE: Final = 365 * _DAY
+#: Times that the host's key is looked for: a rotation may move it meanwhile.
+_ATTEMPTS: Final = 5
+#: Seconds that a renewal waits for another process that is sealing or rotating.
+_PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What a writer or sealer needs: the host's private keys and the certificate that the root gave it."""
+    """What a writer or sealer needs: the host's private keys and the certificate that the root gave it.
+
+    Attributes:
+        place: the file of the certificate.
+        seen: by what to tell that this file is still the one that was read.
+    """
 
     root: bytes
     host: Ed25519PrivateKey
@@ -51,6 +65,8 @@ class Keys:
     claims: Claims
     commitment: bytes
     vault: bytes
+    place: Path
+    seen: tuple[int, int, int]
 
     @property
     def host_public(self) -> bytes:
@@ -65,6 +81,13 @@ class Keys:
         """The name of this ledger's tree in checkpoints."""
         return origin(self.root)
 
+    def superseded(self) -> bool:
+        """Whether another host, or a renewed certificate, has taken this one's place. One look at a file: 2 µs."""
+        try:
+            return _seen(self.place) != self.seen
+        except OSError:
+            return False  # a home that cannot be read any more; what is in memory goes on to be good
+
     def certify_log(self, public: bytes, log: str, now: int) -> Certificate:
         """A certificate for the ephemeral key of one log."""
         claims = Claims(
@@ -75,25 +98,23 @@ class Keys:
             subject="process",
             until=min(now + LOG_LIFE, self.claims.until),
         )
-        return certify(self.host, claims)
+        return certify(self.host.sign, claims)
 
 
-@dataclass(frozen=True)
-class Trust:
-    """What a reader needs: the root's public key, and the host's private box key where it is at hand."""
-
-    root: bytes
-    host: Claims | None
-    box: X25519PrivateKey | None
-
-
-def origin(root: bytes) -> str:
-    """The C2SP origin of the tree under this root key."""
-    return f"guardai/{key_id(root)}"
+def host_claims(root: bytes, host: Ed25519PrivateKey, now: int) -> Claims:
+    """What the root vouches for when it certifies a host."""
+    return Claims(
+        issuer=key_id(root),
+        key=host.public_key().public_bytes_raw().hex(),
+        seal=box_of(host).public_key().public_bytes_raw().hex(),
+        since=now,
+        subject="host",
+        until=now + _HOST_LIFE,
+    )
 
 
 def open_keys(home: Path, *, create: bool = True) -> Keys:
-    """Loads the keys of a home, creating what is missing unless told not to.
+    """Loads the keys of a home, creating what is missing unless told not to, and has the certificate renewed if it is due.
 
     Raises:
         LedgerError: they cannot be created, read or used; the message says which file and what to do.
@@ -103,89 +124,133 @@ def open_keys(home: Path, *, create: bool = True) -> Keys:
         if create:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             layout.keys.mkdir(exist_ok=True, mode=0o700)
-        # Where there is a certificate there have been keys: others in their place would only hide the loss.
-        create = create and not (layout.keys / "host.cert").exists()
-        root_key = _private(layout.keys / "root.key", create=create)
-        root = _root_public(layout, root_key)
-        host = _private(layout.keys / "host.key", create=create)
-        if host is None:
-            raise LedgerError(
-                f"{layout.keys / 'host.key'} is missing; restore it from a backup, or choose another home"
-            )
-        # The certificate last: whoever finds it finds everything else, too.
-        secret = _secret(layout.keys / "secret", create=create)
-        certificate, claims = _host_certificate(layout, root_key, root, host)
+            # Where there is a certificate there have been keys: others in their place would only hide the loss.
+            if not layout.host_certificate.exists():
+                _create(layout)
+        return _renewed(layout, _load(layout))
     except OSError as error:
-        raise LedgerError(
-            f"the ledger's keys under {layout.keys} cannot be created or read: {error.strerror or error}; "
-            "the home (GUARDAI_HOME) must be a folder that this user may write"
-        ) from error
-    commitment, vault = _derive(secret, b"guardai commitment v1"), _derive(secret, b"guardai vault v1")
-    return Keys(root, host, _box(host), certificate, claims, commitment, vault)
+        raise _unusable(layout, error) from error
 
 
-def trust(home: Path, key: Path | None = None) -> Trust:
-    """What a reader trusts: the root key given, or the home's own.
+def load_keys(home: Path) -> Keys:
+    """The keys of a home as they are.
 
     Raises:
-        LedgerError: the key cannot be read.
+        LedgerError: they cannot be read or used; the message says which file and what to do.
     """
     layout = Layout(home)
-    root = public_key(key or layout.keys / "root.pub")
     try:
-        certificate = msgspec.json.decode((layout.keys / "host.cert").read_bytes(), type=Certificate)
-        claims = check(certificate, root, "host")
-    except (OSError, msgspec.MsgspecError, CertificateError):
-        claims = None
-    try:
-        host = load_private((layout.keys / "host.key").read_bytes())
-    except (OSError, ValueError):
-        return Trust(root, claims, None)
-    return Trust(root, claims, _box(host))
-
-
-def public_key(path: Path) -> bytes:
-    """The raw bytes of an Ed25519 public key in a PEM file.
-
-    Raises:
-        LedgerError: it cannot be read.
-    """
-    try:
-        key = serialization.load_pem_public_key(path.read_bytes())
+        return _load(layout)
     except OSError as error:
-        raise LedgerError(f"the public key {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise LedgerError(f"{path} is not a public key in PEM form") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise LedgerError(f"{path} is not an Ed25519 public key")
-    return key.public_bytes_raw()
+        raise _unusable(layout, error) from error
 
 
-def load_private(pem: bytes) -> Ed25519PrivateKey:
-    """An Ed25519 private key from PEM.
+def _unusable(layout: Layout, error: OSError) -> LedgerError:
+    return LedgerError(
+        f"the ledger's keys under {layout.keys} cannot be created or read: {error.strerror or error}; "
+        "the home (GUARDAI_HOME) must be a folder that this user may write"
+    )
 
-    Raises:
-        ValueError: it is none.
-    """
+
+def _create(layout: Layout) -> None:
+    """Makes what is missing; the certificate last: whoever finds it finds everything else, too."""
+    if not layout.root_public.exists():  # where there is one, its private half is here already, or elsewhere
+        _private(layout.keys / "root.key")
+    root = root_on_file(layout)
+    if root is not None:
+        publish(layout.root_public, public_pem(root.public), 0o644)
+    public = root_public(layout, root)
+    if root is None:
+        raise LedgerError(f"{layout.host_certificate} is missing and so is root.key, which could make it")
+    host = _private(layout.keys / "host.key")
+    publish(layout.keys / "secret", os.urandom(32), 0o600)
+    claims = host_claims(public, host, time.time_ns() // 1000)
+    publish(layout.host_certificate, msgspec.json.encode(certify(root.sign, claims)), 0o644)
+
+
+def _load(layout: Layout) -> Keys:
+    root = root_public(layout, root_on_file(layout))
+    host = None
+    for _ in range(_ATTEMPTS):
+        seen, certificate, claims = _certificate(layout, root)
+        host = find(layout, claims.id)
+        if host is not None:
+            break
+    if host is None:
+        raise LedgerError(_what_of_the_host_key(layout))
+    secret = _secret(layout.keys / "secret")
+    commitment, vault = derive(secret, b"guardai commitment v1"), derive(secret, b"guardai vault v1")
+    return Keys(root, host, box_of(host), certificate, claims, commitment, vault, layout.host_certificate, seen)
+
+
+def _certificate(layout: Layout, root: bytes) -> tuple[tuple[int, int, int], Certificate, Claims]:
+    path = layout.host_certificate
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ValueError("not an Ed25519 private key")  # noqa: TRY004 - callers expect one error for "no key"
-    return key
+        seen = _seen(path)  # before it is read: what takes its place meanwhile is noticed later
+        certificate = msgspec.json.decode(path.read_bytes(), type=Certificate)
+        return seen, certificate, check(certificate, root, "host")
+    except FileNotFoundError:
+        raise LedgerError(
+            f"{path} is missing; restore it from a backup, or `guardai keys rotate` has the root certify another host"
+        ) from None
+    except (msgspec.MsgspecError, CertificateError) as error:
+        raise LedgerError(
+            f"{path} is damaged: {error}; restore it from a backup, or `guardai keys rotate` has the root certify another host"
+        ) from error
 
 
-def _private(path: Path, *, create: bool) -> Ed25519PrivateKey | None:
+def _seen(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _what_of_the_host_key(layout: Layout) -> str:
+    path = layout.keys / "host.key"
+    then = "restore it from a backup, choose another home, or `guardai keys rotate` has the root certify another host"
+    if not path.exists():
+        return f"{path} is missing; {then}"
+    try:
+        id_of(load_private(path.read_bytes()))
+    except ValueError:
+        return f"{path} is not an Ed25519 private key; {then}"
+    return f"{layout.host_certificate} is for another key than host.key beside it; {then}"
+
+
+def _renewed(layout: Layout, keys: Keys) -> Keys:
+    """The keys, with a new certificate for the same host if half of the old one's time is over and the root is here."""
+    now = time.time_ns() // 1000
+    if now < keys.claims.until - _HOST_LIFE // 2:
+        return keys
+    expired = now >= keys.claims.until
+    root = root_on_file(layout)
+    if root is None:
+        if not expired:
+            return keys
+        raise LedgerError(
+            f"{layout.host_certificate} has expired; put root.key beside it once and start again, or `guardai keys rotate` with "
+            "the root"
+        )
+    layout.ledger.mkdir(exist_ok=True, mode=0o700)
+    # Under the lock of rotations: the certificate that is replaced must not be one of another host by then.
+    with liveness.held(layout.seal_lock, _PATIENCE if expired else 0.0) as mine:
+        if mine:
+            if not keys.superseded():
+                certificate = certify(root.sign, host_claims(keys.root, keys.host, now))
+                replace(layout.host_certificate, msgspec.json.encode(certificate), 0o644)
+            return _load(layout)
+    if expired:
+        raise LedgerError(
+            f"{layout.host_certificate} has expired, and another process is sealing all the time; start again"
+        )
+    return keys
+
+
+def _private(path: Path) -> Ed25519PrivateKey:
+    """The key in a file, made if it is not there."""
     try:
         pem = path.read_bytes()
     except FileNotFoundError:
-        if not create:
-            return None
-        key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        pem = pem_of(Ed25519PrivateKey.generate())
         if not publish(path, pem, 0o600):
             pem = path.read_bytes()
     try:
@@ -194,73 +259,11 @@ def _private(path: Path, *, create: bool) -> Ed25519PrivateKey | None:
         raise LedgerError(f"{path} is not an Ed25519 private key; restore it from a backup") from error
 
 
-def _root_public(layout: Layout, key: Ed25519PrivateKey | None) -> bytes:
-    path = layout.keys / "root.pub"
-    if key is not None and not path.exists():
-        pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        publish(path, pem, 0o644)
-    root = public_key(path)
-    if key is not None and key.public_key().public_bytes_raw() != root:
-        raise LedgerError(f"{path} does not belong to root.key beside it")
-    return root
-
-
-def _host_certificate(
-    layout: Layout, root_key: Ed25519PrivateKey | None, root: bytes, host: Ed25519PrivateKey
-) -> tuple[Certificate, Claims]:
-    path = layout.keys / "host.cert"
-    now = time.time_ns() // 1000
-    try:
-        certificate = msgspec.json.decode(path.read_bytes(), type=Certificate)
-        claims = check(certificate, root, "host")
-    except FileNotFoundError:
-        certificate, claims = None, None
-    except (msgspec.MsgspecError, CertificateError) as error:
-        raise LedgerError(f"{path} is damaged: {error}; restore it, or remove it and put root.key back") from error
-    if certificate is not None and claims is not None:
-        if claims.key != host.public_key().public_bytes_raw().hex():
-            raise LedgerError(f"{path} is for another key than host.key beside it")
-        if now < claims.until - _HOST_LIFE // 2:
-            return certificate, claims
-        if root_key is None:
-            if now < claims.until:
-                return certificate, claims
-            raise LedgerError(f"{path} has expired; put root.key beside it once and start again")
-    if root_key is None:
-        raise LedgerError(f"{path} is missing and so is root.key, which could make it")
-    claims = Claims(
-        issuer=key_id(root),
-        key=host.public_key().public_bytes_raw().hex(),
-        seal=_box(host).public_key().public_bytes_raw().hex(),
-        since=now,
-        subject="host",
-        until=now + _HOST_LIFE,
-    )
-    renewed = certify(root_key, claims)
-    if certificate is None and not publish(path, msgspec.json.encode(renewed), 0o644):
-        return _host_certificate(layout, root_key, root, host)
-    if certificate is not None:
-        replace(path, msgspec.json.encode(renewed), 0o644)
-    return renewed, claims
-
-
-def _secret(path: Path, *, create: bool) -> bytes:
+def _secret(path: Path) -> bytes:
     try:
         secret = path.read_bytes()
     except FileNotFoundError:
-        if not create:
-            raise LedgerError(f"{path} is missing; restore it from a backup: commitments depend on it") from None
-        secret = os.urandom(32)
-        if not publish(path, secret, 0o600):
-            secret = path.read_bytes()
+        raise LedgerError(f"{path} is missing; restore it from a backup: commitments depend on it") from None
     if len(secret) != 32:
         raise LedgerError(f"{path} is damaged; restore it from a backup: commitments depend on it")
     return secret
-
-
-def _box(host: Ed25519PrivateKey) -> X25519PrivateKey:
-    return X25519PrivateKey.from_private_bytes(_derive(host.private_bytes_raw(), b"guardai host box v1"))
-
-
-def _derive(secret: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(secret)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Layout", "publish", "replace"]
+__all__ = ["Layout", "erase", "publish", "replace"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,24 @@ class Layout:
     @property
     def keys(self) -> Path:
         return self.home / "keys"
+
+    @property
+    def root_public(self) -> Path:
+        return self.keys / "root.pub"
+
+    @property
+    def host_certificate(self) -> Path:
+        """Which host is current: the one file that a rotation replaces, at once."""
+        return self.keys / "host.cert"
+
+    @property
+    def hosts(self) -> Path:
+        """Certificates of all hosts, and private keys of former ones as long as they are needed."""
+        return self.keys / "hosts"
+
+    @property
+    def revoked(self) -> Path:
+        return self.keys / "revoked"
 
     @property
     def ledger(self) -> Path:
@@ -76,6 +94,15 @@ def replace(path: Path, content: bytes, mode: int) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def erase(path: Path) -> None:
+    """Overwrites a small file and removes it. What that is worth depends on the disk (docs/threat-model.md)."""
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
 
 
 def _draft(path: Path, content: bytes, mode: int) -> Path:

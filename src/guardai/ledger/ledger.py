@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 from guardai.errors import LedgerError
 from guardai.ledger import forks, liveness, reserve
 from guardai.ledger.canonical import reduced
-from guardai.ledger.keys import Keys, open_keys
+from guardai.ledger.keys import Keys, load_keys, open_keys
 from guardai.ledger.layout import Layout
 from guardai.ledger.sealer import forget_in_child, seal
 from guardai.ledger.signer import Signer
@@ -234,6 +234,8 @@ class Ledger:
 
     def _open(self, reason: str = "start") -> Spool:
         about = {**self._about, "reason": reason}
+        if self._keys.superseded():
+            self._keys = load_keys(self._layout.home)
         spool = Spool.create(self._layout, self._keys, mode=self._mode, parent=self._parent, about=about)
         self._spool = spool
         self._parent = None

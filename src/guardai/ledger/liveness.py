@@ -12,12 +12,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["close", "is_held", "open_tracked", "try_lock", "unlock"]
+__all__ = ["close", "held", "is_held", "open_tracked", "try_lock", "unlock"]
 
 #: Descriptors that a forked child must close. Filled right after `os.open`, emptied right before `os.close`.
 inherited: Final[set[int]] = set()
@@ -74,6 +76,28 @@ def close(fd: int) -> None:
     inherited.discard(fd)
     with contextlib.suppress(OSError):
         os.close(fd)
+
+
+@contextlib.contextmanager
+def held(path: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Holds the lock of a file, made if it is not there; False if somebody else has it for so many seconds.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    until = time.monotonic() + patience
+    fd = open_tracked(path, os.O_RDWR | os.O_CREAT)
+    try:
+        while not (mine := try_lock(fd)) and time.monotonic() < until:
+            time.sleep(0.02)
+        try:
+            yield mine
+        finally:
+            if mine:
+                # Unlocked, not only closed: a child forked meanwhile may still hold a copy of the descriptor.
+                unlock(fd)
+    finally:
+        close(fd)
 
 
 def is_held(path: Path) -> bool:

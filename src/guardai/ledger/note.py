@@ -15,7 +15,7 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
@@ -42,11 +42,16 @@ class NoteError(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A tree head."""
+    """A tree head.
+
+    Attributes:
+        by: the keys, of those that were asked for, that signed it.
+    """
 
     origin: str
     size: int
     root: bytes
+    by: tuple[bytes, ...] = field(default=(), compare=False)
 
     def text(self) -> str:
         """What is signed."""
@@ -76,18 +81,19 @@ def open_checkpoint(note: str, origin: str, keys: Iterable[bytes]) -> Checkpoint
     Raises:
         NoteError: malformed, of another origin, or not signed by any of the keys.
     """
-    return _parse(open_note(note, origin, keys), origin)
+    text, by = open_note(note, origin, keys)
+    return _parse(text, origin, by)
 
 
-def open_note(note: str, name: str, keys: Iterable[bytes]) -> str:
-    """The text of a signed note, if one of the keys, under this name, signed it.
+def open_note(note: str, name: str, keys: Iterable[bytes]) -> tuple[str, tuple[bytes, ...]]:
+    """The text of a signed note, and which of the keys signed it under this name: one at least.
 
     Raises:
         NoteError: malformed, or not signed by any of the keys.
     """
     text, signatures = read_note(note)
     known = {_key_hash(name, key): key for key in keys}
-    signed = False
+    signed: list[bytes] = []
     for signature in signatures:
         key = known.get(signature.key)
         if signature.name != name or key is None:
@@ -96,10 +102,10 @@ def open_note(note: str, name: str, keys: Iterable[bytes]) -> str:
             Ed25519PublicKey.from_public_bytes(key).verify(signature.blob, text.encode())
         except InvalidSignature:
             raise NoteError("the note's signature does not hold") from None
-        signed = True
+        signed.append(key)
     if not signed:
         raise NoteError("the note is not signed by a key of this ledger")
-    return text
+    return text, tuple(signed)
 
 
 class Signature(NamedTuple):
@@ -141,14 +147,14 @@ def _is_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
 
 
-def _parse(text: str, origin: str) -> Checkpoint:
+def _parse(text: str, origin: str, by: tuple[bytes, ...]) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 4 or lines[0] != origin:
         raise NoteError("the checkpoint is of another origin")
     if not lines[1].isdecimal() or "" in lines[3:-1]:
         raise NoteError("the checkpoint is malformed")
     try:
-        checkpoint = Checkpoint(origin, int(lines[1]), base64.b64decode(lines[2], validate=True))
+        checkpoint = Checkpoint(origin, int(lines[1]), base64.b64decode(lines[2], validate=True), by)
     except (binascii.Error, ValueError):
         raise NoteError("the checkpoint is malformed") from None
     if len(checkpoint.root) != 32 or not text.startswith(checkpoint.text()):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardai.ledger.certs import Certificate, CertificateError, Claims, check, key_id
+from guardai.ledger.certs import Certificate, CertificateError, Claims, check
 from guardai.ledger.ratchet import KEY_SIZE
 from guardai.ledger.sealedbox import open_box
 
 if TYPE_CHECKING:
     from guardai.ledger.heads import Head
-    from guardai.ledger.keys import Trust
+    from guardai.ledger.trust import Trust
 
 __all__ = ["Opening", "read_opening"]
 
@@ -58,16 +58,21 @@ class Opening:
 
     def signer(self, head: Head, trust: Trust) -> bytes | None:
         """The public key that a head claims to be signed by, if it may sign heads of this log."""
-        if self.process is not None and head.by == key_id(bytes.fromhex(self.process.key)):
-            return bytes.fromhex(self.process.key)
-        for host in (self.host, trust.host):
-            if host is not None and head.by == key_id(bytes.fromhex(host.key)):
-                return bytes.fromhex(host.key)
-        return None
+        if self.process is not None and head.by == self.process.id:
+            return self.process.public
+        host = self.host_by(head.by, trust)
+        return host.public if host is not None else None
 
-    def is_host(self, by: str, trust: Trust) -> bool:
-        """Whether a key id is that of a host this log knows."""
-        return any(host is not None and by == key_id(bytes.fromhex(host.key)) for host in (self.host, trust.host))
+    def host_by(self, by: str, trust: Trust) -> Claims | None:
+        """The host whose key has this id, if the root vouches for it."""
+        if by in trust.hosts:
+            return trust.hosts[by].claims
+        return self.host if self.host is not None and self.host.id == by else None
+
+    @property
+    def host_id(self) -> str:
+        """The id of the host that vouches for the log's key; "" if none does."""
+        return self.host.id if self.host is not None and self.process is not None else ""
 
 
 def read_opening(event: bytes, log: str, trust: Trust) -> Opening:
@@ -79,12 +84,11 @@ def read_opening(event: bytes, log: str, trust: Trust) -> Opening:
         return Opening(None, None, None, None)
     body = opening.body
     parent = (body.parent.log, body.parent.seq) if body.parent is not None else None
-    ratchet = open_box(trust.box, box, log.encode()) if trust.box is not None else None
-    if ratchet is not None and len(ratchet) != KEY_SIZE:
-        ratchet = None
+    opened = (open_box(key, box, log.encode()) for key in trust.boxes)
+    ratchet = next((key for key in opened if key is not None and len(key) == KEY_SIZE), None)
     try:
         host = check(body.host, trust.root, "host")
-        process = check(body.certificate, bytes.fromhex(host.key), "process")
+        process = check(body.certificate, host.public, "process")
         if (
             opening.kind != "log.open"
             or process.log != log

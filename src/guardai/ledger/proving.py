@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
-from guardai.ledger.certs import Certificate, CertificateError, check
-from guardai.ledger.keys import origin, trust
+from guardai.ledger.certs import Certificate, CertificateError, Claims, check, key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import inclusion, leaf_hash, root_of
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
@@ -26,8 +25,10 @@ from guardai.ledger.proof import Proof, ProofError
 from guardai.ledger.quorum import TrustPolicy
 from guardai.ledger.reading import Link, address, decode_link
 from guardai.ledger.store import read_store
+from guardai.ledger.trust import origin, trust
 
 if TYPE_CHECKING:
+    from guardai.ledger.revocations import Revocation
     from guardai.ledger.store import Store
 
 __all__ = ["Proven", "check_proof", "prove"]
@@ -74,7 +75,7 @@ def prove(home: Path, event: str) -> bytes:
         StoreVersionError: the store is of another version.
         sqlite3.Error: the store cannot be read.
     """
-    layout = Layout(home)
+    layout, trusted = Layout(home), trust(home)
     with read_store(layout.store) as store:
         found = _leaf(store, event) if store is not None else None
         if store is None or found is None:
@@ -86,20 +87,22 @@ def prove(home: Path, event: str) -> bytes:
         try:
             size = int(note.split("\n", 2)[1])
             path = inclusion(store, index, size)
-            host = msgspec.json.decode((layout.keys / "host.cert").read_bytes(), type=Certificate)
-        except (ValueError, IndexError, OSError, msgspec.MsgspecError) as error:
+            by = open_checkpoint(note, trusted.origin, trusted.publics).by[0]
+        except (ValueError, IndexError, NoteError) as error:
             raise ProofError(f"it cannot be proven: {error}; `guardai verify` tells what is wrong") from None
+    host = trusted.hosts[key_id(by)].certificate
     proof = Proof(index, tuple(path), note, _encode(_Extra(data.decode(), host, 1))).text()
-    check_proof(proof, trust(home).root)  # what is handed out holds
+    check_proof(proof, trusted.root, trusted.revoked)  # what is handed out holds
     return proof
 
 
-def check_proof(data: bytes, trusted: bytes | TrustPolicy) -> Proven:
+def check_proof(data: bytes, trusted: bytes | TrustPolicy, revoked: Mapping[str, Revocation] | None = None) -> Proven:
     """What a proof proves.
 
     Args:
         data: the file.
-        trusted: the root's public key, 32 bytes; or whose tree heads are trusted.
+        trusted: the root's public key; or whose tree heads are trusted.
+        revoked: hosts whose tree heads prove nothing any more, by id.
 
     Raises:
         ProofError: it proves nothing; says why.
@@ -113,17 +116,25 @@ def check_proof(data: bytes, trusted: bytes | TrustPolicy) -> Proven:
         raise ProofError("its extra data is written in another way than a proof's is")
     event = extra.event.encode()
     witnesses: Mapping[str, int] = {}
+    host: Claims | None = None
     try:
         if isinstance(trusted, TrustPolicy):
             checkpoint, witnesses = trusted.check(proof.checkpoint)
         else:
             host = check(extra.host, trusted, "host")
-            checkpoint = open_checkpoint(proof.checkpoint, origin(trusted), [bytes.fromhex(host.key)])
+            checkpoint = open_checkpoint(proof.checkpoint, origin(trusted), [host.public])
     except (CertificateError, NoteError) as error:
         raise ProofError(str(error)) from None
     if root_of(leaf_hash(event), proof.leaf, checkpoint.size, proof.path) != checkpoint.root:
         raise ProofError("the event is not in the tree whose head was signed")
-    return Proven(event, _link(event).id, proof.leaf, checkpoint, witnesses)
+    link = _link(event)
+    if host is not None and link.ts >= host.until:
+        raise ProofError(
+            "the event claims a time at which the certificate of the host that signed the tree head had expired"
+        )
+    for one in {key_id(public) for public in checkpoint.by} & (revoked or {}).keys():
+        raise ProofError(f"the tree head is signed by the host {one}, whose key was revoked")
+    return Proven(event, link.id, proof.leaf, checkpoint, witnesses)
 
 
 def _link(event: bytes) -> Link:

@@ -10,7 +10,7 @@ __all__ = ["CODES", "Code", "Fault", "Report"]
 
 Code = Literal[
     "back_dated", "certificate", "changed", "checkpoint", "derived", "differs", "index", "inserted", "missing", "order",
-    "recovered", "rolled_back", "signature", "store", "tag", "tree", "truncated", "unsealed", "version",
+    "recovered", "revoked", "rolled_back", "signature", "store", "tag", "tree", "truncated", "unsealed", "version",
 ]  # fmt: skip
 
 #: What each kind of fault means, for people.
@@ -26,6 +26,7 @@ CODES: Final[dict[Code, str]] = {
     "missing": "an event that must exist is not there",
     "order": "the event stands in another place than it was written at",
     "recovered": "the record that countersigns the tail of a dead process does not hold",
+    "revoked": "this stands under the key of a host that was revoked before that time",
     "rolled_back": "the store is older than its newest checkpoint",
     "signature": "a signed head does not hold",
     "store": "a part of the store cannot be read",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from guardai.ledger.canonical import is_canonical
+from guardai.ledger.certs import key_id
 from guardai.ledger.chain import ENDS, Recovered, recovered_range
 from guardai.ledger.heads import Head, holds
 from guardai.ledger.merkle import leaf_hash
@@ -21,21 +22,24 @@ from guardai.ledger.opening import Opening, read_opening
 from guardai.ledger.ratchet import step
 from guardai.ledger.reading import Link, decode_link
 from guardai.ledger.report import Code, Fault
+from guardai.ledger.revocations import Judgement, Revocation, add, judge, recorded
 from guardai.ledger.spool import GENESIS
 from guardai.ledger.treecheck import adds_up, read_checkpoints, read_tree
 from guardai.model import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from guardai.ledger.keys import Trust
     from guardai.ledger.note import Checkpoint
     from guardai.ledger.store import Store
+    from guardai.ledger.trust import Trust
 
 __all__ = ["LogState", "SealedAudit"]
 
 #: Faults beyond which a store is simply broken; naming more would help nobody.
 _ENOUGH: Final = 10_000
+#: Kinds of events that say something about others.
+_NOTED: Final = ENDS | {"key.revoked"}
 _ROWS: Final = "SELECT leaf, log, seq, ts, bytes, tag FROM events NOT INDEXED"
 
 
@@ -50,15 +54,15 @@ class LogState:
     own_last: int = 0
     last_kind: str = ""
     closed: bool = False
-    #: Last event under a head of the log's own key; under a host's; under any.
+    #: Last event under a head of the log's own key; under any.
     signed: int = -1
-    countersigned: int = -1
     covered: int = -1
     opening: Opening | None = None
     heads: dict[int, Head] = field(default_factory=dict)
     at_heads: dict[int, str] = field(default_factory=dict)
     recovered: list[Recovered] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
+    countersigned: list[Head] = field(default_factory=list)
     tagged: list[int] = field(default_factory=list)
 
     @property
@@ -66,20 +70,31 @@ class LogState:
         """Whether its last event ends it, and is signed."""
         return self.last_kind in ENDS and self.covered >= self.events - 1
 
+    def judged(self, revoked: Mapping[str, Revocation]) -> Judgement:
+        """What revocations make of it."""
+        return judge(
+            revoked,
+            host=self.opening.host_id if self.opening is not None else "",
+            events=self.events,
+            last=self.events - 1 - len(self.recovered),
+            own_last=self.own_last,
+            recovered=sum(found.last - found.first + 1 for found in self.recovered),
+            countersigned=self.countersigned,
+        )
+
 
 class SealedAudit:
     """One verification of one store: `run`, then read the attributes."""
 
-    def __init__(
-        self, store: Store, trust: Trust, origin: str, on_file: Checkpoint | None, progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, store: Store, trust: Trust, on_file: Checkpoint | None, progress: Callable[[int], None]) -> None:
         self.db = store.db
         self.store = store
         self.trust = trust
-        self.origin = origin
         self.on_file = on_file
         self.progress = progress
         self.faults: list[Fault] = []
+        #: What has been revoked: the trust's, and what the events tell.
+        self.revoked = dict(trust.revoked)
         self.logs: dict[str, LogState] = {}
         self.events = 0
         self.checkpoints: list[Checkpoint] = []
@@ -100,6 +115,7 @@ class SealedAudit:
             self.check_cursors,
             self.check_heads,
             self.check_recovered,
+            self.check_signers,
         ):
             try:
                 check()
@@ -148,8 +164,7 @@ class SealedAudit:
 
     def check_tree(self) -> None:
         """Checkpoints and tiles, and which leaf hashes they vouch for."""
-        keys = [bytes.fromhex(self.trust.host.key)] if self.trust.host is not None else []
-        self.checkpoints, bad = read_checkpoints(self.store, self.origin, keys)
+        self.checkpoints, bad = read_checkpoints(self.store, self.trust.origin, self.trust.publics)
         if bad:
             self.fault("checkpoint")
         newest = self.checkpoints[-1].size if self.checkpoints else 0
@@ -235,7 +250,7 @@ class SealedAudit:
             and link.id == f"{state.name}-{seq:x}"
             and seq > 0
             and tag is None
-            and link.kind not in ENDS
+            and link.kind not in _NOTED
             and not state.closed
             and is_canonical(data)
         ):
@@ -309,6 +324,8 @@ class SealedAudit:
                 state.recovered.append(found)
         else:
             state.own_last = max(state.own_last, link.ts)
+        if link.kind == "key.revoked" and (one := recorded(data, self.trust.root)) is not None:
+            add(self.revoked, one)
         if tag is not None:
             state.tagged.append(link.seq)
 
@@ -346,13 +363,18 @@ class SealedAudit:
                 if state.at_heads.get(seq) != head.hash:
                     self.fault("signature", state.name, seq)
                     continue
+                host = opening.host_by(head.by, self.trust)
+                if host is not None and head.ts >= host.until:
+                    self.fault("certificate", state.name, seq)
+                    continue
                 state.covered = max(state.covered, seq)
-                if opening.is_host(head.by, self.trust):
-                    state.countersigned = max(state.countersigned, seq)
-                else:
+                if host is None:
                     state.signed = max(state.signed, seq)
+                else:
+                    state.countersigned.append(head)
+            countersigned = max((head.seq for head in state.countersigned), default=-1)
             for seq in state.records:
-                if state.countersigned < seq <= state.covered:
+                if countersigned < seq <= state.covered:
                     self.fault("recovered", state.name, seq)
 
     def check_recovered(self) -> None:
@@ -372,6 +394,27 @@ class SealedAudit:
             if not any(log == state.name for log, _ in self._named):  # an altered record names no range any more
                 for seq in sorted(tagged):
                     self.fault("tag", state.name, seq)
+
+    def check_signers(self) -> None:
+        """No host signed a tree head over events later than its certificate, or, once it was revoked, over later ones than that.
+
+        A tree head has no time of its own, but it was not there before any of its events.
+        """
+        largest: dict[bytes, int] = {}
+        for checkpoint in self.checkpoints:
+            for public in checkpoint.by:
+                largest[public] = checkpoint.size
+        for public, size in largest.items():
+            host = key_id(public)
+            if self._reaches(size, self.trust.hosts[host].claims.until):
+                self.fault("certificate")
+            if (one := self.revoked.get(host)) and self._reaches(size, one.since):
+                self.fault("revoked")
+
+    def _reaches(self, size: int, time: int) -> bool:
+        """Whether one of the first events of the tree claims this time, or a later one."""
+        sql = "SELECT 1 FROM events INDEXED BY events_by_time WHERE ts >= ? AND leaf < ? LIMIT 1"
+        return self.db.execute(sql, (time, size)).fetchone() is not None
 
     def _tags(self, state: LogState, found: Recovered) -> list[bytes]:
         number = next(n for n, one in self._by_number.items() if one is state)

@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING, Final
 
 from guardai.ledger import forks, liveness
 from guardai.ledger.adopt import adopt
+from guardai.ledger.certs import key_id
 from guardai.ledger.chain import BREATH, Cursor, Examined, examine
-from guardai.ledger.keys import Trust
+from guardai.ledger.hostfiles import erase_former, settle
+from guardai.ledger.keys import load_keys
 from guardai.ledger.layout import Layout, replace
 from guardai.ledger.merkle import Tree
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint, sign_checkpoint
 from guardai.ledger.projection import catch_up
 from guardai.ledger.reading import read_log
 from guardai.ledger.store import LogRow, Row, Store, open_store
+from guardai.ledger.trust import trust_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,27 +88,27 @@ def seal(
         stop: asked between two batches whether to stop.
 
     Raises:
-        SealError: the store does not agree with its newest checkpoint.
+        SealError: the store does not agree with its newest checkpoint, or the host's certificate has expired.
+        LedgerError: another host has taken over, and its keys cannot be read.
         sqlite3.Error, OSError: the store cannot be read or written.
     """
     layout = Layout(home)
     if not layout.spools.is_dir():
         return True
-    fd = liveness.open_tracked(layout.seal_lock, os.O_RDWR | os.O_CREAT)
-    try:
-        if not liveness.try_lock(fd):
+    with liveness.held(layout.seal_lock) as mine:
+        if not mine:
             return False
+        if keys.superseded():
+            # Who holds this lock has the keys of now: a rotation holds it, too.
+            keys = load_keys(home)
+        if time.time_ns() // 1000 >= keys.claims.until:
+            raise SealError(f"the certificate {keys.place} has expired: `guardai keys rotate`")
         try:
             return _Sealer(layout, keys, projection, deadline, stop, courteous=courteous).run()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF in _HELD:
                 return False
             raise
-        finally:
-            # Unlocked, not only closed: a child forked meanwhile may still hold a copy of the descriptor.
-            liveness.unlock(fd)
-    finally:
-        liveness.close(fd)
 
 
 @dataclass
@@ -139,7 +142,7 @@ class _Sealer:
         self.deadline = deadline
         self.stop = stop
         self.courteous = courteous
-        self.trust = Trust(keys.root, keys.claims, keys.box)
+        self.trust = trust_in(layout, keys.root)
         self.rows: dict[str, LogRow] = {}
         self.queue: list[_Pending] = []
         self.ended: list[str] = []
@@ -204,7 +207,7 @@ class _Sealer:
             newest = view.newest()
             examined = examine(view.upto(newest), self.trust, after, self._breathe)
             cursor = examined.cursor()
-            if cursor is None or examined.signed != newest:
+            if cursor is None or examined.signed != newest or self._is_revoked(examined):
                 return
             if not self._enqueue(examined, after):
                 if after is None:
@@ -238,13 +241,17 @@ class _Sealer:
                 return
             examined = examine(view, self.trust, None, self._breathe)
             # Two copies of one log are not ended, and not countersigned: `verify` says `differs`.
-            if examined.faults or not _meets(self.rows.get(log), examined):
+            if examined.faults or self._is_revoked(examined) or not _meets(self.rows.get(log), examined):
                 return
             if examined.ended:
                 self._enqueue(examined, None)
                 return
             if attempt == "adopted" or not adopt(self.layout, self.keys, examined, fd):
                 return
+
+    def _is_revoked(self, examined: Examined) -> bool:
+        """Whether it is at fault by a revocation: it may be the work of whoever stole the key."""
+        return examined.judged(self.trust.revoked).fault >= 0
 
     def _enqueue(self, examined: Examined, after: Cursor | None) -> bool:
         """Queues what the store does not have yet; False if the store and this do not meet."""
@@ -352,7 +359,7 @@ class _Sealer:
             raise SealError(f"the store has {size} events, its newest checkpoint was for {held.size}")
         if note is not None:
             try:
-                checkpoint = open_checkpoint(note, self.keys.origin, [self.keys.host_public])
+                checkpoint = self._open_checkpoint(note)
                 root = Tree(store, size).root()
             except (NoteError, ValueError) as error:
                 raise SealError(str(error)) from error
@@ -363,11 +370,18 @@ class _Sealer:
     def _checkpoint_on_file(self) -> Checkpoint | None:
         try:
             note = self.layout.checkpoint.read_text("utf-8")
-            return open_checkpoint(note, self.keys.origin, [self.keys.host_public])
+            return self._open_checkpoint(note)
         except FileNotFoundError:
             return None
         except (NoteError, UnicodeDecodeError) as error:
             raise SealError(f"the checkpoint on file does not hold: {error}") from error
+
+    def _open_checkpoint(self, note: str) -> Checkpoint:
+        """Our own tree head, or one of a former host. Not of one whose key was stolen: it could be another tree's."""
+        checkpoint = open_checkpoint(note, self.trust.origin, self.trust.publics)
+        if all(key_id(public) in self.trust.revoked for public in checkpoint.by):
+            raise NoteError("the newest tree head is signed by a key that was revoked")
+        return checkpoint
 
     def _file_lags(self) -> bool:
         """Whether a sealer died, or had to wait for a reader, before it could move the checkpoint on file forward."""
@@ -411,6 +425,9 @@ class _Sealer:
             for log in self.ended if settled else ():
                 self.layout.spool(log).unlink(missing_ok=True)
                 self.layout.heads(log).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a keys folder that may not be written
+            settle(self.layout, self.keys.host_id)
+            erase_former(self.layout, self.keys.host_id)
         spools = self.layout.spools
         old = time.time() - _STALE
         for file in spools.iterdir():

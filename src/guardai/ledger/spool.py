@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from guardai.ledger.keys import Keys
 
-__all__ = ["GENESIS", "LEDGER_PRINCIPAL", "NewLogNeeded", "Spool", "SpoolLost", "record"]
+__all__ = ["GENESIS", "LEASE", "LEDGER_PRINCIPAL", "NewLogNeeded", "Spool", "SpoolLost", "record"]
 
 #: `prev` of a log's first event.
 GENESIS: Final = "0" * 64
@@ -55,6 +55,8 @@ _STEP: Final = 5_000_000
 #: A head is signed at the latest after so many events (or 100 ms, see `signer`).
 HEAD_EVERY: Final = 256
 _NEVER: Final = 1 << 62
+#: So long (µs) a log is written on after another host has taken over from the one that vouches for it.
+LEASE: Final = 1_000_000
 
 _LEAF: Final = hashlib.sha256(b"\0")
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
@@ -64,11 +66,15 @@ _State = tuple[int, int, str, bytes, int]
 
 
 class NewLogNeeded(Exception):
-    """The log cannot take this event and another must be opened: the clock stepped back, or its key expired."""
+    """The log cannot take this event and another must be opened: the clock stepped back, its key expired, or its host did."""
 
 
 class SpoolLost(Exception):
     """Someone else changed the file: it is not what this process wrote."""
+
+
+def _never() -> bool:
+    return False
 
 
 def record(kind: str, body: dict[str, object]) -> Event:
@@ -82,8 +88,8 @@ class Spool:
     """A log that this process writes. Made by `Spool.create`; `append` until `close`."""
 
     __slots__ = (
-        "_alarm", "_bell", "_each_signed", "_fd", "_key", "_pending", "_prefix", "_sig_end", "_sig_fd", "_state", "_sync",
-        "_until", "key", "log", "opened", "path", "ring", "sig_path", "signed",
+        "_alarm", "_bell", "_each_signed", "_expiry", "_fd", "_key", "_pending", "_prefix", "_sig_end", "_sig_fd", "_state",
+        "_superseded", "_sync", "_until", "key", "log", "opened", "path", "ring", "sig_path", "signed",
     )  # fmt: skip
 
     def __init__(self, layout: Layout, log: str, key: Ed25519PrivateKey, mode: str, since: int, until: int) -> None:
@@ -103,6 +109,8 @@ class Spool:
         self._sig_fd = -1
         self._sig_end = 0
         self._until = until
+        self._expiry = until
+        self._superseded: Callable[[], bool] = _never
         self._prefix = log + "-"
         # No event is earlier than the certificate of the log's key, even if the clock steps back in between.
         self._state: _State = (0, 0, GENESIS, os.urandom(KEY_SIZE), since)
@@ -146,6 +154,10 @@ class Spool:
             self.opened = self._state[4]
             if draft != self.path:
                 draft.rename(self.path)
+            # From here on others see which host this log names, and the next event looks whether that is still current: so
+            # either whoever rotates finds this log, or this log finds that it was rotated.
+            self._superseded = keys.superseded
+            self._until = 0
         except BaseException:
             self.abandon()
             draft.unlink(missing_ok=True)
@@ -273,10 +285,14 @@ class Spool:
 
     def _odd_time(self, ts: int, last: int) -> int:
         if ts >= self._until:
-            raise NewLogNeeded("expired")
+            if ts >= self._expiry:
+                raise NewLogNeeded("expired")
+            if self._superseded():
+                raise NewLogNeeded("rotated")
+            self._until = min(self._expiry, ts + LEASE)
         if last - ts > _STEP and self._state[1] > 0:
             raise NewLogNeeded("clock")
-        return last
+        return max(ts, last)
 
     def _reconcile(self) -> None:
         """Learns from the file whether the write that was interrupted took place."""

@@ -4,10 +4,11 @@ The steps, each a function below or a room of its own:
 
 1. adopt: the tails of dead processes are checked and countersigned, as the sealer does anyway (unless `adopt=False`, or
    the home cannot be written);
-2. trust: the root key, and by it the host's certificate;
+2. trust: the root key, the hosts that it certified, and what it revoked;
 3. spools: each log that is not yet wholly in the store (`chain`);
 4. store: tree, checkpoints, events, heads, indexes (`sealed`), the derived table (`derivedcheck`);
-5. agreement: the copies of a log do not differ, no log ends early, no parent of a log is missing.
+5. agreement: the copies of a log do not differ, no log ends early, no parent of a log is missing;
+6. revocations: what stands under a key that is not believed any more (`revocations`).
 
 What is read first is what may only lag behind: checkpoint on file, heads, spools, then the store. So a process that
 writes meanwhile is no fault.
@@ -17,28 +18,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from guardai.errors import LedgerError
 from guardai.ledger import auditor, liveness
+from guardai.ledger.certs import key_id
 from guardai.ledger.chain import Examined, check_spelling, examine
 from guardai.ledger.derivedcheck import check_derived, unchecked_tables
-from guardai.ledger.keys import Trust, open_keys, origin, public_key, trust
+from guardai.ledger.keys import open_keys
 from guardai.ledger.layout import Layout
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
 from guardai.ledger.reading import read_log
 from guardai.ledger.report import Fault, Report
+from guardai.ledger.revocations import add
+from guardai.ledger.root import public_key
 from guardai.ledger.sealed import LogState, SealedAudit
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.store import StoreVersionError, read_store
+from guardai.ledger.trust import Trust, trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from guardai.ledger.projection import Projection
+    from guardai.ledger.revocations import Revocation
 
 __all__ = ["verify", "verify_export"]
 
@@ -50,6 +57,7 @@ def verify(
     adopt: bool = True,
     projection: Projection | None = None,
     progress: Callable[[int], None] | None = None,
+    revoked: Sequence[Path] = (),
 ) -> Report:
     """Checks everything under a home.
 
@@ -63,6 +71,7 @@ def verify(
         adopt: end the logs of dead processes first, and seal.
         projection: derives the derived table again, to compare.
         progress: called with the number of events checked since the last call.
+        revoked: revocations that count beside the home's own: whoever stole a key would have left them out.
 
     Returns:
         The report; its `verdict` is 0 for whole, 1 for broken, 2 for "cannot tell".
@@ -72,21 +81,31 @@ def verify(
     if not layout.ledger.is_dir():
         report.notes.append(f"there is no ledger under {home}")
         return report
-    return _Verification(layout, report, projection, progress or (lambda _: None)).run(key, adopt=adopt)
+    return _Verification(layout, report, projection, progress or (lambda _: None)).run(key, revoked, adopt=adopt)
 
 
-def verify_export(folder: Path, *, key: Path | None = None, progress: Callable[[int], None] | None = None) -> Report:
+def verify_export(
+    folder: Path,
+    *,
+    key: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+    revoked: Sequence[Path] = (),
+) -> Report:
     """Checks an export by the program that comes with every export (`auditor`).
 
     Args:
         folder: the export.
         key: the root's public key (PEM). Without it the export's own is trusted, which proves little.
         progress: called with the number of events checked since the last call.
+        revoked: revocations that count beside the export's own.
+
+    Raises:
+        LedgerError: the key cannot be read.
     """
     report = Report()
     root = public_key(key or folder / "keys" / "root.pub")
     try:
-        found = auditor.Audit(folder, root, progress or (lambda _: None)).run()
+        found = auditor.Audit(folder, root, progress or (lambda _: None), revoked).run()
     except (auditor.Unreadable, OSError, ValueError) as error:
         report.notes.append(str(error))
         return report
@@ -94,6 +113,7 @@ def verify_export(folder: Path, *, key: Path | None = None, progress: Callable[[
     report.signed, report.recovered, report.unsigned = found.signed, found.recovered, found.unsigned
     report.recovered_since, report.recovered_until = found.since, found.until
     report.unanchored = found.size
+    report.notes.extend(found.notes)
     named = [(*one, f"{one[1]}-{one[2]:x}" if one[2] >= 0 else "") for one in set(found.faults)]
     names = ("code", "log", "seq", "event")
     report.faults = sorted(msgspec.convert(dict(zip(names, one, strict=True)), Fault) for one in named)
@@ -112,22 +132,29 @@ class _Verification:
         self.live: set[str] = set()
         self.sealed: dict[str, LogState] = {}
         self.no_checkpoint = False
+        #: What has been revoked, by host: by files, and by what the events tell.
+        self.revoked: dict[str, Revocation] = {}
+        #: Hosts that signed the newest tree head.
+        self.signed_by: list[str] = []
 
-    def run(self, key: Path | None, *, adopt: bool) -> Report:
+    def run(self, key: Path | None, revoked: Sequence[Path], *, adopt: bool) -> Report:
         report = self.report
         if adopt:
             self._adopt()
         try:
-            trusted = trust(self.layout.home, key)
+            trusted = trust(self.layout.home, key, revoked)
         except LedgerError as error:
             report.notes.append(str(error))
             if self._has_events():
                 report.faults.append(Fault("certificate"))
             return report
+        report.notes.extend(trusted.notes)
         on_file = self._checkpoint_on_file(trusted)
+        self.revoked.update(trusted.revoked)
         self._examine_spools(trusted)
-        self._audit_store(trusted, on_file)
+        self._audit_store(replace(trusted, revoked=self.revoked), on_file)
         self._compare()
+        self._judge()
         self._count()
         report.faults = sorted(set(report.faults))
         return report
@@ -147,8 +174,7 @@ class _Verification:
     def _checkpoint_on_file(self, trusted: Trust) -> Checkpoint | None:
         try:
             note = self.layout.checkpoint.read_text("utf-8")
-            keys = [bytes.fromhex(trusted.host.key)] if trusted.host is not None else []
-            return open_checkpoint(note, origin(trusted.root), keys)
+            return open_checkpoint(note, trusted.origin, trusted.publics)
         except FileNotFoundError:
             # It may lag behind the store, but only as long as the spools are there.
             if self.layout.store.exists() and not any(self.layout.spools.glob("*.jsonl")):
@@ -170,6 +196,8 @@ class _Verification:
             self.spools[log] = examined.without_lines()
             self.progress(len(view.lines))
             self.report.faults.extend(examined.faults)
+            for one in examined.revocations:
+                add(self.revoked, one)
             if any(fault.code == "version" for fault in examined.faults):
                 self.report.notes.append(f"log {log} was written by another version of guardai")
 
@@ -181,13 +209,16 @@ class _Verification:
                     if on_file is not None:
                         report.faults.append(Fault("rolled_back"))
                     return
-                audit = SealedAudit(store, trusted, origin(trusted.root), on_file, self.progress)
+                audit = SealedAudit(store, trusted, on_file, self.progress)
                 audit.run()
                 report.faults.extend(audit.faults)
                 report.checkpoints = len(audit.checkpoints)
                 if self.no_checkpoint and audit.events:
                     report.faults.append(Fault("checkpoint"))
                 self.sealed = audit.logs
+                self.revoked.update(audit.revoked)
+                if audit.checkpoints:
+                    self.signed_by = [key_id(public) for public in audit.checkpoints[-1].by]
                 unchecked = unchecked_tables(store, self.projection)
                 if unchecked:
                     report.notes.append(f"derived tables were not checked: {', '.join(unchecked)}")
@@ -230,6 +261,24 @@ class _Verification:
             parent = opening.parent if opening is not None else None
             if parent is not None and not self._exists(*parent):
                 faults.append(Fault.at("missing", parent[0], max(parent[1], 0)))
+
+    def _judge(self) -> None:
+        """What stands under the key of a host that was revoked."""
+        doubtful: dict[str, int] = {}
+        for log in self.spools.keys() | self.sealed.keys() if self.revoked else ():
+            examined, state = self.spools.get(log), self.sealed.get(log)
+            one: Examined | LogState | None = state
+            if examined is not None and (state is None or examined.events >= state.events):
+                one = examined
+            if one is not None:
+                judged = one.judged(self.revoked)
+                if judged.fault >= 0:
+                    self.report.faults.append(Fault.at("revoked", log, judged.fault))
+                for host, events in judged.doubtful.items():
+                    doubtful[host] = doubtful.get(host, 0) + events
+        self.report.notes.extend(auditor.doubts(doubtful, {host: one.since for host, one in self.revoked.items()}))
+        if self.signed_by and all(host in self.revoked for host in self.signed_by):
+            self.report.notes.append(auditor.HEAD_REVOKED)
 
     def _name_end(self, log: str, state: LogState) -> None:
         if self.layout.spool(log).exists():
