@@ -148,6 +148,17 @@ def test_nothing_is_written_under_a_former_host_not_even_the_end_of_its_log(home
     assert "recovered" in kinds(home)
 
 
+def test_gap_that_is_to_be_told_at_the_end_is_told_under_the_new_host(home, event, at_once):
+    ledger = Ledger.open(home)
+    ledger.append(event())
+    ledger._gap = {"cause": "OSError", "count": 1, "kinds": {"call.outcome": 1}, "since": 1, "until": 1}
+    rotate(home)
+    ledger.close()
+    assert kinds(home).count("gap") == 1
+    report = verify(home)
+    assert (report.verdict, report.unsigned) == (0, 0)
+
+
 def test_forked_child_and_second_log_of_a_signal_handler_follow_too(home, run_python):
     run_python(
         """

@@ -298,6 +298,21 @@ def test_proof_under_the_tree_head_of_a_revoked_host_proves_nothing(sealed_home)
     assert check_proof(prove(sealed_home, name), root, revoked).id == name  # under the new host's
 
 
+def test_revoked_host_that_a_thief_makes_current_again_records_nothing(sealed_home, stolen, event, open_ledger):
+    running = open_ledger(sealed_home)
+    revoke(sealed_home, current(sealed_home))
+    running.append(event())
+    for name in ("host.cert", "host.key"):
+        shutil.copy(stolen / "keys" / name, sealed_home / "keys")
+    with pytest.raises(LedgerError, match="was revoked"):
+        Ledger.open(sealed_home)
+    with pytest.raises(LedgerError, match="was revoked"):
+        running._roll("rotated")
+    rotate(sealed_home)
+    written(sealed_home, event)
+    assert not verify(sealed_home).faults
+
+
 # ---- hosts that nobody vouches for, or no longer ----
 
 

@@ -143,7 +143,7 @@ def certified(certificate: Any, issuer: bytes, subject: str) -> dict[str, Any] |
             or len(bytes.fromhex(claims["key"])) != 32
         ):
             return None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
     return claims if holds(issuer, signature, b"guardai certificate v1\n" + payload) else None
 
@@ -163,7 +163,7 @@ def read_revocation(statement: Any, root: bytes) -> tuple[str, int] | None:
         payload, signature = statement["payload"].encode(), bytes.fromhex(statement["sig"])
         claims = json.loads(payload)
         host, since = claims["host"], claims["since"]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
     if type(since) is not int or type(host) is not str or claims.get("issuer") != key_id(root) or claims.get("v") != 1:
         return None
@@ -281,6 +281,13 @@ def _bytes(path: Path) -> bytes:
         raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
 
 
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_bytes(path))
+    except (ValueError, RecursionError):
+        raise Unreadable(f"{path.name} is not JSON") from None
+
+
 def _lines(path: Path, *texts: str) -> list[dict[str, Any]]:
     """The objects of a file, one a line, each with these texts and the position `seq`."""
     try:
@@ -359,8 +366,8 @@ class Audit:
 
     def _read_hosts(self) -> bool:
         """Which hosts the root vouches for; False if the export's own is none of them."""
-        own = certified(json.loads(_bytes(self.folder / "keys" / "host.cert")), self.root, "host")
-        former = [json.loads(_bytes(path)) for path in sorted((self.folder / "keys" / "hosts").glob("*.cert"))]
+        own = certified(_json(self.folder / "keys" / "host.cert"), self.root, "host")
+        former = [_json(path) for path in sorted((self.folder / "keys" / "hosts").glob("*.cert"))]
         for host in (own, *(certified(one, self.root, "host") for one in former)):
             if host is not None:
                 known = self.hosts.setdefault(key_id(bytes.fromhex(host["key"])), host)
@@ -370,8 +377,8 @@ class Audit:
     def _read_revocations(self) -> None:
         for path in (*sorted((self.folder / "keys" / "revoked").glob("*.json")), *self.given):
             try:
-                found = read_revocation(json.loads(_bytes(path)), self.root)
-            except ValueError:
+                found = read_revocation(_json(path), self.root)
+            except Unreadable:
                 found = None
             if found is None:
                 self.result.notes.append(f"the revocation {path.name} is not signed by the root, or was altered")

@@ -29,6 +29,7 @@ from guardai.ledger import liveness
 from guardai.ledger.certs import Certificate, CertificateError, Claims, certify, check, key_id
 from guardai.ledger.hostfiles import box_of, derive, find, id_of, load_private, pem_of
 from guardai.ledger.layout import Layout, publish, replace
+from guardai.ledger.revocations import kept, read_all
 from guardai.ledger.root import public_pem, root_on_file, root_public
 from guardai.ledger.trust import origin
 
@@ -178,6 +179,11 @@ def _load(layout: Layout) -> Keys:
             break
     if host is None:
         raise LedgerError(_what_of_the_host_key(layout))
+    if claims.id in read_all([path for path in kept(layout) if path.stem == claims.id], root)[0]:
+        # Only somebody who put it back can have made it current again.
+        raise LedgerError(
+            f"{layout.host_certificate} is of a host that was revoked; `guardai keys rotate` has another take over"
+        )
     secret = _secret(layout.keys / "secret")
     commitment, vault = derive(secret, b"guardai commitment v1"), derive(secret, b"guardai vault v1")
     return Keys(root, host, box_of(host), certificate, claims, commitment, vault, layout.host_certificate, seen)

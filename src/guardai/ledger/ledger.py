@@ -195,7 +195,7 @@ class Ledger:
                     self._parent = (spool.log, spool.last)
                     with contextlib.suppress(Exception):
                         if self._gap is not None:
-                            spool.append(record("gap", self._gap))
+                            spool = self._close_with_gap(spool, self._gap)
                             self._gap = None
                         spool.finish(reason)
                         self._parent = (spool.log, spool.last)
@@ -210,6 +210,16 @@ class Ledger:
                 with contextlib.suppress(Exception):
                     # Nothing is lost if this does not work: the spool is there for the next process.
                     seal(self._layout.home, self._keys, self._projection, deadline=deadline)
+
+    def _close_with_gap(self, spool: Spool, gap: dict[str, Any]) -> Spool:
+        """Records a gap at the end of the log, or in another one if this takes nothing more; the log that has it."""
+        try:
+            spool.append(record("gap", gap))
+        except NewLogNeeded as needed:
+            self._spool = spool
+            spool, self._spool = self._roll(str(needed)), None
+            spool.append(record("gap", gap))
+        return spool
 
     def _append_aside(self, event: Event, *, outcome: bool) -> str:
         aside = self._aside
