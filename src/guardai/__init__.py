@@ -19,6 +19,8 @@ from guardai.errors import (
     PolicyDenied,
     ResultWithheld,
     SessionAborted,
+    SinkError,
+    SinkRefused,
 )
 from guardai.model.label import Label
 
@@ -33,6 +35,8 @@ __all__ = [
     "PolicyDenied",
     "ResultWithheld",
     "SessionAborted",
+    "SinkError",
+    "SinkRefused",
     "__version__",
     "current",
     "init",

@@ -10,6 +10,8 @@
          ├─ ResultWithheld         it happened, but its result may not be revealed to this caller
          ├─ LedgerError            nothing happened: the intent could not be recorded
          ├─ BundleError            the policy bundle cannot be used
+         ├─ SinkError              a sink did not take what was sealed; it comes again (no call ever sees this)
+         │   └─ SinkRefused        a sink will never take it, however often it comes
          └─ ConfigError            a setting is unknown or has the wrong type (also a ValueError)
     BaseException
      └─ SessionAborted             a denial that agent loops do not swallow (on_denied="abort")
@@ -31,6 +33,8 @@ __all__ = [
     "PolicyDenied",
     "ResultWithheld",
     "SessionAborted",
+    "SinkError",
+    "SinkRefused",
 ]
 
 
@@ -127,6 +131,24 @@ class LedgerError(GuardError):
 
 class BundleError(GuardError):
     """The policy bundle cannot be used: missing, malformed, or failing its self-test."""
+
+
+class SinkError(GuardError):
+    """A sink did not take the events. Raised by sinks, for the pump; no call ever sees it.
+
+    Its words stand in the log and in `guardai sinks status`: no key, no password, no event in them.
+
+    Attributes:
+        after: seconds after which the sink wants to be asked again; None if it did not say.
+    """
+
+    def __init__(self, reason: str, *, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class SinkRefused(SinkError):
+    """At least one of the events will never be taken, however often it comes: it is malformed to the sink, or too large."""
 
 
 class ConfigError(GuardError, ValueError):

@@ -24,6 +24,7 @@ _PREFIX: Final = "GUARDAI_"
 #: `GUARDAI_…` names that are read elsewhere, so that a misspelt setting can still be told from them.
 _ELSEWHERE: Final = frozenset(
     {
+        "GUARDAI_CLOUDEVENTS_HEADERS",
         "GUARDAI_KEY_PASSPHRASE",
         "GUARDAI_TEXT_COUNTRIES",
         "GUARDAI_TEXT_ENGINE",
@@ -139,7 +140,7 @@ class Settings:
     ledger_mode: Literal["spool", "signed", "strict"] = field(
         default="spool", metadata=_choice("spool", "signed", "strict")
     )
-    sinks: tuple[str, ...] = ()
+    sinks: tuple[str, ...] = field(default=(), repr=False)  # a password may stand in one
     token_life: str = field(default="24h", metadata={"duration": True})
     capture_life: str = field(default="7d", metadata={"duration": True})
     counters: str = field(default="", repr=False)  # a password may stand in it
@@ -238,7 +239,8 @@ def _checked(where: str, key: str, value: object, base: Path | None) -> object:
         allowed = {"integrations": "'auto' or a list of names", "policy_keys": "a list of paths"}.get(
             key, "a list of URLs"
         )
-        raise ConfigError(f"{where}: {key!r} must be {allowed}, not {value!r}")
+        given = type(value).__name__ if key == "sinks" else repr(value)  # a password may stand in one
+        raise ConfigError(f"{where}: {key!r} must be {allowed}, not {given}")
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")
     if key == "counters" and value and not value.startswith(("redis://", "rediss://")):

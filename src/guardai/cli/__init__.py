@@ -24,6 +24,7 @@ from guardai.cli import (
     run,
     scaffold,
     scan,
+    sinks,
     sql,
     verify,
     whatif,
@@ -64,6 +65,7 @@ whatif.register(policy.app)
 app.add_typer(pulled.app, name="bundle")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
+app.add_typer(sinks.app, name="sinks")
 app.add_typer(sql.app, name="sql")
 
 

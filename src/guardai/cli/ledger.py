@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from guardai.cli.options import USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
 
-__all__ = ["register", "sealed"]
+__all__ = ["pause_of", "register", "sealed", "until_told"]
 
 #: Seconds that a command waits for another process that is sealing.
 _PATIENCE: Final = 10.0
@@ -64,11 +64,8 @@ def seal_command(
     Exit codes: 0 sealed, 1 the store is not what was sealed, 2 the home cannot be read or written.
     """
     where = ledger_in(home_of(home))
-    pause = _pause(every)
-    stop = threading.Event()
-    if pause:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+    pause = pause_of(every)
+    stop = until_told() if pause else threading.Event()
     while True:
         told = _seal_once(where)
         if as_json:
@@ -81,7 +78,16 @@ def seal_command(
             return
 
 
-def _pause(every: str) -> float:
+def until_told() -> threading.Event:
+    """Set when this process is told to end, by Ctrl-C or whoever started it."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def pause_of(every: str) -> float:
+    """Seconds that `--every` asks for; 0 if it was not given. Ends the command if it is no time."""
     from guardai.settings import seconds
 
     if not every:

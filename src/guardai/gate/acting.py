@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardai.gate.answers import Answers
 from guardai.gate.run import HERE, Here, Run, new_session_id
 from guardai.identity import acting_agent, acting_app, delegated
-from guardai.model import Call, Session
+from guardai.model import OWN, Call, Session
 from guardai.sql import inspect
 from guardai.text import Tokens
 
@@ -89,6 +89,8 @@ class Acting:
         here = HERE.get()
         if here is not None and here.agents:
             return here.run
+        if OWN.get():
+            return None
         answers = self._answers
         if answers.received:
             found = answers.find(text)

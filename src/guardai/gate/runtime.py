@@ -54,11 +54,14 @@ class Runtime:
             from guardai.policy.shared import Shared
 
             self.shared = Shared(counters, settings.counters)
-        sinks = {url: open_sink(url) for url in settings.sinks}
+        self.pump = Pump(settings.home, {url: open_sink(url) for url in settings.sinks})
         self.ledger = Ledger.open(
-            settings.home, mode=settings.ledger_mode, environment=settings.environment, projection=EdgeTable()
+            settings.home,
+            mode=settings.ledger_mode,
+            environment=settings.environment,
+            projection=EdgeTable(),
+            chores=self.pump.start,  # a forked child that records something delivers, too
         )
-        self.pump = Pump(settings.home, sinks)
         # Observing, no token is given out: there is nothing to put back.
         life = seconds(settings.token_life) if settings.mode == "enforce" else 0
         self.vault = TokenVault(settings.home, self.ledger.vault_key, life=life) if life else None

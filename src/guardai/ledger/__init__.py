@@ -1,6 +1,8 @@
 """The ledger: spool, seal, store, verify, sinks; and the token vault."""
 
+from guardai.ledger.account import Standing, accounts, sink_name
 from guardai.ledger.canonical import raw
+from guardai.ledger.delivery import BusyError, Delivery, Ending
 from guardai.ledger.events import events, find, sealed_size
 from guardai.ledger.export import Exported, export
 from guardai.ledger.images import Images
@@ -24,6 +26,9 @@ from guardai.ledger.verify import verify, verify_export
 
 __all__ = [
     "CODES",
+    "BusyError",
+    "Delivery",
+    "Ending",
     "Exported",
     "Fault",
     "Images",
@@ -40,10 +45,12 @@ __all__ = [
     "Revocation",
     "Root",
     "SealError",
+    "Standing",
     "StoreVersionError",
     "TokenVault",
     "TrustPolicy",
     "VaultError",
+    "accounts",
     "check_proof",
     "events",
     "export",
@@ -62,6 +69,7 @@ __all__ = [
     "rotate",
     "seal",
     "sealed_size",
+    "sink_name",
     "verify",
     "verify_export",
 ]

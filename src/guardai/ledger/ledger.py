@@ -29,6 +29,7 @@ from guardai.ledger.signer import Signer
 from guardai.ledger.spool import NewLogNeeded, Spool, SpoolLost, record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from guardai.ledger.projection import Projection
@@ -58,6 +59,7 @@ class Ledger:
         projection: Projection | None,
         *,
         sealing: bool,
+        chores: Callable[[], None] | None = None,
     ) -> None:
         self._layout = layout
         self._keys = keys
@@ -65,6 +67,7 @@ class Ledger:
         self._about = about
         self._projection = projection
         self._sealing = sealing
+        self._chores = chores
         self._lock = threading.RLock()
         self._busy = False
         #: The open log, if it can take an event as it is; None sends the next append through `_attend`.
@@ -87,6 +90,7 @@ class Ledger:
         seal: bool = True,
         environment: str = "",
         projection: Projection | None = None,
+        chores: Callable[[], None] | None = None,
     ) -> Self:
         """The ledger under `home`, whose keys are made if there are none. No thread starts and no log opens yet.
 
@@ -98,6 +102,7 @@ class Ledger:
             seal: fold events into the store in the background and at close; otherwise only when told to.
             environment: recorded in each `log.open`.
             projection: the tables that the sealer derives from events.
+            chores: called from the signer's thread about once a second while events come, in every process that appends.
 
         Raises:
             LedgerError: the home cannot be written, or its keys cannot be used.
@@ -118,7 +123,15 @@ class Ledger:
             raise LedgerError(
                 f"the ledger {layout.spools} cannot be written by this user; choose another home (GUARDAI_HOME)"
             )
-        return cls(layout, keys, mode, {"environment": environment} if environment else {}, projection, sealing=seal)
+        return cls(
+            layout,
+            keys,
+            mode,
+            {"environment": environment} if environment else {},
+            projection,
+            sealing=seal,
+            chores=chores,
+        )
 
     @property
     def home(self) -> Path:
@@ -336,6 +349,8 @@ class Ledger:
                         self._roll("size" if spool.size > _ROLL_SIZE else "age")
                     finally:
                         self._busy = False
+        if self._chores is not None:
+            self._chores()
         if self._short and time.monotonic() - self._short > 10 and reserve.set_aside(self._layout.reserve):
             self._short = 0.0
 

@@ -8,7 +8,9 @@ from guardai.model.finding import Finding
 from guardai.model.label import Label, ancestors
 from guardai.model.live import LiveFunction, LiveSchema, LiveTrigger
 from guardai.model.mask import MASKS, Mask, strongest
+from guardai.model.own import OWN
 from guardai.model.protocols import Emit, Sink
+from guardai.model.shown import shown, without_secrets
 from guardai.model.vault import Drawer, Kept, Vault
 from guardai.model.where import Destination, Resource, Target, TargetKind
 from guardai.model.who import Audience, OnDenied, Principal, Session
@@ -17,6 +19,7 @@ __all__ = [
     "ACTIONS",
     "GROUPS",
     "MASKS",
+    "OWN",
     "REVEAL",
     "VERSION",
     "Audience",
@@ -44,6 +47,8 @@ __all__ = [
     "TargetKind",
     "Vault",
     "ancestors",
+    "shown",
     "strictest",
     "strongest",
+    "without_secrets",
 ]

@@ -27,8 +27,24 @@ class Emit(Protocol):
 
 
 class Sink(Protocol):
-    """Where sealed events go besides the store. The pump in the ledger calls it, from one thread at a time."""
+    """Where sealed events go besides the store. The pump in the ledger calls it, from one thread at a time.
 
-    def deliver(self, events: Sequence[bytes]) -> None:
-        """Takes the exact bytes of sealed events, in order. Whatever it raises, the same events come again."""
+    A sink keeps no connection between two deliveries, or finds out by itself that it is in another process: a process may
+    fork between them.
+    """
+
+    def deliver(self, events: Sequence[bytes], *, seconds: float) -> None:
+        """Takes the exact bytes of sealed events, in order, and returns once they are where they are to be.
+
+        Every event bears an `id`; one that comes again is the same event.
+
+        Args:
+            events: at least one.
+            seconds: when that long has passed it should raise. Nobody else waits for a sink that does not.
+
+        Raises:
+            SinkRefused: one of them will never be taken. They come again in halves, until it is found and put aside.
+            SinkError: they were not all taken; all of them come again, after `after` seconds if it says so.
+            Exception: the same.
+        """
         ...
