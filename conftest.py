@@ -13,6 +13,7 @@ from hypothesis import settings
 _spec = importlib.util.spec_from_file_location("services", Path(__file__).parent / "tests" / "services.py")
 services = sys.modules["services"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(services)
+nats_server = services.nats_server
 #: Databases, fresh for each test; a hardware token.
 mariadb, mariadb_server = services.mariadb_database, services.mariadb_server
 softhsm = services.softhsm

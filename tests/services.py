@@ -1,4 +1,4 @@
-"""Database servers and a hardware token for tests: one that runs, otherwise one of their own from what is installed, otherwise a skip.
+"""Servers and a hardware token for tests: one that runs, otherwise one of their own from what is installed, otherwise a skip.
 
 Fixtures, to be had in every test of the core and of the integrations (the root `conftest.py` imports them):
 
@@ -8,6 +8,8 @@ Fixtures, to be had in every test of the core and of the integrations (the root 
   `server.host`, `.port`, `.user`, `.password` for drivers that take them one by one, `server.connect("a database")` for
   a connection of psycopg or pymysql in autocommit;
 - `softhsm`: a `Token`, a key in a PKCS#11 token of SoftHSM.
+- `nats_server`: the address of a NATS server with JetStream, one for the session: at NATS_URL, otherwise at 127.0.0.1:4222,
+  otherwise one of our own. Streams and subjects are of the whole server: give them names from `unique()`, delete them.
 
 The user may do everything: `CREATE ROLE`, `CREATE USER`. Roles and users are of the whole server, which other tests use at
 the same time: give them names from `unique()` and drop them (`DROP OWNED BY`, `DROP ROLE`; `DROP USER`).
@@ -156,6 +158,48 @@ def mariadb():
     return _started(Server("mysql", "127.0.0.1", port, "root"), run, folder, owner, signal.SIGTERM)
 
 
+def nats():
+    """A NATS server with JetStream, as its address.
+
+    Raises:
+        Missing: none runs, and none can be started.
+    """
+    asked = _asked("NATS_URL")
+    url = os.environ.get("NATS_URL", "nats://127.0.0.1:4222")
+    refused = _streams_not(url)
+    if not refused:
+        return url
+    daemon = shutil.which("nats-server", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
+    if asked or not daemon:
+        raise Missing(f"NATS at {url.rpartition('@')[2]}: {refused}; none is started in its place")
+    return own_nats(daemon)
+
+
+def own_nats(daemon, *options, scheme="nats", who=""):
+    """A NATS server of our own, at a free port, with these options more.
+
+    Raises:
+        Missing: it does not start.
+    """
+    folder, owner = _folder("nats")
+    port = _free_port()
+    command = [daemon, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", folder / "store", *options]
+    url = f"{scheme}://{who}127.0.0.1:{port}"
+    return _started(url, command, folder, owner, signal.SIGTERM, lambda url: _streams_not(url, greets=True))
+
+
+def _streams_not(url, greets=False):
+    """Why no stream can be had there; "" if one can. With `greets` it is enough that a server is there."""
+    address = url.rpartition("@")[2].removeprefix("nats://")
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            told = connection.makefile("rb").readline()
+    except (OSError, ValueError) as error:
+        return str(error)
+    return "" if greets or b'"jetstream":true' in told else "it has no JetStream"
+
+
 def _asked(*names):
     """Whoever names a server wants that one, and no other."""
     return any(name in os.environ for name in names)
@@ -202,7 +246,8 @@ def _made(command, folder, owner):
         raise Missing(f"{Path(command[0]).name} failed: {done.stderr.strip()[-300:]}")
 
 
-def _started(server, command, folder, owner, stop):
+def _started(server, command, folder, owner, stop, refuses=None):
+    refuses = refuses or _refuses
     # It goes with this process, even if nobody is left to stop it.
     leash = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG")] if shutil.which("setpriv") else []
     with (folder / "log").open("wb") as log:
@@ -222,7 +267,7 @@ def _started(server, command, folder, owner, stop):
 
     atexit.register(end)
     until = time.monotonic() + START
-    while refused := _refuses(server):
+    while refused := refuses(server):
         if process.poll() is not None or time.monotonic() > until:
             raise Missing(f"{Path(command[0]).name} does not start: {refused}: {(folder / 'log').read_text()[-300:]}")
         time.sleep(0.1)
@@ -248,6 +293,12 @@ def postgres_server():
 def mariadb_server():
     """The MariaDB server of this process of the test run."""
     return _have(mariadb)
+
+
+@pytest.fixture(scope="session")
+def nats_server():
+    """The address of the NATS server of this process of the test run."""
+    return _have(nats)
 
 
 @pytest.fixture(name="postgres")
