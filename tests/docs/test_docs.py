@@ -73,6 +73,21 @@ def test_python_and_policies_of_the_page_on_databases_do_what_it_says(tmp_path):
     assert checked.returncode == 0, checked.stdout
 
 
+def test_sink_of_the_page_on_sinks_takes_what_it_is_given(tmp_path, capsys):
+    import guardai
+
+    [block] = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/sinks.md").read_text(encoding="utf-8"), re.M | re.S)
+    made = {}
+    exec(block, made)
+    sink = made["Shout"]("shout://everybody")
+    sink.deliver([b'{"id":"1"}'], seconds=30.0)
+    assert capsys.readouterr().out == '{"id":"1"}\n'
+    with pytest.raises(guardai.SinkRefused):
+        sink.deliver([b"x" * 60_001], seconds=30.0)
+    with pytest.raises(guardai.ConfigError):
+        made["Shout"]("shout://nobody")
+
+
 def test_every_link_between_pages_leads_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
