@@ -276,6 +276,38 @@ def test_death_after_an_event_was_put_aside_and_before_it_was_counted(home, seal
     assert quarantine(home) == []
 
 
+def test_full_disk_under_the_accounts_repeats_and_loses_nothing(home, sealed, at_once, monkeypatch):
+    from guardai.ledger import account
+
+    sink = Sink(refuses=note(1))
+    pump = Pump(home, {URL: sink})
+    with monkeypatch.context() as full:
+
+        def no_space(*_):
+            raise OSError(28, "No space left on device")
+
+        full.setattr(account, "replace", no_space)
+        pump.once()
+        assert sink.events
+        assert counts(home)[:2] == (0, 0)
+        tried = len(sink.batches)
+        pump.once()
+        assert len(sink.batches) == tried  # it is given time, though that cannot be noted
+    pump.once(patient=False)
+    assert set(sink.events) == {event for event in stored(home) if not sink.refuses(event)}
+    assert counts(home)[1:] == (1, 0)
+
+
+def test_home_that_is_gone_stops_nothing(home, sealed, caplog):
+    import shutil
+
+    pump = Pump(home, {URL: Sink()})
+    shutil.rmtree(home)
+    home.write_text("in the way")
+    pump.once()
+    assert "failed (" in caplog.text
+
+
 def test_one_process_at_a_time_pumps_for_a_sink(home, sealed):
     two = Sink()
 
@@ -415,17 +447,18 @@ def test_accounts_add_up_and_nothing_is_lost_whenever_the_process_is_killed(home
     chance = random.Random(3)
     sealed(40)
     wanted = set(stored(home))
-    for _ in range(25):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(home), str(out), URL], stdout=subprocess.PIPE, text=True
-        )
+    for _ in range(15):
+        command = [sys.executable, "-c", KILLED, str(home), str(out), URL]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         try:
-            process.stdout.readline()
+            for process in both:
+                process.stdout.readline()
             time.sleep(chance.random() * 0.03)
         finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            process.stdout.close()
+            for process in both:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                process.stdout.close()
         counts(home)
         if counts(home)[2] == 0 and chance.random() < 0.5:
             sealed(40)
