@@ -202,6 +202,37 @@ def test_event_is_refused_three_times_on_its_own_before_it_is_put_aside(home, se
     assert len(quarantine(home)) == aside
 
 
+class Choking(Sink):
+    """Does not refuse an event: it breaks on it."""
+
+    def deliver(self, events, *, seconds):
+        if any(map(note(1), events)):
+            raise SinkError("500")
+        super().deliver(events, seconds=seconds)
+
+
+def test_event_on_which_a_sink_fails_for_long_is_put_aside_if_the_one_behind_it_is_taken(home, sealed):
+    sink = Choking()
+    pump = Pump(home, {URL: sink})
+    for tried in range(20):
+        pump.once(patient=False)
+        if quarantine(home):
+            break
+    assert tried >= 10
+    [kept] = quarantine(home)
+    assert kept["event"]["body"] == {"n": 1}
+    assert kept["reason"].startswith("failed 11 times in a row, while the event behind it was taken: 500")
+    assert set(sink.events) == {event for event in stored(home) if not note(1)(event)}
+    assert counts(home)[1:] == (1, 0)
+
+
+def test_sink_that_is_down_for_long_has_nothing_put_aside(home, sealed):
+    pump = Pump(home, {URL: Sink(SinkError("down"))})
+    for _ in range(15):
+        pump.once(patient=False)
+    assert counts(home) == (0, 0, len(list(stored(home))))
+
+
 def test_sink_that_refuses_everything_leaves_everything_in_quarantine(home, sealed, at_once):
     Pump(home, {URL: Sink(refuses=lambda event: True)}).once()
     assert counts(home) == (0, len(list(stored(home))), 0)
@@ -256,6 +287,20 @@ def test_store_that_was_set_back_is_delivered_from_its_beginning(home, sealed, t
     second = Sink()
     Pump(other, {URL: second}).once()
     assert second.events == list(stored(other))
+
+
+def test_store_that_is_away_for_a_while_changes_no_account(home, sealed, at_once):
+    sink = Sink(refuses=note(1))
+    pump = Pump(home, {URL: sink})
+    pump.once()
+    before, kept = counts(home), quarantine(home)
+    store = home / "ledger" / "store.db"
+    store.rename(store.with_name("away"))
+    sealed_events = len(sink.events)
+    pump.once()
+    store.with_name("away").rename(store)
+    pump.once()
+    assert (counts(home), quarantine(home), len(sink.events)) == (before, kept, sealed_events)
 
 
 @pytest.mark.parametrize("rest", [b"", b'{"event":{"id":"torn'])

@@ -43,6 +43,8 @@ _LIMIT: Final = 30.0
 #: Seconds between tries of a sink that fails: 1, 2, 4, … up to five minutes; an hour if the sink itself asks for it.
 _SLOWEST: Final = 300.0
 _LONGEST: Final = 3600.0
+#: After so many failures in a row (a quarter of an hour) batches are of one event, and the next one is tried instead.
+_STUBBORN: Final = 10
 #: Pauses between tries of an event that was refused on its own; then it is put aside.
 _AGAIN: Final = (0.1, 0.2)
 _WORDS: Final = 300
@@ -180,13 +182,35 @@ class Delivery:
 
         try:
             while self._ending.left() and (events := self._waiting(account)):
-                self._offer(events, dealt)
+                try:
+                    self._offer(events, dealt)
+                except Exception as exc:
+                    if not self._takes_the_next(account):
+                        raise
+                    why = f"failed {account.failures + 1} times in a row, while the event behind it was taken"
+                    dealt(events[:1], f"{why}: {self._told(exc)}")
         finally:
             if refused:
                 _log.warning(
                     "the sink %s refused %d events for good, the last because: %s; guardai sinks retry %s offers them again",
                     account.url, refused, account.error, sink_name(self._url),
                 )  # fmt: skip
+
+    def _takes_the_next(self, account: Account) -> bool:
+        """Whether a sink that has been failing on one event for long takes the one behind it: then it is not the sink.
+
+        That one is delivered once more in its turn.
+        """
+        if account.failures < _STUBBORN:
+            return False
+        behind, _ = self._sealed(account.next + 1, 1)
+        if not behind:
+            return False
+        try:
+            self._hand([behind[0][1]])
+        except Exception:
+            return False
+        return True
 
     def _offer(self, events: Sequence[bytes], dealt: Callable[[Sequence[bytes], str], None]) -> None:
         """Gives the sink the events. What it took, and what it refused and why, is told to `dealt`, in order."""
@@ -227,24 +251,29 @@ class Delivery:
         """The next batch, in order."""
         limit = max(1, _BATCH >> min(account.failures, 16))
         before = max(0, account.next - 1)
-        try:
-            with read_store(self._store) as store:
-                if store is None:
-                    return []
-                rows: list[tuple[int, bytes]] = store.db.execute(
-                    "SELECT leaf, bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?", (before, limit + 1)
-                ).fetchall()
-                another = store.size() < account.next
-        except sqlite3.Error:
-            return []  # being made or locked: next time
+        rows, size = self._sealed(before, limit + 1)
+        another = 0 < size < account.next
         if rows and account.last and rows[0][0] == before:
             another = another or _id(rows[0][1]) != account.last
         if another:
-            # Not the store that was delivered from: it was set back, or replaced.
+            # Not the store that was delivered from: it was set back, or replaced. The account first: from then on what is
+            # in quarantine is not counted.
             account.next, account.last = 0, ""
+            self._files.write(account)
             self._files.quarantine.forget_from(0)
             return self._waiting(account)
         return _bounded([data for leaf, data in rows if leaf >= account.next][:limit])
+
+    def _sealed(self, start: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
+        """Leaves and their events, from one on; and how many there are altogether, 0 if that cannot be told now."""
+        query = "SELECT leaf, bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?"
+        try:
+            with read_store(self._store) as store:
+                if store is not None:
+                    return store.db.execute(query, (start, limit)).fetchall(), store.size()
+        except sqlite3.Error:
+            pass  # locked, or broken, which `verify` will say: another time
+        return [], 0
 
     def _failed(self, account: Account, exc: Exception) -> None:
         account.failures += 1
