@@ -17,6 +17,11 @@ from guardai.ledger.note import (
 )
 from guardai.ledger.quorum import Key
 
+
+def text_of(note, name, keys):
+    return open_note(note, name, keys)[0]
+
+
 # C2SP signed-note, "Verifier keys", the example.
 EXAMPLE_KEY = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 EXAMPLE = """This is an example message.
@@ -73,7 +78,7 @@ def named(vkey):
 
 
 def test_example_of_the_specification_is_opened_by_its_key():
-    assert open_note(EXAMPLE, named(EXAMPLE_KEY), [public(EXAMPLE_KEY)]) == "This is an example message.\n"
+    assert text_of(EXAMPLE, named(EXAMPLE_KEY), [public(EXAMPLE_KEY)]) == "This is an example message.\n"
 
 
 @pytest.mark.parametrize("vkey", [EXAMPLE_KEY, PETER_KEY, ENOCH_KEY, SUMDB_KEY])
@@ -95,7 +100,7 @@ def test_text_of_a_note_may_hold_empty_lines():
     assert text.count("\n\n") == 1
     assert (signature.name, len(signature.blob)) == ("quasimodo.example/salvatore", 64)
     with pytest.raises(NoteError):
-        open_note(POEM, "quasimodo.example/salvatore", [public(PETER_KEY)])
+        text_of(POEM, "quasimodo.example/salvatore", [public(PETER_KEY)])
 
 
 def test_key_signs_as_the_specification_says_byte_for_byte():
@@ -109,20 +114,20 @@ def test_key_signs_as_the_specification_says_byte_for_byte():
 
 @pytest.mark.parametrize("signatures", [PETER + ENOCH, ENOCH + PETER, PETER + PETER, ENOCH + ENOCH + PETER])
 def test_signature_of_somebody_else_is_ignored(signatures):
-    assert open_note(f"{TEXT}\n{signatures}", "PeterNeumann", [public(PETER_KEY)]) == TEXT
+    assert text_of(f"{TEXT}\n{signatures}", "PeterNeumann", [public(PETER_KEY)]) == TEXT
 
 
 def test_note_of_two_signers_is_opened_by_either():
     note = f"{TEXT}\n{PETER}{ENOCH}"
-    assert open_note(note, "EnochRoot", [public(ENOCH_KEY)]) == TEXT
+    assert text_of(note, "EnochRoot", [public(ENOCH_KEY)]) == TEXT
     with pytest.raises(NoteError, match="not signed by a key"):
-        open_note(note, "PeterNeumann", [])
+        text_of(note, "PeterNeumann", [])
     with pytest.raises(NoteError, match="not signed by a key"):
-        open_note(note, "PeterNeumann", [public(ENOCH_KEY)])
+        text_of(note, "PeterNeumann", [public(ENOCH_KEY)])
 
 
 def test_sixteen_signatures_are_read():
-    assert open_note(f"{TEXT}\n{ENOCH * 15}{PETER}", "PeterNeumann", [public(PETER_KEY)]) == TEXT
+    assert text_of(f"{TEXT}\n{ENOCH * 15}{PETER}", "PeterNeumann", [public(PETER_KEY)]) == TEXT
 
 
 def test_bad_signature_of_a_known_key_refuses_the_note_even_beside_a_good_one():
@@ -131,7 +136,7 @@ def test_bad_signature_of_a_known_key_refuses_the_note_even_beside_a_good_one():
     bad = f"— PeterNeumann {base64.b64encode(bytes(blob)).decode()}\n"
     for signatures in (bad, PETER + bad, bad + PETER):
         with pytest.raises(NoteError, match="does not hold"):
-            open_note(f"{TEXT}\n{signatures}", "PeterNeumann", [public(PETER_KEY)])
+            text_of(f"{TEXT}\n{signatures}", "PeterNeumann", [public(PETER_KEY)])
 
 
 @pytest.mark.parametrize(
@@ -159,15 +164,15 @@ def test_bad_signature_of_a_known_key_refuses_the_note_even_beside_a_good_one():
 )
 def test_note_that_breaks_a_rule_of_the_format_is_refused(note):
     with pytest.raises(NoteError):
-        open_note(note, "PeterNeumann", [public(PETER_KEY)])
+        text_of(note, "PeterNeumann", [public(PETER_KEY)])
 
 
 @pytest.mark.parametrize("sign", ["\x00", "\x01", "\t", "\r", "\x1b", "\x1f"])
 def test_note_with_a_control_character_is_refused_though_it_is_signed(sign):
     public_key = KEY.public_key().public_bytes_raw()
-    assert open_note(signed("one line\n"), "example.com/log", [public_key]) == "one line\n"
+    assert text_of(signed("one line\n"), "example.com/log", [public_key]) == "one line\n"
     with pytest.raises(NoteError, match="control character"):
-        open_note(signed(f"one{sign}line\n"), "example.com/log", [public_key])
+        text_of(signed(f"one{sign}line\n"), "example.com/log", [public_key])
 
 
 # --- checkpoints
@@ -176,10 +181,10 @@ def test_note_with_a_control_character_is_refused_though_it_is_signed(sign):
 @pytest.mark.parametrize(("size", "root", "signature"), SUMDB)
 def test_tree_heads_of_the_go_checksum_database_hold(size, root, signature):
     note = f"go.sum database tree\n{size}\n{root}\n\n— sum.golang.org {signature}\n"
-    text = open_note(note, "sum.golang.org", [public(SUMDB_KEY)])
+    text = text_of(note, "sum.golang.org", [public(SUMDB_KEY)])
     assert text == Checkpoint("go.sum database tree", size, base64.b64decode(root)).text()
     with pytest.raises(NoteError, match="does not hold"):
-        open_note(note.replace(str(size), str(size + 1)), "sum.golang.org", [public(SUMDB_KEY)])
+        text_of(note.replace(str(size), str(size + 1)), "sum.golang.org", [public(SUMDB_KEY)])
 
 
 def test_example_of_a_checkpoint_and_a_cosignature_is_read():

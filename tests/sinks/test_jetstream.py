@@ -1,6 +1,7 @@
 """JetStream: what a stream holds after a delivery, at a real server."""
 
 import asyncio
+import atexit
 import json
 import logging
 import os
@@ -9,8 +10,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -214,18 +217,18 @@ def test_url_that_is_no_subject_is_refused_without_its_secrets(url):
 
 
 @pytest.fixture(scope="module")
-def own_nats(tmp_path_factory):
+def own_nats():
     """A server of our own that asks who is there, over TLS; and the certificate to know it by."""
     services = sys.modules["services"]
     daemon = shutil.which("nats-server", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
     if daemon is None:
         services._have(_missing)
-    folder = tmp_path_factory.mktemp("tls")
+    # The server does not run as whoever runs the tests, and pytest's folders are for nobody else.
+    folder = Path(tempfile.mkdtemp(prefix="guardai-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     _certificate(folder)
     folder.chmod(0o755)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
-    (folder / "key.pem").chmod(0o644)  # the server does not run as whoever runs the tests
+    (folder / "key.pem").chmod(0o644)
     return services.own_nats(
         daemon, "--user", "ann", "--pass", "p@ss/word", "--tls", "--tlscert", folder / "cert.pem", "--tlskey", folder / "key.pem"
     ), folder / "cert.pem"  # fmt: skip
