@@ -202,10 +202,10 @@ ROOT = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
 
 def signed(text):
     """A note of any text, rightly signed."""
-    from guardai.ledger.note import _key_hash
+    from guardai.ledger.note import key_hash
 
     public_key = KEY.public_key().public_bytes_raw()
-    blob = _key_hash("example.com/log", public_key) + KEY.sign(text.encode())
+    blob = key_hash("example.com/log", public_key) + KEY.sign(text.encode())
     return f"{text}\n— example.com/log {base64.b64encode(blob).decode()}\n"
 
 

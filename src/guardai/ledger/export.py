@@ -34,7 +34,7 @@ from guardai.ledger.certs import key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import WIDTH
 from guardai.ledger.note import NoteError, open_checkpoint
-from guardai.ledger.public import write_public
+from guardai.ledger.public import check_new, write_public
 from guardai.ledger.store import Store, read_store
 from guardai.ledger.trust import trust
 
@@ -63,8 +63,7 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
         StoreVersionError: the store is of another version.
         sqlite3.Error, OSError: the store cannot be read, or the folder cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LedgerError(f"{folder} is there already and holds something; name a new folder")
+    check_new(folder)
     layout = Layout(home)
     trusted = trust(home)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = [
-    "Checkpoint", "NoteError", "Signature", "open_checkpoint", "open_note", "read_note", "sign_checkpoint", "verifier_key",
+    "Checkpoint", "NoteError", "Signature", "key_hash", "open_checkpoint", "open_note", "read_note", "sign_checkpoint", "verifier_key",
 ]  # fmt: skip
 
 _ED25519: Final = b"\x01"
@@ -58,20 +58,21 @@ class Checkpoint:
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
-def _key_hash(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
+def key_hash(name: str, public: bytes, kind: bytes = _ED25519) -> bytes:
+    """The four bytes by which a signature names its key (C2SP signed-note)."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
 def verifier_key(name: str, public: bytes) -> str:
     """The key as C2SP tools take it: name+hash+key."""
-    return f"{name}+{_key_hash(name, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+    return f"{name}+{key_hash(name, public).hex()}+{base64.b64encode(_ED25519 + public).decode()}"
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
     """The signed note."""
     text = checkpoint.text()
     public = key.public_key().public_bytes_raw()
-    signature = _key_hash(checkpoint.origin, public) + key.sign(text.encode())
+    signature = key_hash(checkpoint.origin, public) + key.sign(text.encode())
     return f"{text}\n— {checkpoint.origin} {base64.b64encode(signature).decode()}\n"
 
 
@@ -92,7 +93,7 @@ def open_note(note: str, name: str, keys: Iterable[bytes]) -> tuple[str, tuple[b
         NoteError: malformed, or not signed by any of the keys.
     """
     text, signatures = read_note(note)
-    known = {_key_hash(name, key): key for key in keys}
+    known = {key_hash(name, key): key for key in keys}
     signed: list[bytes] = []
     for signature in signatures:
         key = known.get(signature.key)

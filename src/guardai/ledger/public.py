@@ -25,7 +25,7 @@ from guardai.ledger.trust import Trust, trust
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["export_public", "write_public"]
+__all__ = ["check_new", "export_public", "write_public"]
 
 
 def export_public(home: Path, folder: Path) -> Trust:
@@ -35,11 +35,20 @@ def export_public(home: Path, folder: Path) -> Trust:
         LedgerError: the folder holds something, or the root's public key cannot be read.
         OSError: the folder cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LedgerError(f"{folder} is there already and holds something; name a new folder")
+    check_new(folder)
     trusted = trust(home)
     write_public(Layout(home), trusted, folder)
     return trusted
+
+
+def check_new(folder: Path) -> None:
+    """Returns if nothing would be written over in this folder.
+
+    Raises:
+        LedgerError: it holds something, or is none.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LedgerError(f"{folder} is there already and holds something; name a new folder")
 
 
 def write_public(layout: Layout, trusted: Trust, folder: Path) -> None:

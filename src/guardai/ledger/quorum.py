@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from guardai.ledger.note import Checkpoint, NoteError, Signature, open_checkpoint, read_note
+from guardai.ledger.note import Checkpoint, NoteError, Signature, key_hash, open_checkpoint, read_note
 
 __all__ = ["Key", "PolicyError", "TrustPolicy", "Witnessed"]
 
@@ -48,7 +47,7 @@ class Key(NamedTuple):
     @property
     def hash(self) -> bytes:
         """The four bytes by which a signature names it."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
+        return key_hash(self.name, self.public, bytes([self.kind]))
 
     @classmethod
     def read(cls, text: str, kind: int) -> Key:
