@@ -10,17 +10,6 @@ import pytest
 GUARDAI = [sys.executable, "-c", "from guardai.cli import main; main()"]
 
 
-@pytest.fixture
-def guardai_command(tmp_path, home):
-    def run(*arguments, **env):
-        return subprocess.run(
-            [*GUARDAI, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "GUARDAI_HOME": str(home), "NO_COLOR": "1", **env},
-        )  # fmt: skip
-
-    return run
-
-
 def test_version_is_that_of_the_distribution(guardai_command):
     from importlib.metadata import version
 

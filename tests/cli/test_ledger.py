@@ -22,17 +22,6 @@ def event(**fields):
 
 
 @pytest.fixture
-def guardai_command(tmp_path, home):
-    def run(*arguments, **env):
-        return subprocess.run(
-            [*GUARDAI, *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, timeout=120,
-            env={**os.environ, "GUARDAI_HOME": str(home), "NO_COLOR": "1", **env},
-        )  # fmt: skip
-
-    return run
-
-
-@pytest.fixture
 def recorded(home):
     """A home with seven events, still in a spool; the id of one."""
     ledger = Ledger.open(home, seal=False)

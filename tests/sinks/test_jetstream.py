@@ -217,7 +217,7 @@ def test_url_that_is_no_subject_is_refused_without_its_secrets(url):
 
 
 @pytest.fixture(scope="module")
-def own_nats():
+def own_nats(certificate):
     """A server of our own that asks who is there, over TLS; and the certificate to know it by."""
     services = sys.modules["services"]
     daemon = shutil.which("nats-server", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
@@ -226,7 +226,7 @@ def own_nats():
     # The server does not run as whoever runs the tests, and pytest's folders are for nobody else.
     folder = Path(tempfile.mkdtemp(prefix="guardai-", dir="/tmp"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _certificate(folder)
+    certificate(folder)
     folder.chmod(0o755)
     (folder / "key.pem").chmod(0o644)
     return services.own_nats(
@@ -236,30 +236,6 @@ def own_nats():
 
 def _missing():
     raise sys.modules["services"].Missing("nats-server is not installed")
-
-
-def _certificate(folder):
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
 
 
 def _made(url, cert, name):
