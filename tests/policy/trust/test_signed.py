@@ -42,14 +42,14 @@ def test_file_signed_by_enough_keys_is_good(built, key, signer):
 def test_signatures_of_two_people_are_gathered_one_after_the_other(built, key, signer):
     a, b = key("a"), key("b")
     data = built()
-    envelope = sign(data, [signer(b)], sign(data, [signer(a)]))
+    envelope = gathered(sign(data, [signer(b)]), sign(data, [signer(a)]))
     assert len(verify(data, envelope, counted(a, b), 2)) == 2
-    assert len(json.loads(sign(data, [signer(b)], envelope))["signatures"]) == 2
+    assert len(json.loads(gathered(sign(data, [signer(b)]), envelope))["signatures"]) == 2
 
 
 def test_signatures_of_another_bundle_are_not_kept(built, key, signer):
     a, b = key("a"), key("b")
-    envelope = sign(built(version="2"), [signer(b)], sign(built(version="1"), [signer(a)]))
+    envelope = gathered(sign(built(version="2"), [signer(b)]), sign(built(version="1"), [signer(a)]))
     assert len(json.loads(envelope)["signatures"]) == 1
 
 

@@ -42,16 +42,15 @@ def beside(file: Path) -> Path:
     return file.with_name(file.name + ".dsse")
 
 
-def sign(data: bytes, signers: Iterable[Signer], former: bytes = b"") -> bytes:
+def sign(data: bytes, signers: Iterable[Signer]) -> bytes:
     """The envelope of a bundle file with a signature of each signer.
 
     Args:
         data: the bundle file.
         signers: who signs.
-        former: the envelope that is there; its other signatures are kept if they are of this bundle.
 
     Raises:
-        BundleError: the file is no bundle, or the former envelope is none.
+        BundleError: the file is no bundle.
     """
     from securesystemslib.dsse import Envelope
 
@@ -62,8 +61,7 @@ def sign(data: bytes, signers: Iterable[Signer], former: bytes = b"") -> bytes:
     new = [
         _Signature(base64.b64encode(bytes.fromhex(one.signature)).decode(), id_) for id_, one in made.signatures.items()
     ]
-    envelope = _written(_Envelope(base64.b64encode(payload).decode(), PAYLOAD_TYPE, new))
-    return gathered(envelope, former) if former else envelope
+    return _written(_Envelope(base64.b64encode(payload).decode(), PAYLOAD_TYPE, new))
 
 
 def gathered(envelope: bytes, former: bytes) -> bytes:
