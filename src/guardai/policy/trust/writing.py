@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def create(file: Path, data: bytes) -> None:
 
 
 def replace(file: Path, data: bytes) -> None:
-    """Writes a file, in the place of the one that may be there.
+    """Writes a file, in the place of the one that may be there. The caller has the lock of its folder.
 
     Raises:
         OSError: the folder cannot be written.
@@ -45,28 +46,38 @@ def replace(file: Path, data: bytes) -> None:
 def put(file: Path, data: bytes) -> None:
     """Writes a file that a person named: what is there stays if the new one cannot be written.
 
-    Their own links are followed; a pipe or a device (`/dev/stdout`) is written to, and not replaced by a file.
+    It stays readable to whom it was. Their own links are followed. A pipe, a device and what is open already (`/dev/stdout`,
+    also where that leads to a file) are written to, and so is a file in a folder that cannot be.
 
     Raises:
         OSError: it cannot be written; names the file.
     """
     try:
-        if file.exists() and not file.is_file():
+        there = Path(os.path.realpath(file))
+        if _is_open_already(file) or (file.exists() and not (file.is_file() and os.access(there.parent, os.W_OK))):
             file.write_bytes(data)
         else:
-            replace(Path(os.path.realpath(file)), data)
+            with _draft(there, data, f"{os.getpid()}.new", like=there) as draft:
+                draft.replace(there)
     except OSError as error:  # of a full disk it would name none
         raise OSError(error.errno, error.strerror, str(file)) from None
 
 
+def _is_open_already(file: Path) -> bool:
+    """Whether the name is one of a descriptor's; a shell that has opened a file for it goes on writing to that very file."""
+    return file.absolute().parts[1:2] in (("dev",), ("proc",))
+
+
 @contextlib.contextmanager
-def _draft(file: Path, data: bytes) -> Iterator[Path]:
-    """The content beside the file, on the disk."""
-    beside = file.with_name(f".{file.name}.new")
+def _draft(file: Path, data: bytes, suffix: str = "new", like: Path | None = None) -> Iterator[Path]:
+    """The content beside the file, on the disk, with the mode of another."""
+    beside = file.with_name(f".{file.name}.{suffix}")
     # What lies there a killed process left, or somebody as a link that leads elsewhere: it is not written through.
     beside.unlink(missing_ok=True)
     try:
         with beside.open("xb") as opened:
+            if like is not None and like.exists():
+                beside.chmod(stat.S_IMODE(like.stat().st_mode))
             opened.write(data)
             opened.flush()
             os.fsync(opened.fileno())
