@@ -182,10 +182,14 @@ def test_full_disk_leaves_the_bundle_that_is_there(bundle, site, tmp_path, monke
     assert (done.returncode, "b: File too large" in done.stderr) == (2, True)
     assert (tmp_path / "b").read_bytes() == before
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    write = writing._draft
 
-    monkeypatch.setattr(writing, "replace", full)  # the cache has room
+    def full(file, *given, **how):
+        if file.name == "b":  # the cache has room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, *given, **how)
+
+    monkeypatch.setattr(writing, "_draft", full)
     done = bundle("pull", "site", *ROOT, "-o", "b")
     assert (done.returncode, "b: No space left on device" in done.stderr) == (2, True)
     assert (tmp_path / "b").read_bytes() == before
@@ -201,6 +205,51 @@ def test_bundle_is_written_through_a_link_and_into_a_pipe(bundle, policy, tmp_pa
     with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
         assert bundle("build", "policy", "-o", "pipe").returncode == 0
         assert reader.stdout.read() == (tmp_path / "file").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such modes")
+def test_bundle_that_is_written_anew_stays_readable_to_whom_it_was(bundle, policy, tmp_path):
+    assert bundle("build", policy(PERMIT), "-o", "b").returncode == 0
+    for mode in (0o640, 0o604):
+        (tmp_path / "b").chmod(mode)
+        assert bundle("build", "policy", "-o", "b", "--version", str(mode)).returncode == 0
+        assert (tmp_path / "b").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such names")
+def test_bundle_is_written_into_the_file_that_the_shell_has_opened(policy, tmp_path, home):
+    """Not into another in its place: what comes after it goes there, too."""
+    policy(PERMIT)
+    script = '{ "$@" bundle build policy -o /dev/stdout --json >&2; echo end; } > out 2> said'
+    subprocess.run(
+        ["sh", "-c", script, "sh", *GUARDAI], cwd=tmp_path, check=True, env={**os.environ, "GUARDAI_HOME": str(home)}
+    )
+    assert (tmp_path / "out").read_bytes().endswith(b"end\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="needs a folder that root gives to nobody")
+def test_bundle_is_written_into_a_file_of_ones_own_in_a_folder_of_others(tmp_path):
+    from guardai.policy.trust.writing import put
+
+    folder = tmp_path / "others"
+    folder.mkdir(mode=0o755)
+    (folder / "b").write_bytes(b"before")
+    os.chown(folder / "b", 65534, 65534)
+    tmp_path.chmod(0o755)
+    reaches = [one for one in folder.parents if not one.stat().st_mode & 0o001]
+    for one in reaches:
+        one.chmod(one.stat().st_mode | 0o001)
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            put(folder / "b", b"after")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert (folder / "b").read_bytes() == b"after"
 
 
 def test_bundle_that_nobody_signed_is_refused(bundle, policy):
@@ -454,6 +503,48 @@ def test_bundle_that_cannot_be_used_here_is_told_of_by_the_status(bundle, site, 
     assert told.returncode == 0
     assert "no newer bundle could be had" in told.stdout
     assert "it needs guardai 999" in told.stdout
+
+
+def test_status_tells_of_the_bundle_that_a_process_would_begin_with(bundle, site, tmp_path):
+    """The newest is another environment's, and cannot be used in this one: there is what this one had."""
+    from guardai.policy.trust.archive import pack, unpack
+    from guardai.policy.trust.client import Client
+    from guardai.policy.trust.keys import signer
+    from guardai.policy.trust.repository import Repository
+
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    members = unpack((tmp_path / "b").read_bytes())
+    members["manifest.json"] = members["manifest.json"].replace(b'"0.1.0"', b'"999"')
+    signers = [signer(str(tmp_path / name), lambda _: "") for name in ("targets", "online")]
+    Repository(tmp_path / "site", tmp_path / "trusted.json").publish(pack(members), signers, now=datetime.now(UTC))
+    cache = Path(json.loads(bundle("status", "site", *ROOT, "--json").stdout)["cache"])
+    other = Client((tmp_path / "site").as_uri(), (tmp_path / "trusted.json").read_bytes(), cache, environment="999")
+    other.keep(other.refresh())
+    told = json.loads(bundle("status", "site", *ROOT, "--json").stdout)
+    assert (told["ok"], told["bundle"]["version"], told["problem"]) == (True, "1", "")
+
+
+def test_status_names_a_bundle_that_has_expired_and_why_it_decides_nothing(bundle, site, monkeypatch):
+    from guardai.policy.trust import clock
+
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    later = datetime.now(UTC) + timedelta(days=400)
+    monkeypatch.setattr(clock, "wall", lambda: later)
+    told = bundle("status", "site", *ROOT)
+    assert told.returncode == 1
+    assert "digest" in told.stdout and "the metadata that vouches for it expired at" in told.stdout
+
+
+def test_status_says_that_a_root_is_lost(bundle, site, tmp_path):
+    for _ in range(2):
+        assert bundle("rotate", *SITE, "--key", "root").returncode == 0
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    cache = Path(json.loads(bundle("status", "site", *ROOT, "--json").stdout)["cache"])
+    (cache / "metadata" / "root_history" / "2.root.json").unlink()
+    told = bundle("status", "site", *ROOT)
+    assert (told.returncode, "has lost the way to its newest root" in told.stdout) == (1, True)
+    assert bundle("pull", "site", *ROOT).returncode == 0
+    assert bundle("status", "site", *ROOT).returncode == 0
 
 
 def test_bundle_with_which_nothing_could_start_here_does_not_take_the_place_of_the_last_good_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,24 +83,22 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
 
     Exit codes: 0 there is a bundle that is good, 1 there is none, 2 wrong usage.
     """
-    from guardai.policy import Bundle
-    from guardai.policy.trust.chain import TARGET
+    from guardai.gate.detectors import search_of
+    from guardai.gate.supply import kept
+    from guardai.policy.trust.archive import unpack
+    from guardai.policy.trust.manifest import opened
 
-    client = _client(_wanted(url, root, home))
-    now = client.clock.now()
-    served, bundle, why = None, None, "none is kept"
-    for served in client.cached():
-        try:
-            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=now)
-        except BundleError as error:
-            why = str(error)
-        else:
-            why = "what vouches for it has expired" if served.expires <= now else ""
-            break
+    wanted = _wanted(url, root, home)
+    client = _client(wanted)
+    served, supplied, why = kept(client, pack_labels(), lambda bundle: search_of(bundle, wanted.home / "cache"))
+    told: Any = supplied and supplied.bundle
+    if served is not None and told is None:  # that it cannot be used is no reason not to say what it is
+        with contextlib.suppress(BundleError):
+            told = opened(unpack(served.data))
     found: dict[str, Any] = {
         "ok": not why,
         "url": client.url,
-        "bundle": _told(bundle) if bundle is not None else None,
+        "bundle": _told(told) if told is not None else None,
         "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
         "cache": str(client.folder),
         "problem": why,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from guardai.policy.trust.client import Client, Served
     from guardai.settings import Settings
 
-__all__ = ["Supplied", "Supply", "client_of"]
+__all__ = ["Kept", "Supplied", "Supply", "client_of", "kept"]
 
 _log: Final = logging.getLogger("guardai")
 #: Seconds that a start waits for the server: with no bundle at hand, and with one.
@@ -65,15 +65,56 @@ class Supplied(NamedTuple):
     until: Until | None = None
 
 
+class Kept(NamedTuple):
+    """The last good bundle, as a process finds it that begins.
+
+    Attributes:
+        served: the newest that is kept and can be used, or the newest that is kept; None if there is none.
+        supplied: what it is, if it can be used.
+        why: it cannot; "" if it can.
+    """
+
+    served: Served | None
+    supplied: Supplied | None
+    why: str
+
+
+def kept(client: Client, labels: frozenset[str], usable: Callable[[Bundle], object]) -> Kept:
+    """The last good bundle that can be used now. Asks nobody.
+
+    Args:
+        client: of the repository.
+        labels: what is found besides what the bundle itself names.
+        usable: makes what the bundle needs besides; raises BundleError if it cannot.
+    """
+    newest, why = None, "none is kept"
+    try:
+        found = client.cached()
+    except BundleError as error:
+        return Kept(None, None, str(error))
+    for served in found:
+        newest = newest or served
+        try:
+            supplied = _loaded(client, served, labels)
+            usable(supplied.bundle)
+        except BundleError as error:
+            why = str(error)
+        else:
+            return Kept(served, supplied, "")
+    return Kept(newest, None, why)
+
+
 def client_of(settings: Settings, labels: frozenset[str]) -> Client:
     """The client of the repository that the settings name. Its cache is in the home, which all processes of it share.
+
+    A cache is of one repository and one trusted root: whoever trusts another begins anew from that.
 
     Args:
         settings: name the repository, its trusted root, and the home.
         labels: those of this environment's packs: with guardai's version they decide whether a bundle can be used.
 
     Raises:
-        BundleError: there is no trusted root, or it cannot be read.
+        BundleError: there is no trusted root, or it cannot be read, or is none.
     """
     from guardai.policy.trust.client import Client
 
@@ -86,7 +127,8 @@ def client_of(settings: Settings, labels: frozenset[str]) -> Client:
         root = settings.policy_root.read_bytes()
     except OSError as error:
         raise BundleError(f"policy_root: {settings.policy_root}: cannot be read: {error.strerror}") from None
-    folder = settings.home / "cache" / "bundles" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    of = hashlib.sha256(url.rstrip("/").encode() + b"\0" + root).hexdigest()[:16]
+    folder = settings.home / "cache" / "bundles" / of
     return Client(url, root, folder, environment="\n".join((sys.prefix, __version__, *sorted(labels))))
 
 
@@ -108,7 +150,7 @@ class Supply:
     """
 
     def __init__(
-        self, settings: Settings, labels: frozenset[str], usable: Callable[[Bundle], None] = lambda _: None
+        self, settings: Settings, labels: frozenset[str], usable: Callable[[Bundle], object] = lambda _: None
     ) -> None:
         self._usable = usable
         self._labels = labels
@@ -193,7 +235,7 @@ class Supply:
                 supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
             else:
                 with _other_threads_first():
-                    supplied = self._loaded(client, served)
+                    supplied = _loaded(client, served, self._labels)
             if not self._hand_over(supplied, stopped):
                 return
         if not same:
@@ -244,14 +286,11 @@ class Supply:
 
     def _begin(self, client: Client) -> Supplied:
         """The server's bundle, or the last good one if it was asked lately or does not answer."""
-        found, why = self._kept(client)
-        now = client.clock.now().timestamp()
-        lately = 0 <= now - client.state().asked < self._pause
-        if found is not None and lately:
-            state = client.state()
-            if (
-                state.good < state.asked
-            ):  # another process was given no good answer: this one does not wait long to ask again
+        self._served, found, why = kept(client, self._labels, self._usable)
+        state = client.state()
+        if found is not None and 0 <= client.clock.now().timestamp() - state.asked < self._pause:
+            if state.good < state.asked:
+                # Another process was given no good answer: this one does not wait long to ask again.
                 self.problem = state.error
             return found
         self._at_start = Limit(_FIRST if found is None else _AGAIN)
@@ -261,41 +300,18 @@ class Supply:
                 supplied = found._replace(until=_until(found.bundle, served, client.clock.now()))
             else:
                 with client.proving():
-                    supplied = self._loaded(client, served)
+                    supplied = _loaded(client, served, self._labels)
                     self._usable(supplied.bundle)
         except BundleError as error:
             if found is not None and self._served is not None and not client.vouches(self._served):
-                found, why = None, "; and the keys that signed the last good bundle count no more"
+                found, why = None, "the keys that signed it count no more"
             if found is None:
-                raise BundleError(f"{error}{why}") from error
+                raise BundleError(f"{error}; the last good bundle: {why}") from error
             self.problem = str(error)
             _log.warning("policy: %s; the last good bundle decides until it expires", error)
             return found
         self._served, self._unkept = served, True
         return supplied
-
-    def _kept(self, client: Client) -> tuple[Supplied | None, str]:
-        why = ""
-        for served in client.cached():
-            try:
-                supplied = self._loaded(client, served)
-                self._usable(supplied.bundle)
-            except BundleError as error:
-                why = f"; and the last good bundle: {error}"
-            else:
-                self._served = served
-                return supplied, ""
-        return None, why
-
-    def _loaded(self, client: Client, served: Served) -> Supplied:
-        from guardai.policy.trust.chain import TARGET
-
-        now = client.clock.now()
-        if served.expires <= now:
-            raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
-        # By this name what is wrong with it is recorded; where its file lies is no event's business.
-        bundle = Bundle.load(Path(TARGET), self._labels, data=served.data, now=now, signed=True)
-        return Supplied(bundle, signed=True, until=_until(bundle, served, now))
 
     def _keep(self, limit: float) -> None:
         if self.client is None or self._served is None or not self._unkept:
@@ -352,6 +368,17 @@ class Supply:
             self._stopped.set()
         else:
             self._go()
+
+
+def _loaded(client: Client, served: Served, labels: frozenset[str]) -> Supplied:
+    from guardai.policy.trust.chain import TARGET
+
+    now = client.clock.now()
+    if served.expires <= now:
+        raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
+    # By this name what is wrong with it is recorded; where its file lies is no event's business.
+    bundle = Bundle.load(Path(TARGET), labels, data=served.data, now=now, signed=True)
+    return Supplied(bundle, signed=True, until=_until(bundle, served, now))
 
 
 def _until(bundle: Bundle, served: Served, now: datetime) -> Until:

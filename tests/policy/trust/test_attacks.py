@@ -204,21 +204,27 @@ def test_root_that_leaves_one_version_out_is_not_followed(publisher, client, now
         publisher.repository.rotate((), publisher.roots, now=now)
     (publisher.folder / "metadata" / "2.root.json").unlink()
     assert taken(client()) == good
-    assert client()._followed()[0].version == 1
+    assert client()._roots.follow()[0].version == 1
 
 
-@pytest.fixture
-def stolen(publisher, client, server, tmp_path, now, key, signer):
-    """All keys but the root's are stolen, and rotated away. The thief goes on from the folder as it was, when he is let."""
+@pytest.fixture(params=["online and targets", "root, too"])
+def stolen(request, publisher, client, server, tmp_path, now, key, signer):
+    """Keys are stolen, and rotated away. The thief goes on from the folder as it was, when he is let, with roots of his own if he can."""
     was = tmp_path / "was"
     shutil.copytree(publisher.folder, was)
     (tmp_path / "was-root.json").write_bytes(publisher.root)
     thief = Repository(was, tmp_path / "was-root.json")
     new = [signer(key(f"new-{n}")) for n in range(2)]
-    everybody = [*publisher.roots, *publisher.targets, *publisher.online, *new]
-    for roles, gone in ((["targets"], publisher.targets), (["snapshot", "timestamp"], publisher.online)):
+    roots = [*publisher.roots, *new]
+    lost = {("targets",): publisher.targets, ("snapshot", "timestamp"): publisher.online}
+    if request.param == "root, too":
+        lost = {("root",): publisher.roots, **lost}
+        for _ in range(8):
+            thief.rotate((), publisher.roots, now=now)
+    for roles, gone in lost.items():
         publisher.repository.rotate(
-            roles, everybody, data=publisher.data, add=[one.public_key for one in new],
+            roles, [*roots, *publisher.targets, *publisher.online],
+            data=publisher.data if "targets" in roles else None, add=[one.public_key for one in new],
             remove=[one.public_key for one in gone], now=now,
         )  # fmt: skip
     for version in range(2, 9):
@@ -228,8 +234,17 @@ def stolen(publisher, client, server, tmp_path, now, key, signer):
     def serves():
         server.folder = was
 
-    serves.evil = evil
+    serves.evil, serves.folder = evil, was
     return serves
+
+
+def kept(client):
+    """The last good bundles, none where the way to them is lost."""
+    try:
+        return [one.data for one in client.cached()]
+    except BundleError as error:
+        assert "has lost the way to its newest root" in str(error)
+        return []
 
 
 def test_thief_with_removed_keys_convinces_whoever_knows_no_better(client, stolen):
@@ -238,31 +253,107 @@ def test_thief_with_removed_keys_convinces_whoever_knows_no_better(client, stole
     assert taken(client()) == stolen.evil
 
 
-@pytest.mark.parametrize("damage", ["emptied", "removed", "all"])
+@pytest.mark.parametrize(
+    "damage", ["none", "emptied", "removed", "replaced", "the newest", "all but the newest", "its note", "all"]
+)
 @pytest.mark.parametrize("alive", [True, False])
 def test_removed_key_counts_no_more_where_the_way_to_the_root_that_removed_it_is_lost(
     client, server, publisher, stolen, tmp_path, damage, alive
 ):
+    if damage == "all" and not alive:
+        return  # who begins with nothing begins from the trusted root, as documented
     one = client()
     good = taken(one)
     history = tmp_path / "cache" / "metadata" / "root_history"
-    assert (history / "3.root.json").exists()
+    followed = sorted(history.iterdir(), key=lambda file: int(file.name.partition(".")[0]))
+    assert len(followed) > 2
     match damage:
         case "emptied":
-            (history / "2.root.json").write_bytes(b"")
+            followed[0].write_bytes(b"")
         case "removed":
-            (history / "2.root.json").unlink()
+            followed[0].unlink()
+        case "replaced":
+            theirs = stolen.folder / "metadata" / followed[0].name
+            followed[0].write_bytes(theirs.read_bytes() if theirs.exists() else b"{}")
+        case "the newest":
+            followed[-1].unlink()
+        case "all but the newest":
+            for file in followed[:-1]:
+                file.unlink()
+        case "its note":
+            (history.parent / "newest.json").write_bytes(b"")
         case "all":
             shutil.rmtree(tmp_path / "cache")
-    if damage == "all" and not alive:
-        return  # who begins with nothing begins from the trusted root, as documented
     honest = server.folder
     stolen()
-    assert client().cached() == []
+    assert kept(client()) == ([good] if damage in ("none", "its note") else [])
     refused(one if alive else client())
     server.folder = honest
+    # What was refused is no hindrance to what is good.
     assert taken(one if alive else client()) == good
-    assert [found.data for found in client().cached()] == [good]
+    assert kept(client()) == [good]
+    assert [file.read_bytes() for file in followed] == [
+        (honest / "metadata" / file.name).read_bytes() for file in followed
+    ]
+
+
+def test_what_was_refused_leaves_nothing_in_the_cache(client, server, stolen, tmp_path):
+    taken(client())
+    (tmp_path / "cache" / "metadata" / "root_history" / "2.root.json").unlink()
+    files = {file: file.read_bytes() for file in (tmp_path / "cache").rglob("*.*") if file.is_file()}
+    stolen()
+    refused(client())
+    del files[tmp_path / "cache" / "state.json"]
+    left = {file: file.read_bytes() for file in (tmp_path / "cache").rglob("*.*") if file.is_file()}
+    assert files == {file: data for file, data in left.items() if file.name != "state.json"}
+
+
+@pytest.mark.parametrize("stolen", ["root, too"], indirect=True)
+def test_other_way_than_the_one_that_was_known_is_told_with_the_way_out(client, server, stolen, tmp_path):
+    """Who begins with the thief's finds the honest repository to be another, and has to be told what to do."""
+    honest = server.folder
+    one = client()
+    taken(one)
+    shutil.rmtree(tmp_path / "cache")
+    stolen()
+    taken(client())
+    server.folder = honest
+    said = refused(one)
+    assert "offers no way to the root that was known here, or another in its place" in said
+    assert "remove the cache: `guardai bundle status` tells where it is" in said
+    shutil.rmtree(tmp_path / "cache")
+    assert taken(one)
+
+
+def test_root_that_nobody_led_to_is_no_hindrance(publisher, client, tmp_path, now):
+    publisher.repository.rotate((), publisher.roots, now=now)
+    good = taken(client())
+    (tmp_path / "cache" / "metadata" / "root_history" / "99.root.json").write_bytes(b"{}")
+    assert kept(client()) == [good]
+    assert taken(client()) == good
+
+
+def test_root_that_another_process_follows_meanwhile_is_no_reason_to_drop_a_bundle(publisher, client, now, monkeypatch):
+    one = client()
+    served = one.refresh()
+    publisher.repository.rotate((), publisher.roots, now=now)
+    noted = one._roots._newest
+
+    def meanwhile():
+        found = noted()
+        taken(client())
+        return found
+
+    monkeypatch.setattr(one._roots, "_newest", meanwhile)
+    assert one.vouches(served)
+
+
+def test_draft_of_a_process_that_was_killed_is_removed(publisher, client, tmp_path):
+    taken(client())
+    (tmp_path / "cache" / "draft-left").mkdir()
+    (tmp_path / "cache" / "draft-left" / "timestamp.json").write_bytes(b"{}")
+    taken(client())
+    assert list((tmp_path / "cache").glob("draft-*")) == []
 
 
 def test_living_client_whose_cache_is_gone_takes_no_older_bundle(publisher, client, server, tmp_path):
@@ -626,14 +717,15 @@ def test_folder_whose_disk_fails_is_not_taken_for_the_cache(publisher, tmp_path)
 
 
 def test_trusted_root_that_is_none_is_not_blamed_on_the_server(client):
-    assert refused(client(root=b"{}")).startswith("the trusted root is no root metadata of TUF")
+    with pytest.raises(BundleError, match=r"^the trusted root is no root metadata of TUF"):
+        client(root=b"{}")
 
 
 def test_cache_that_is_no_folder_is_told(publisher, client, tmp_path):
     (tmp_path / "cache").write_text("")
     assert "the cache cannot be used" in refused(client())
     (tmp_path / "cache").unlink()
-    (tmp_path / "cache" / "metadata" / "root.json").mkdir(parents=True)
+    (tmp_path / "cache" / "metadata" / "timestamp.json").mkdir(parents=True)
     assert "if there is room on its disk, remove it" in refused(client())
 
 
@@ -656,12 +748,13 @@ def pipe():
 @pytest.mark.parametrize(
     "place",
     ["metadata/timestamp.json", "metadata/snapshot.json", "metadata/targets.json", "metadata/root_history/2.root.json",
-     "bundles/{sha}.bundle", "incoming", "good/.{mark}.{pid}", ".state.json.{pid}"],
+     "metadata/newest.json", "bundles/{sha}.bundle", "draft-x", "good/.{mark}.new", ".state.json.new"],
 )  # fmt: skip
-def test_pipe_in_the_cache_holds_nobody(publisher, client, server, tmp_path, pipe, place):
+def test_pipe_in_the_cache_holds_nobody(publisher, client, server, tmp_path, pipe, place, now):
+    publisher.repository.rotate((), publisher.roots, now=now)
     current = taken(client())
-    pipe(tmp_path / "cache" / place.format(pid=os.getpid(), sha=sha256(current), mark=sha256(b"")[:16]))
-    if place == "incoming":
+    pipe(tmp_path / "cache" / place.format(sha=sha256(current), mark=sha256(b"")[:16]))
+    if place == "draft-x":
         current = publisher.publish("2")
     got = []
     thread = threading.Thread(target=lambda: got.append(taken(client())), daemon=True)

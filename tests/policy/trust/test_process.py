@@ -16,7 +16,7 @@ import pytest
 
 import guardai
 from guardai.errors import BundleError, ConfigError, PolicyDenied
-from guardai.gate import current, detectors
+from guardai.gate import current, detectors, supply
 from guardai.hooks import Call, Target, opened
 from guardai.policy.trust.archive import pack, unpack
 from guardai.policy.trust.build import build
@@ -353,7 +353,7 @@ def test_end_does_not_wait_for_ever_for_what_is_being_adopted(start, publisher, 
 
 def test_child_forked_while_a_bundle_is_built_collects_its_garbage(start, publisher, monkeypatch):
     start()
-    supply, building, go_on = current().supply, threading.Event(), threading.Event()
+    building, go_on = threading.Event(), threading.Event()
     real, interval = supply._loaded, sys.getswitchinterval()
 
     def slow(*given):
@@ -363,7 +363,7 @@ def test_child_forked_while_a_bundle_is_built_collects_its_garbage(start, publis
 
     monkeypatch.setattr(supply, "_loaded", slow)
     publisher.publish("2")
-    thread = threading.Thread(target=supply.refresh)
+    thread = threading.Thread(target=current().supply.refresh)
     thread.start()
     try:
         assert building.wait(30)
@@ -486,8 +486,8 @@ def break_lock(publisher, cache, built, folder):
 
 
 def break_cache(publisher, cache, built, folder):
-    (cache / "metadata" / "root.json").unlink()
-    (cache / "metadata" / "root.json").mkdir()
+    (cache / "metadata" / "timestamp.json").unlink()
+    (cache / "metadata" / "timestamp.json").mkdir()
 
 
 def break_disk(publisher, cache, built, folder):
@@ -798,9 +798,25 @@ def test_process_does_not_begin_with_a_bundle_whose_keys_it_learns_are_removed(
         publisher.publish("9", data=broken(built))
     else:
         server.answers["timestamp.json"] = lambda to: to.send_error(500)
-    with pytest.raises(BundleError, match="the keys that signed the last good bundle count no more"):
+    with pytest.raises(BundleError, match="the last good bundle: the keys that signed it count no more"):
         start()
     assert current() is None
+
+
+def test_repository_that_was_made_anew_is_believed_by_whoever_trusts_its_root(
+    start, publisher, server, key, signer, built, tmp_path, now
+):
+    """At the same address, as after a loss of all keys; the cache of the former one has no say."""
+    for _ in range(2):
+        publisher.repository.rotate((), publisher.roots, now=now)
+    start()
+    guardai.shutdown()
+    anew = type(publisher)(tmp_path / "anew", lambda name: key(f"anew-{name}"), signer, built)
+    anew.create(data=built(version="anew"))
+    server.folder = anew.folder
+    (tmp_path / "anew.json").write_bytes(anew.root)
+    start(policy_root=tmp_path / "anew.json")
+    assert current().gate.engine.bundle.version == "anew"
 
 
 def test_home_that_a_pulled_policy_makes_is_readable_by_its_owner_alone(start, home, tmp_path):

@@ -2,7 +2,8 @@
 
 ::
 
-    metadata/…                      what tuf trusts so far: rollback is told by it
+    metadata/root_history/…         the roots that were followed, and which is the newest: `roots.py`
+    metadata/timestamp.json …       what was fetched last: rollback is told by it
     bundles/<sha256>.bundle         the last good bundle
     bundles/<sha256>.targets.json   the signed metadata that vouches for it
     good/<environment>              its sha256; what one environment can use, another may not
@@ -13,8 +14,10 @@ SECURITY INVARIANT: nothing in the cache is believed. Whatever is read from it i
 comes from whoever configures the process; damage can make a client ask again or refuse, and nothing else. What a client has once
 verified, the newest root and the newest bundle's metadata, it remembers for as long as it lives, whatever becomes of the cache.
 
-SECURITY INVARIANT: nothing in the cache holds whoever reads it. Plain files alone are opened; what else stands in their place is
-removed before tuf, which opens by name, can come to it.
+SECURITY INVARIANT: what is refused leaves nothing in the cache. tuf works in a draft of it; what it has verified is taken over
+if it goes on from what was known.
+
+SECURITY INVARIANT: nothing in the cache holds whoever reads it. Plain files alone are opened.
 
 INVARIANT: no message names the cache's place: what is refused is recorded, and an event tells no machine's folders. Whoever
 looks for it asks `guardai bundle status`.
@@ -27,9 +30,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
+import shutil
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -42,9 +46,12 @@ from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
 from guardai.policy.trust.chain import TARGET
 from guardai.policy.trust.clock import Clock, Limit
+from guardai.policy.trust.fetch import ONLINE, bundle, named, refreshed
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
-from guardai.policy.trust.reading import METADATA_BYTES, read
+from guardai.policy.trust.reading import METADATA_BYTES, read, there
+from guardai.policy.trust.roots import HISTORY, Roots, role, signatures
+from guardai.policy.trust.writing import replace
 
 if TYPE_CHECKING:
     from tuf.api.metadata import Metadata, Root, TargetFile
@@ -53,9 +60,7 @@ __all__ = ["Client", "Served", "State"]
 
 _log: Final = logging.getLogger("guardai")
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
-_ROOT: Final = re.compile(r"([1-9][0-9]{0,8})\.root\.json")
-#: Roots that are followed from the trusted one: more rotations than a client sleeps through.
-_ROOTS: Final = 256
+_DRAFT: Final = "draft-"
 #: Environments whose last good bundles are kept; more than share one home.
 _ENVIRONMENTS: Final = 8
 
@@ -101,6 +106,9 @@ class Client:
         folder: the cache, of this repository alone.
         clock: tells the time.
         environment: what decides whether a bundle can be used, in words: the last good one is kept for each.
+
+    Raises:
+        BundleError: the trusted root is none.
     """
 
     def __init__(
@@ -110,11 +118,9 @@ class Client:
         self._where = "the repository's folder" if url.startswith("file:") else self.url
         self.folder = folder
         self.clock = clock or Clock()
-        self._root = root
-        self._known: Root | None = None
         self._newest: Served | None = None
         self._metadata = folder / "metadata"
-        self._history = self._metadata / "root_history"
+        self._roots = Roots(root, self._metadata)
         self._bundles = folder / "bundles"
         self._marks = folder / "good"
         self._mark = self._marks / sha256(environment.encode())[:16]
@@ -135,10 +141,12 @@ class Client:
         Asks nobody. They may have expired.
 
         Raises:
-            BundleError: the trusted root is none.
+            BundleError: the way from the trusted root to one that was known is lost.
         """
-        root, whole = self._followed()
-        found = self._kept(root) if whole else {}
+        root, whole = self._roots.follow()
+        if not whole:
+            raise BundleError("the cache has lost the way to its newest root, which the repository has to give again")
+        found = self._kept(root)
         if not found:
             return []
         newest, own = max(found.values(), key=lambda served: served.version), found.get(_marked(self._mark))
@@ -148,16 +156,20 @@ class Client:
     def _kept(self, root: Root) -> dict[str, Served]:
         """Sha256 → bundle, of those that the environments name, as far as the root vouches for them."""
         while True:
-            names, found = self._names(), dict[str, Served]()
-            for name in set(names.values()):
-                try:
-                    targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
-                    found[name] = self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
-                except (OSError, ValueError, BundleError) as error:
-                    _log.debug("a cached bundle of %s is not used: %s", self._where, error)
+            names = self._names()
+            found = {name: one for name in set(names.values()) if (one := self._good(root, name)) is not None}
             # Another process may have kept a newer one meanwhile, and removed one of these.
             if len(found) == len(set(names.values())) or names == self._names():
                 return found
+
+    def _good(self, root: Root, name: str) -> Served | None:
+        """The bundle of that sha256, if the root vouches for it."""
+        try:
+            targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
+            return self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
+        except (OSError, ValueError, BundleError) as error:
+            _log.debug("a cached bundle of %s is not used: %s", self._where, error)
+            return None
 
     def _names(self) -> dict[str, str]:
         """Environment → the sha256 of its last good bundle, as far as the cache tells."""
@@ -204,12 +216,11 @@ class Client:
     def vouches(self, served: Served) -> bool:
         """Whether the newest root that is known still counts the keys that signed for it."""
         try:
-            root, _ = self._followed()
-            known = self._known or root
-            self._vouched(known, served.targets, served.data)
+            root, whole = self._roots.follow()
+            self._vouched(root, served.targets, served.data)
         except BundleError:
             return False
-        return self._last_root() <= known.version
+        return whole
 
     def keep(self, served: Served, seconds: float = 10.0) -> None:
         """From here on this is the last good bundle, also of processes that begin later.
@@ -227,13 +238,13 @@ class Client:
         """
         self._make_folders()
         with held(self.folder / "lock", seconds):
-            kept = self._kept(self._followed()[0]).get(_marked(self._mark))
+            kept = self._good(self._roots.follow()[0], _marked(self._mark))
             if kept is not None and kept.version > served.version:
                 return
-            _replace(self._bundles / f"{served.sha256}.bundle", served.data)
-            _replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
+            replace(self._bundles / f"{served.sha256}.bundle", served.data)
+            replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
             # What is named is there before it is named: a process that is killed here leaves the former one.
-            _replace(self._mark, served.sha256.encode())
+            replace(self._mark, served.sha256.encode())
             self._clear()
 
     def _clear(self) -> None:
@@ -249,83 +260,54 @@ class Client:
                     file.unlink()
 
     def _fetched(self, now: datetime, limit: Limit, stopped: threading.Event) -> Served:
-        from tuf.api import exceptions as tuf
-        from tuf.ngclient import Updater, UpdaterConfig
-
-        from guardai.policy.trust.transport import opened
-
-        self._followed()  # a trusted root that is none is not the server's fault
-        incoming = self.folder / "incoming"
-        try:
-            self._remove_what_is_no_metadata()
-            incoming.unlink(missing_ok=True)
-            with opened(self.url, limit.left(), stopped) as fetcher:
-                updater = Updater(
-                    str(self._metadata),
-                    f"{self.url}metadata/",
-                    target_base_url=f"{self.url}targets/",
-                    fetcher=fetcher,
-                    config=UpdaterConfig(max_root_rotations=_ROOTS),
-                    bootstrap=self._root,
+        self._roots.follow()
+        with named(self._where), self._draft() as draft:
+            try:
+                with refreshed(self.url, self._roots.last, draft, now, limit, stopped) as updater:
+                    data = bundle(updater, self._where, draft, self._had)
+            except Exception:
+                # What failed may have come after a new root, which counts all the same.
+                if self._roots.take(draft / HISTORY) is not None:
+                    self._take(draft)
+                raise
+            root = self._roots.take(draft / HISTORY)
+            if root is None:
+                raise BundleError(
+                    f"{self._where} offers no way to the root that was known here, or another in its place: it is an older repository, "
+                    "or somebody has a key that was removed. If it was made anew, and its root is the one that you trust, remove "
+                    "the cache: `guardai bundle status` tells where it is"
                 )
-                # tuf asks the machine's clock, which may have been set back; there is no other way to tell it the time.
-                updater._trusted_set.reference_time = now
-                updater.refresh()
-                root, whole = self._followed()
-                if not whole:
-                    raise BundleError(
-                        f"{self._where} offers no way to a root that was known here before; it is an older repository, or "
-                        "another"
-                    )
-                info = updater.get_targetinfo(TARGET)
-                if info is None:
-                    raise BundleError(f"{self._where} offers no {TARGET}")
-                if info.length > MAX_BYTES:
-                    raise BundleError(f"{self._where}: the bundle is larger than {MAX_BYTES} bytes; no bundle is")
-                targets = read(self._metadata / "targets.json", METADATA_BYTES)
-                data = self._had(info)
-                if data is None:
-                    data = read(Path(updater.download_target(info, str(incoming))), MAX_BYTES)
-            served = self._vouched(root, targets, data)
+            served = self._vouched(root, read(draft / "targets.json", METADATA_BYTES), data)
             if self._newest is not None and served.version < self._newest.version and self.vouches(self._newest):
                 raise BundleError(
                     f"{self._where} offers older metadata than before: targets {served.version} after {self._newest.version}"
                 )
+            self._take(draft)
             self._remember(served)
             return served
-        except tuf.ExpiredMetadataError as error:
-            raise BundleError(
-                f"{self._where}: {error}: nobody signed it anew, or somebody keeps newer metadata from you"
-            ) from error
-        except tuf.BadVersionNumberError as error:
-            raise BundleError(f"{self._where} offers older metadata than before, or of two times: {error}") from error
-        except tuf.UnsignedMetadataError as error:
-            raise BundleError(f"{self._where}: too few of the trusted keys signed: {error}") from error
-        except tuf.DownloadLengthMismatchError as error:
-            raise BundleError(f"{self._where} sends more than there should be: {error}") from error
-        except tuf.DownloadError as error:
-            raise BundleError(f"{self._where} cannot be fetched from: {error}") from error
-        except tuf.RepositoryError as error:
-            raise BundleError(f"{self._where}: what it offers is not what was signed: {error}") from error
-        except (OSError, ValueError) as error:
-            raise BundleError(
-                f"the cache cannot be used: {_plain(error)}; if there is room on its disk, remove it: `guardai bundle status` "
-                "tells where it is"
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                incoming.unlink()
 
-    def _remove_what_is_no_metadata(self) -> None:
-        for folder in (self._metadata, self._history):
-            for one in folder.iterdir() if folder.is_dir() else ():
-                try:
-                    found = one.stat()
-                except OSError:  # a link to nothing, say: opening that ends at once
-                    continue
-                small = stat.S_ISREG(found.st_mode) and found.st_size <= METADATA_BYTES
-                if not small and not stat.S_ISDIR(found.st_mode):
-                    one.unlink()
+    @contextlib.contextmanager
+    def _draft(self) -> Iterator[Path]:
+        """A folder with what was fetched last, for tuf, which opens by name: nothing can stand there but what is put there."""
+        for left in self.folder.glob(f"{_DRAFT}*"):  # by a process that was killed
+            with contextlib.suppress(OSError):
+                # To remove a folder is to open it, and opening a pipe would hold us.
+                shutil.rmtree(left) if stat.S_ISDIR(left.lstat().st_mode) else left.unlink()
+        draft = Path(tempfile.mkdtemp(prefix=_DRAFT, dir=self.folder))
+        try:
+            for one in ONLINE:
+                data = there(self._metadata / one, METADATA_BYTES)
+                if data is not None:
+                    (draft / one).write_bytes(data)
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _take(self, draft: Path) -> None:
+        for one in ONLINE:
+            data = there(draft / one, METADATA_BYTES)
+            if data is not None and data != there(self._metadata / one, METADATA_BYTES):
+                replace(self._metadata / one, data)
 
     def _had(self, info: TargetFile) -> bytes | None:
         """The bundle that is offered, if the cache has it already."""
@@ -342,46 +324,6 @@ class Client:
         if self._newest is None or served.version > self._newest.version or not self.vouches(self._newest):
             self._newest = served
 
-    def _followed(self) -> tuple[Root, bool]:
-        """The root that the trusted one leads to by what has been fetched so far, each signed by the keys of the one before.
-
-        Returns:
-            That root, and whether no newer one is known: where one between is lost, a removed key would count again.
-
-        Raises:
-            BundleError: the trusted root is none.
-        """
-        from tuf.api.exceptions import RepositoryError
-        from tuf.api.metadata import Metadata
-
-        try:
-            root: Root = _role(Metadata.from_bytes(self._root), "root")
-            root.verify_delegate("root", *_signatures(Metadata.from_bytes(self._root)))
-        except (RepositoryError, ValueError) as error:
-            raise BundleError(f"the trusted root is no root metadata of TUF: {error}") from None
-        for version in range(root.version + 1, root.version + _ROOTS + 1):
-            try:
-                made: Metadata[Any] = Metadata.from_bytes(read(self._history / f"{version}.root.json", METADATA_BYTES))
-                new: Root = _role(made, "root")
-                root.verify_delegate("root", *_signatures(made))
-                new.verify_delegate("root", *_signatures(made))
-            except (OSError, RepositoryError, ValueError):
-                break
-            if new.version != version:
-                break
-            root = new
-        if self._known is None or root.version > self._known.version:
-            self._known = root
-        return root, max(self._known.version, self._last_root()) <= root.version
-
-    def _last_root(self) -> int:
-        """The version of the last root that has been fetched, whether or not it can be read or reached; 0 if there is none."""
-        try:
-            found = [_ROOT.fullmatch(one.name) for one in self._history.iterdir()]
-        except OSError:
-            return 0
-        return max((int(one[1]) for one in found if one), default=0)
-
     @staticmethod
     def _vouched(root: Root, targets: bytes, data: bytes) -> Served:
         from tuf.api.exceptions import RepositoryError
@@ -389,8 +331,8 @@ class Client:
 
         try:
             made: Metadata[Any] = Metadata.from_bytes(targets)
-            signed = _role(made, "targets")
-            root.verify_delegate("targets", *_signatures(made))
+            signed = role(made, "targets")
+            root.verify_delegate("targets", *signatures(made))
             if TARGET not in signed.targets:
                 raise BundleError(f"there is no {TARGET}")
             signed.targets[TARGET].verify_length_and_hashes(data)
@@ -400,7 +342,7 @@ class Client:
 
     def _make_folders(self) -> None:
         try:
-            for folder in (self._metadata, self._bundles, self._marks):
+            for folder in (self._metadata / HISTORY, self._bundles, self._marks):
                 # One by one: `parents=True` makes those above with the usual mode, and the home, which keys come to, is one.
                 for one in (*reversed(folder.parents), folder):
                     if not one.is_dir():
@@ -410,7 +352,7 @@ class Client:
 
     def _note(self, state: State) -> None:
         try:
-            _replace(self.folder / "state.json", msgspec.json.encode(state))
+            replace(self.folder / "state.json", msgspec.json.encode(state))
         except OSError as error:
             _log.warning("what came of asking for the policy cannot be noted in its cache: %s", _plain(error))
 
@@ -422,29 +364,6 @@ def _marked(mark: Path) -> str:
     except (OSError, ValueError):
         return ""
     return name if _SHA.fullmatch(name) else ""
-
-
-def _role(made: Metadata[Any], role: str) -> Any:
-    if made.signed.type != role:
-        raise ValueError(f"it is {made.signed.type} metadata, not {role}")
-    return made.signed
-
-
-def _signatures(made: Metadata[Any]) -> tuple[bytes, Any]:
-    return made.signed_bytes, made.signatures
-
-
-def _replace(file: Path, data: bytes) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        beside.unlink(missing_ok=True)
-        with beside.open("xb") as made:  # a file of our own, whatever somebody put there
-            made.write(data)
-        beside.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
 
 
 def _moment(seconds: float) -> datetime | None:

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["METADATA_BYTES", "opened", "read"]
+__all__ = ["METADATA_BYTES", "opened", "read", "there"]
 
 #: No metadata of a repository is this large.
 METADATA_BYTES: Final = 1024 * 1024
@@ -39,3 +39,11 @@ def read(file: Path, most: int) -> bytes:
     if len(data) > most:
         raise ValueError(f"{file.name}: larger than {most} bytes")
     return data
+
+
+def there(file: Path, most: int) -> bytes | None:
+    """The same, or None where there is nothing of that kind."""
+    try:
+        return read(file, most)
+    except (OSError, ValueError):
+        return None
