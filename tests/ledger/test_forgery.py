@@ -13,7 +13,9 @@ from guardai.ledger.keys import open_keys
 from guardai.ledger.merkle import leaf_hash
 from guardai.ledger.note import Checkpoint, sign_checkpoint
 from guardai.ledger.ratchet import step
-from guardai.ledger.treecheck import read_tree
+from guardai.ledger.store import read_store
+from guardai.ledger.treecheck import Leaves, StoredTree, read_checkpoints, read_tree
+from guardai.ledger.trust import trust
 
 
 def canonical(event):
@@ -728,12 +730,35 @@ def test_swapped_tiles_of_an_export_are_found_and_no_event_is_blamed(large, tmp_
 
 
 def test_tree_of_the_large_store_is_what_its_events_say(large):
-    from guardai.ledger.store import read_store
-
+    trusted = trust(large)
     with read_store(large / "ledger" / "store.db") as store:
-        tree = read_tree(store)
-    assert tree.consistent
-    assert tree.leaves == [leaf_hash(data) for data in export_of(large)]
+        checkpoints, bad = read_checkpoints(store, trusted.origin, trusted.publics)
+        assert (checkpoints[-1].size, bad) == (700, 0)
+        assert read_tree(store, checkpoints) == StoredTree(agrees=True, consistent=True)
+        leaves = Leaves(store)
+        assert [leaves[n] for n in range(701)] == [*(leaf_hash(data) for data in export_of(large)), b""]
+
+
+DAMAGE = {
+    "too many": "INSERT INTO tiles VALUES (0, 3, x'00')",
+    "a level too many": "INSERT INTO tiles SELECT 2, 0, hashes FROM tiles WHERE level = 1",
+    "missing": "DELETE FROM tiles WHERE level = 1",
+    "too long": "UPDATE tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE level = 1",
+    "too short": "UPDATE tiles SET hashes = substr(hashes, 1, 32) WHERE level = 1",
+    "a text": "UPDATE tiles SET hashes = hex(hashes) WHERE level = 1",
+    "a leaf too many": "UPDATE tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE level = 0 AND idx = 2",
+    "half a leaf too many": "UPDATE tiles SET hashes = CAST(hashes || zeroblob(16) AS BLOB) WHERE level = 0 AND idx = 2",
+    "a leaf too few": "UPDATE tiles SET hashes = substr(hashes, 1, 8160) WHERE level = 0 AND idx = 0",
+    "a gap": "UPDATE tiles SET idx = 3 WHERE level = 0 AND idx = 2",
+    "none": "DELETE FROM tiles",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_tiles_that_are_not_the_tree_s_are_found_and_no_event_is_blamed(large, damage):
+    with contextlib.closing(sqlite3.connect(large / "ledger" / "store.db", isolation_level=None)) as db:
+        db.execute(DAMAGE[damage])
+    assert found(large, adopt=False) == (1, {("tree", -1)})
 
 
 # --- second spellings

@@ -24,11 +24,11 @@ from guardai.ledger.reading import Link, decode_link
 from guardai.ledger.report import Code, Fault
 from guardai.ledger.revocations import Judgement, Revocation, add, judge, recorded
 from guardai.ledger.spool import GENESIS
-from guardai.ledger.treecheck import adds_up, read_checkpoints, read_tree
+from guardai.ledger.treecheck import Leaves, adds_up, read_checkpoints, read_tree
 from guardai.model import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from guardai.ledger.note import Checkpoint
     from guardai.ledger.store import Store
@@ -63,7 +63,8 @@ class LogState:
     recovered: list[Recovered] = field(default_factory=list)
     records: list[int] = field(default_factory=list)
     countersigned: list[Head] = field(default_factory=list)
-    tagged: list[int] = field(default_factory=list)
+    #: Events that have a tag, as runs from a position to another (exclusive).
+    tagged: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -100,8 +101,9 @@ class SealedAudit:
         self.checkpoints: list[Checkpoint] = []
         self._named: set[tuple[str, int]] = set()
         self._by_number: dict[object, LogState] = {}
-        #: Leaf hashes that a signed checkpoint vouches for; None if there is no such thing.
-        self._attested: list[bytes] | None = None
+        #: What a signed checkpoint vouches for: the tiles' leaf hashes, or else the events as they are, or nothing.
+        self._attested: Leaves | None = None
+        self._events_add_up = False
         self._expected = 0
 
     def run(self) -> None:
@@ -173,18 +175,18 @@ class SealedAudit:
             or any(one.size == self.on_file.size and one.root != self.on_file.root for one in self.checkpoints)
         ):
             self.fault("rolled_back")
-        tree = read_tree(self.store)
-        if tree.agrees(self.checkpoints):
-            self._attested = tree.leaves
+        tree = read_tree(self.store, self.checkpoints)
+        if tree.agrees:
+            self._attested = Leaves(self.store)
             if not tree.consistent:
                 self.fault("tree")
             return
         self.fault("tree")
-        computed = [leaf_hash(row[4]) if isinstance(row[4], bytes) else b"" for row in self._rows(newest)]
-        if self.checkpoints and adds_up(computed, self.checkpoints):
-            self._attested = computed
-        elif not self.checkpoints:
+        if not self.checkpoints:
             self.fault("checkpoint")
+            return
+        computed = (leaf_hash(row[4]) if isinstance(row[4], bytes) else b"" for row in self._rows(newest))
+        self._events_add_up = adds_up(computed, self.checkpoints)
 
     def check_events(self) -> None:
         """Each event is its leaf, has its own address, and follows the one before it in its log."""
@@ -233,8 +235,11 @@ class SealedAudit:
 
     def _check_event(self, leaf: int, n: Any, seq: Any, ts: Any, data: Any, tag: Any) -> None:
         hashed = leaf_hash(data) if isinstance(data, bytes) else b""
-        attested = self._attested
-        true = hashed if attested is None else attested[leaf] if leaf < len(attested) else b""
+        attested = self._attested is not None or self._events_add_up
+        if self._attested is not None:
+            true = self._attested[leaf]
+        else:
+            true = hashed if not attested or leaf == self.events else b""
         link = _read(data)
         state = self._by_number.get(n)
         if (
@@ -263,7 +268,7 @@ class SealedAudit:
                 link.kind,
             )
             return
-        if attested is not None and hashed != true:
+        if attested and hashed != true:
             # The bytes were changed, so it is the columns that say which event this was; or its place does.
             if state is not None:
                 self._continue(state, seq if isinstance(seq, int) else state.events, "changed", true)
@@ -279,7 +284,7 @@ class SealedAudit:
                 self._continue(state, seq if isinstance(seq, int) else state.events, "changed", true)
             return
         fits = state is not None and (link.log, link.seq, link.ts) == (state.name, seq, ts)
-        if attested is not None:
+        if attested:
             # The bytes are what was sealed: if they and the columns disagree, it is the columns that were altered.
             state = self.logs.get(link.log)
         if state is None:
@@ -294,7 +299,7 @@ class SealedAudit:
             if late:
                 self.fault("inserted", state.name, link.seq)
             elif previous and link.prev != previous:
-                self.fault("inserted" if attested is not None else "changed", state.name, link.seq)
+                self.fault("inserted" if attested else "changed", state.name, link.seq)
             elif link.ts < state.last:
                 self.fault("back_dated", state.name, link.seq)
         self._take_note(state, link, data, tag)
@@ -327,7 +332,8 @@ class SealedAudit:
         if link.kind == "key.revoked" and (one := recorded(data, self.trust.root)) is not None:
             add(self.revoked, one)
         if tag is not None:
-            state.tagged.append(link.seq)
+            first = state.tagged.pop()[0] if state.tagged and state.tagged[-1][1] == link.seq else link.seq
+            state.tagged.append((first, link.seq + 1))
 
     def check_cursors(self) -> None:
         """The table of logs, which says how far each has been folded."""
@@ -380,7 +386,7 @@ class SealedAudit:
     def check_recovered(self) -> None:
         """The tags of each countersigned range are the ones that were countersigned; no other event has one."""
         for state in self.logs.values():
-            tagged = set(state.tagged)
+            ranges = []
             for found in state.recovered:
                 if not 0 <= found.first <= found.last + 1 <= state.events:
                     self.fault("recovered", state.name, max(found.last + 1, 0))
@@ -390,9 +396,9 @@ class SealedAudit:
                     tags.update(tag)
                 if tags.hexdigest() != found.tags:
                     self._name_tags(state, found)
-                tagged.difference_update(range(found.first, found.last + 1))
+                ranges.append((found.first, found.last + 1))
             if not any(log == state.name for log, _ in self._named):  # an altered record names no range any more
-                for seq in sorted(tagged):
+                for seq in _outside(state.tagged, sorted(ranges)):
                     self.fault("tag", state.name, seq)
 
     def check_signers(self) -> None:
@@ -416,13 +422,13 @@ class SealedAudit:
         sql = "SELECT 1 FROM events INDEXED BY events_by_time WHERE ts >= ? AND leaf < ? LIMIT 1"
         return self.db.execute(sql, (time, size)).fetchone() is not None
 
-    def _tags(self, state: LogState, found: Recovered) -> list[bytes]:
+    def _tags(self, state: LogState, found: Recovered) -> Iterator[bytes]:
         number = next(n for n, one in self._by_number.items() if one is state)
         rows = self.db.execute(
             "SELECT tag FROM events WHERE log = ? AND seq BETWEEN ? AND ? ORDER BY seq",
             (number, found.first, found.last),
         )
-        return [tag if isinstance(tag, bytes) else b"" for (tag,) in rows]
+        return (tag if isinstance(tag, bytes) else b"" for (tag,) in rows)
 
     def _name_tags(self, state: LogState, found: Recovered) -> None:
         """Which tag was altered: the host's key tells, by making them again."""
@@ -450,3 +456,13 @@ def _read(data: Any) -> Link | None:
 
 def _is_addressed(link: Link, log: str) -> bool:
     return link.v == VERSION and link.log == log and link.id == f"{log}-{link.seq:x}"
+
+
+def _outside(runs: Iterable[tuple[int, int]], ranges: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """The positions of `runs` that are in none of the ranges, which are sorted."""
+    for first, stop in runs:
+        start = first
+        for begin, end in ranges:
+            yield from range(start, min(stop, begin))
+            start = max(start, end)
+        yield from range(start, stop)

@@ -3,90 +3,147 @@
 The tree is stored as tiles. If the tiles add up to the root that was signed, every stored leaf hash is vouched for, and
 an event that does not hash to its leaf was changed. If they do not, the events themselves are tried: should *they* add up
 to the signed root, it is the tiles that were damaged, and no event is.
+
+The tree is built again from its leaves, of which one tile is in memory at a time: a large store takes no more than a small one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from guardai.ledger.merkle import WIDTH, Tree
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from guardai.ledger.merkle import Tiles
     from guardai.ledger.store import Store
 
-__all__ = ["StoredTree", "read_checkpoints", "read_tree"]
+__all__ = ["Leaves", "StoredTree", "adds_up", "read_checkpoints", "read_tree"]
 
 _HASH: Final = 32
+#: Leaves that are folded at once: those below one tile of level 1.
+_BLOCK: Final = WIDTH * WIDTH
 
 
-class _Rebuilt:
-    """Tiles in memory."""
-
-    def __init__(self) -> None:
-        self.tiles: dict[tuple[int, int], bytes] = {}
-
-    def get_tile(self, level: int, index: int) -> bytes:
-        return self.tiles.get((level, index), b"")
-
-    def put_tile(self, level: int, index: int, hashes: bytes) -> None:
-        self.tiles[level, index] = hashes
-
-
-@dataclass
+@dataclass(frozen=True)
 class StoredTree:
     """What the store's tiles say.
 
     Attributes:
-        leaves: the leaf hashes of level 0.
-        consistent: every other tile follows from them, and there is none too many.
+        agrees: their leaf hashes add up to each checkpoint, and the newest covers them all.
+        consistent: likewise, every other tile follows from them, and there is none too many.
     """
 
-    leaves: list[bytes]
+    agrees: bool
     consistent: bool
 
-    def agrees(self, checkpoints: Sequence[Checkpoint]) -> bool:
-        """Whether the leaves add up to each checkpoint, and the newest covers them all."""
-        return adds_up(self.leaves, checkpoints)
+
+class Leaves:
+    """The leaf hashes of the stored tiles, for who reads them in their order."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._index = -1
+        self._tile = b""
+
+    def __getitem__(self, leaf: int) -> bytes:
+        """A leaf's hash; b"" if the tiles have none."""
+        index, place = divmod(leaf, WIDTH)
+        if index != self._index:
+            self._index, self._tile = index, self._store.get_tile(0, index)
+        return self._tile[place * _HASH : (place + 1) * _HASH]
 
 
-def adds_up(leaves: Sequence[bytes], checkpoints: Sequence[Checkpoint]) -> bool:
-    """Whether these leaf hashes have the roots that were signed; `checkpoints` in the order of their sizes."""
-    tree = Tree(_Rebuilt())
+class _Nowhere:
+    """Keeps no tile."""
+
+    def get_tile(self, level: int, index: int) -> bytes:
+        raise ValueError(f"tile {level}/{index} was not kept")
+
+    def put_tile(self, level: int, index: int, hashes: bytes) -> None:
+        """A tile that follows from the leaves."""
+
+
+class _Compared(_Nowhere):
+    """Compares each tile with the stored one, which may have grown since."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.same = True
+
+    def put_tile(self, level: int, index: int, hashes: bytes) -> None:
+        if level and self.same:  # those of level 0 are where the leaves are from
+            stored = self._store.get_tile(level, index)
+            self.same = isinstance(stored, bytes) and stored.startswith(hashes)
+
+
+def adds_up(leaves: Iterable[bytes], checkpoints: Sequence[Checkpoint], tiles: Tiles | None = None) -> bool:
+    """Whether these leaf hashes have the roots that were signed.
+
+    Args:
+        leaves: read once, in their order.
+        checkpoints: in the order of their sizes.
+        tiles: told each tile.
+    """
+    tree = Tree(tiles or _Nowhere())
+    leaves = iter(leaves)
     for checkpoint in checkpoints:
-        if checkpoint.size > len(leaves):
-            return False
-        tree.extend(leaves[tree.size : checkpoint.size])
+        while tree.size < checkpoint.size:
+            before = tree.size
+            tree.extend(islice(leaves, min(_BLOCK - before % _BLOCK, checkpoint.size - before)))
+            if tree.size == before:
+                return False
         if tree.root() != checkpoint.root:
             return False
-    return tree.size == len(leaves)
+    return next(leaves, None) is None
 
 
-def read_tree(store: Store) -> StoredTree:
-    """Reads the tiles.
+def read_tree(store: Store, checkpoints: Sequence[Checkpoint]) -> StoredTree:
+    """Compares the tiles with the checkpoints, which are in the order of their sizes.
 
     Raises:
-        sqlite3.Error: they cannot be read.
+        sqlite3.Error: the tiles cannot be read.
     """
-    stored: dict[tuple[int, int], bytes] = {}
-    sound = True
-    for level, index, hashes in store.db.execute("SELECT level, idx, hashes FROM tiles"):
-        if isinstance(level, int) and isinstance(index, int) and isinstance(hashes, bytes):
-            stored[level, index] = hashes
-        else:
-            sound = False
-    leaves: list[bytes] = []
-    for index in range(len(stored)):
-        tile = stored.get((0, index), b"")
-        leaves.extend(tile[i : i + _HASH] for i in range(0, len(tile), _HASH))
-        if len(tile) != WIDTH * _HASH:
-            break
-    rebuilt = _Rebuilt()
-    Tree(rebuilt).extend(leaves)
-    return StoredTree(leaves, sound and stored == rebuilt.tiles)
+    compared = _Compared(store)
+    agrees = adds_up(_leaves(store), checkpoints, compared)
+    complete = _is_complete(store, checkpoints[-1].size if checkpoints else 0)
+    return StoredTree(agrees, agrees and compared.same and complete)
+
+
+def _leaves(store: Store) -> Iterator[bytes]:
+    """The leaf hashes, up to the first gap."""
+    tiles = store.db.execute("SELECT idx, hashes FROM tiles WHERE level = 0 ORDER BY idx")
+    for due, (index, hashes) in enumerate(tiles):
+        if index != due or not isinstance(hashes, bytes):
+            return
+        for place in range(0, len(hashes), _HASH):
+            yield hashes[place : place + _HASH]
+        if len(hashes) != WIDTH * _HASH:
+            return
+
+
+def _is_complete(store: Store, size: int) -> bool:
+    """Whether there is each tile of a tree of this size, as long as it must be, and no other."""
+    stored = store.db.execute(
+        "SELECT level, idx, length(hashes), typeof(level) || typeof(idx) || typeof(hashes) FROM tiles ORDER BY level, idx"
+    )
+    return all(one == other for one, other in zip_longest(stored, _shape(size)))
+
+
+def _shape(size: int) -> Iterator[tuple[int, int, int, str]]:
+    """Level, index, bytes and types of each tile of a tree."""
+    level = 0
+    while size:
+        full, rest = divmod(size, WIDTH)
+        for index in range(full):
+            yield level, index, WIDTH * _HASH, "integerintegerblob"
+        if rest:
+            yield level, full, rest * _HASH, "integerintegerblob"
+        level, size = level + 1, full
 
 
 def read_checkpoints(store: Store, origin: str, keys: Sequence[bytes]) -> tuple[list[Checkpoint], int]:

@@ -302,18 +302,19 @@ class _Verification:
             events = max(examined.events if examined else 0, state.events if state else 0)
             covered = max(examined.signed if examined else -1, state.covered if state else -1) + 1
             ranges = examined.recovered if examined and len(examined.recovered) else state.recovered if state else []
-            recovered: set[int] = set()
-            for found in ranges:
+            recovered = counted = 0
+            for found in sorted(ranges, key=lambda found: found.first):
                 if 0 <= found.first <= found.last < covered:
-                    recovered.update(range(found.first, found.last + 1))
+                    recovered += max(0, found.last + 1 - max(found.first, counted))
+                    counted = max(counted, found.last + 1)
                     if found.since:
                         since = report.recovered_since
                         report.recovered_since = min(since, found.since) if since else found.since
                         report.recovered_until = max(report.recovered_until, found.until)
             report.logs += 1
             report.events += events
-            report.recovered += len(recovered)
-            report.signed += covered - len(recovered)
+            report.recovered += recovered
+            report.signed += covered - recovered
             report.unsigned += events - covered
             if log in self.live and examined is not None and examined.tagged:
                 report.live += events - covered
