@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from binascii import hexlify
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -71,6 +71,7 @@ class Cursor:
     prev: str
     key: bytes | None
     last: int
+    own_last: int
     closed: bool
     offset: int
     heads_offset: int
@@ -115,10 +116,6 @@ class Examined:
     closed: bool = False
     ended: bool = False
 
-    def without_lines(self) -> Examined:
-        """The same without the log's text, of which there may be much."""
-        return replace(self, view=replace(self.view, lines=[]))
-
     def data(self, seq: int) -> bytes:
         """The bytes of an event of a log without faults."""
         return self.view.lines[seq - self.view.base].rpartition(b"\t")[0]
@@ -158,6 +155,7 @@ class Examined:
             self.leaves[-1].hex(),
             self.key,
             self.times[-1],
+            self.own_last,
             self.closed,
             view.end,
             view.heads_end,
@@ -185,7 +183,7 @@ def examine(
     """
     if after is None:
         opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
-        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, closed=False, offset=0, heads_offset=0)
+        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, 0, closed=False, offset=0, heads_offset=0)
         result = Examined(view, opening)
         if not view.lines:
             # A spool gets its name when its first event is in it: an empty one was emptied.
@@ -242,7 +240,7 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
     """Follows the log while everything fits, then has the rest diagnosed; returns the time of the writer's last event."""
     view = result.view
     log, prefix = view.log, view.log + "-"
-    prev, key, last, own_last, closed = after.prev, after.key, after.last, after.last, after.closed
+    prev, key, last, own_last, closed = after.prev, after.key, after.last, after.own_last, after.closed
     leaves, times = result.leaves, result.times
     for seq, line in enumerate(view.lines, view.base):
         data, _, tag = line.rpartition(b"\t")

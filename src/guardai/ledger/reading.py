@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from guardai.ledger.layout import Layout
 
-__all__ = ["Link", "LogView", "address", "decode_link", "read_log"]
+__all__ = ["Link", "LogView", "address", "count_lines", "decode_link", "read_lines", "read_log", "read_part"]
+
+#: Bytes that are read at once where only newlines are counted.
+_BLOCK: Final = 1024 * 1024
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -94,22 +97,38 @@ def read_log(
         heads_offset: where to begin in the heads.
         limit: bytes of the spool to read; -1 is all.
     """
-    content = _read(layout.heads(log), heads_offset)
+    content = read_part(layout.heads(log), heads_offset)
     heads, bad = parse_heads(content or b"")
     heads_end = heads_offset + (content or b"").rfind(b"\n") + 1
-    content = _read(layout.spool(log), offset, limit)
+    view = read_lines(layout, log, base=base, offset=offset, limit=limit)
+    return replace(view, heads=heads, heads_end=heads_end, bad_heads=bad) if view is not None else None
+
+
+def read_lines(layout: Layout, log: str, *, base: int, offset: int, limit: int) -> LogView | None:
+    """Reads a spool without its heads; the arguments are those of `read_log`."""
+    content = read_part(layout.spool(log), offset, limit)
     if content is None:
         return None
     lines = content.split(b"\n")
     rest = lines.pop()
-    if limit < 0 and len(rest.partition(b"\t")[2]) > TAG_HEX:
+    if (limit < 0 or len(content) < limit) and len(rest.partition(b"\t")[2]) > TAG_HEX:
         # More than a line that was cut short can hold: it was whole, and its end was altered.
         lines.append(rest)
         rest = b""
-    return LogView(log, base, lines, len(rest), offset + len(content) - len(rest), heads, heads_end, bad)
+    return LogView(log, base, lines, len(rest), offset + len(content) - len(rest), [], 0, 0)
 
 
-def _read(path: Path, offset: int, limit: int = -1) -> bytes | None:
+def count_lines(layout: Layout, log: str) -> int | None:
+    """How many whole lines a spool has; None if there is no spool."""
+    try:
+        with layout.spool(log).open("rb", buffering=0) as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+    except FileNotFoundError:
+        return None
+
+
+def read_part(path: Path, offset: int, limit: int = -1) -> bytes | None:
+    """The bytes of a file from `offset` on, at most `limit`; None if there is no file."""
     try:
         with path.open("rb", buffering=0) as file:
             if offset:

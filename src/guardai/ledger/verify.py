@@ -5,10 +5,13 @@ The steps, each a function below or a room of its own:
 1. adopt: the tails of dead processes are checked and countersigned, as the sealer does anyway (unless `adopt=False`, or
    the home cannot be written);
 2. trust: the root key, the hosts that it certified, and what it revoked;
-3. spools: each log that is not yet wholly in the store (`chain`);
+3. spools: each log that is not yet wholly in the store (`spoolcheck`, `chain`);
 4. store: tree, checkpoints, events, heads, indexes (`sealed`), the derived table (`derivedcheck`);
 5. agreement: the copies of a log do not differ, no log ends early, no parent of a log is missing;
 6. revocations: what stands under a key that is not believed any more (`revocations`).
+
+Of each log a summary is kept, of each event nothing: memory grows with the number of logs, of their faults, and of recovered
+ranges, and with the length of a spool that is at fault.
 
 What is read first is what may only lag behind: checkpoint on file, heads, spools, then the store. So a process that
 writes meanwhile is no fault.
@@ -26,17 +29,17 @@ import msgspec
 from guardai.errors import LedgerError
 from guardai.ledger import auditor, liveness
 from guardai.ledger.certs import key_id
-from guardai.ledger.chain import Examined, check_spelling, examine
 from guardai.ledger.derivedcheck import check_derived, unchecked_tables
 from guardai.ledger.keys import open_keys
 from guardai.ledger.layout import Layout
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
-from guardai.ledger.reading import read_log
+from guardai.ledger.reading import count_lines
 from guardai.ledger.report import Fault, Report
 from guardai.ledger.revocations import add
 from guardai.ledger.root import public_key
 from guardai.ledger.sealed import LogState, SealedAudit
 from guardai.ledger.sealer import SealError, seal
+from guardai.ledger.spoolcheck import Spooled, check_spool
 from guardai.ledger.store import StoreVersionError, read_store
 from guardai.ledger.trust import Trust, trust
 
@@ -128,7 +131,7 @@ class _Verification:
         self.report = report
         self.projection = projection
         self.progress = progress
-        self.spools: dict[str, Examined] = {}
+        self.spools: dict[str, Spooled] = {}
         self.live: set[str] = set()
         self.sealed: dict[str, LogState] = {}
         self.no_checkpoint = False
@@ -188,13 +191,10 @@ class _Verification:
             log = path.name.removesuffix(".jsonl")
             if liveness.is_held(path):
                 self.live.add(log)
-            view = read_log(self.layout, log)
-            if view is None:
+            examined = check_spool(self.layout, log, trusted, self.progress)
+            if examined is None:
                 continue  # sealed and removed meanwhile: it is in the store
-            examined = examine(view, trusted)
-            examined.faults.extend(check_spelling(examined))
-            self.spools[log] = examined.without_lines()
-            self.progress(len(view.lines))
+            self.spools[log] = examined
             self.report.faults.extend(examined.faults)
             for one in examined.revocations:
                 add(self.revoked, one)
@@ -247,15 +247,13 @@ class _Verification:
                 continue
             if state.events > examined.events:
                 # Sealed further while this ran, or cut: the spool as it is now tells.
-                view = read_log(self.layout, log)
-                if view is not None and len(view.lines) < state.events and not examined.faults:
-                    faults.append(Fault.at("truncated", log, len(view.lines)))
-            elif (
-                state.events
-                and len(examined.leaves) >= state.events
-                and examined.leaf(state.events - 1).hex() != state.hash
-            ):
-                faults.append(Fault.at("differs", log, state.events - 1))
+                lines = count_lines(self.layout, log)
+                if lines is not None and lines < state.events and not examined.faults:
+                    faults.append(Fault.at("truncated", log, lines))
+            elif state.events and examined.sound >= state.events:
+                hashed = examined.hash_at(self.layout, state.events - 1)
+                if hashed is not None and hashed != state.hash:
+                    faults.append(Fault.at("differs", log, state.events - 1))
         openings = [one.opening for one in self.spools.values()] + [one.opening for one in self.sealed.values()]
         for opening in openings:
             parent = opening.parent if opening is not None else None
@@ -267,7 +265,7 @@ class _Verification:
         doubtful: dict[str, int] = {}
         for log in self.spools.keys() | self.sealed.keys() if self.revoked else ():
             examined, state = self.spools.get(log), self.sealed.get(log)
-            one: Examined | LogState | None = state
+            one: Spooled | LogState | None = state
             if examined is not None and (state is None or examined.events >= state.events):
                 one = examined
             if one is not None:
