@@ -19,7 +19,7 @@ from guardai.ledger.diagnosis import Diagnosis
 from guardai.ledger.heads import Head, holds
 from guardai.ledger.opening import Opening, read_opening
 from guardai.ledger.ratchet import TAG_HEX
-from guardai.ledger.reading import LogView, decode_link
+from guardai.ledger.reading import Link, LogView, decode_link
 from guardai.ledger.report import Fault
 from guardai.ledger.revocations import Judgement, Revocation, judge, recorded
 from guardai.ledger.spool import GENESIS
@@ -171,7 +171,11 @@ def recovered_range(event: bytes) -> Recovered | None:
 
 
 def examine(
-    view: LogView, trust: Trust, after: Cursor | None = None, breathe: Callable[[], None] | None = None
+    view: LogView,
+    trust: Trust,
+    after: Cursor | None = None,
+    breathe: Callable[[], None] | None = None,
+    read: Callable[[bytes], Link] = decode_link,
 ) -> Examined:
     """Checks everything about a spool that it says about itself.
 
@@ -180,6 +184,7 @@ def examine(
         trust: the root key, and the host's where it is at hand.
         after: where `view` begins, if not at the first event.
         breathe: called every `BREATH` events, for who wants to give way to other threads.
+        read: reads an event; what it refuses ends `leaves`, be it a fault or not.
     """
     if after is None:
         opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
@@ -196,7 +201,7 @@ def examine(
         result = Examined(view, after.opening)
     result.tagged = after.key is not None
     result.events = view.base + len(view.lines)
-    result.own_last = _walk(result, after, trust, breathe)
+    result.own_last = _walk(result, after, trust, breathe, read)
     _check_certificate(result)
     _check_heads(result, trust)
     _check_recovered(result)
@@ -236,7 +241,13 @@ def _claims_version(line: bytes) -> int | None:
         return None
 
 
-def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], None] | None) -> int:
+def _walk(
+    result: Examined,
+    after: Cursor,
+    trust: Trust,
+    breathe: Callable[[], None] | None,
+    read: Callable[[bytes], Link],
+) -> int:
     """Follows the log while everything fits, then has the rest diagnosed; returns the time of the writer's last event."""
     view = result.view
     log, prefix = view.log, view.log + "-"
@@ -248,8 +259,8 @@ def _walk(result: Examined, after: Cursor, trust: Trust, breathe: Callable[[], N
         hasher.update(data)
         leaf = hasher.digest()
         try:
-            link = decode_link(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            link = read(data)
+        except (msgspec.MsgspecError, ValueError):
             break
         if (
             link.seq != seq

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardai.ledger.canonical import is_canonical
 from guardai.ledger.certs import key_id
 from guardai.ledger.chain import ENDS, Recovered, recovered_range
 from guardai.ledger.heads import Head, holds
@@ -23,6 +22,7 @@ from guardai.ledger.ratchet import step
 from guardai.ledger.reading import Link, decode_link
 from guardai.ledger.report import Code, Fault
 from guardai.ledger.revocations import Judgement, Revocation, add, judge, recorded
+from guardai.ledger.spelling import SpellingError, read_canonical
 from guardai.ledger.spool import GENESIS
 from guardai.ledger.treecheck import Leaves, adds_up, read_checkpoints, read_tree
 from guardai.model import VERSION
@@ -240,7 +240,7 @@ class SealedAudit:
             true = self._attested[leaf]
         else:
             true = hashed if not attested or leaf == self.events else b""
-        link = _read(data)
+        link, canonical = _read(data)
         state = self._by_number.get(n)
         if (
             link is not None
@@ -257,7 +257,7 @@ class SealedAudit:
             and tag is None
             and link.kind not in _NOTED
             and not state.closed
-            and is_canonical(data)
+            and canonical
         ):
             # Nothing to remark: what the rest of this would do, in a third of the time.
             state.events, state.hash, state.last, state.own_last, state.last_kind = (
@@ -293,7 +293,7 @@ class SealedAudit:
         previous, missing = state.hash, link.seq > state.events
         # Behind what ends a log only a host stands, which countersigned what was left unsigned.
         late = state.closed and link.kind != "recovered"
-        sound = fits and _is_addressed(link, state.name) and is_canonical(data)
+        sound = fits and _is_addressed(link, state.name) and canonical
         placed = self._continue(state, link.seq, "" if sound else "changed", true)
         if placed and not missing:
             if late:
@@ -447,11 +447,14 @@ class SealedAudit:
             self.fault("recovered", state.name, found.last + 1)
 
 
-def _read(data: Any) -> Link | None:
+def _read(data: Any) -> tuple[Link | None, bool]:
+    """What an event says, if it is one, and whether it is canonical."""
     try:
-        return decode_link(data) if isinstance(data, bytes) else None
+        return (read_canonical(data), True) if isinstance(data, bytes) else (None, False)
+    except SpellingError:
+        return decode_link(data), False
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+        return None, False
 
 
 def _is_addressed(link: Link, log: str) -> bool:

@@ -16,6 +16,7 @@ from guardai.ledger.chain import Examined, check_spelling, examine
 from guardai.ledger.heads import Head, parse_heads
 from guardai.ledger.merkle import leaf_hash
 from guardai.ledger.reading import LogView, read_lines, read_log, read_part
+from guardai.ledger.spelling import read_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,8 +89,8 @@ def _in_pieces(layout: Layout, log: str, trust: Trust, progress: Callable[[int],
     whole: Spooled | None = None
     after = None
     for view, last in _pieces(layout, log):
-        examined = examine(view, trust, after)
-        if examined.faults or check_spelling(examined) or (examined.records and not last):
+        examined = examine(view, trust, after, read=read_canonical)
+        if examined.faults or len(examined.leaves) < len(view.lines) or (examined.records and not last):
             raise _Odd
         part = _summary(examined, sound=examined.events, places=[(view.base, after.offset if after else 0)])
         whole = part if whole is None else _joined(whole, part)
