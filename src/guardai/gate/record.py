@@ -17,7 +17,7 @@ from guardai.errors import GuardError, PolicyDenied, SessionAborted
 from guardai.gate.plan import NOT_UNDERSTOOD, Plan
 from guardai.gate.questions import Scene, told
 from guardai.gate.run import Run, new_call_id
-from guardai.gate.usage import tokens_used
+from guardai.gate.usage import counted, tokens_used
 from guardai.model import VERSION, Call, Decision, Event
 from guardai.sql import describe, readable
 
@@ -237,7 +237,7 @@ class Record:
         if plan.model is not None and self._tally is not None and status not in ("denied", "cancelled"):
             self._tally.tokens(tokens_used(done.get("usage"), self._bytes))
         if "usage" in done:
-            event.usage = cast("dict[str, int]", done.pop("usage"))
+            event.usage = counted(done.pop("usage")) or None
         event.body = done or None
         event.dur = (time.perf_counter_ns() - self._started) // 1000
         try:
