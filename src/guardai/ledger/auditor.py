@@ -52,6 +52,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 WIDTH = 256
 GENESIS = "0" * 64
+#: Versions of events that this program reads.
+VERSIONS = (1,)
 
 
 class Unreadable(Exception):
@@ -404,7 +406,7 @@ class Audit:
         if [type(one) for one in (name, prev, kind, seq, when, event["v"])] != [str, str, str, int, int, int]:
             fault("changed")
             return
-        if canonical != data or event["v"] != 1:
+        if canonical != data or event["v"] not in VERSIONS:
             fault("changed", name, seq)
             return
         log = self.logs.setdefault(name, Log())

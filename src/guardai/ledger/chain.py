@@ -23,7 +23,7 @@ from guardai.ledger.reading import Link, LogView, decode_link
 from guardai.ledger.report import Fault
 from guardai.ledger.revocations import Judgement, Revocation, judge, recorded
 from guardai.ledger.spool import GENESIS
-from guardai.model import VERSION
+from guardai.model import READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -226,8 +226,8 @@ def _is_of_another_version(view: LogView) -> bool:
         try:
             versions.add(decode_link(line.rpartition(b"\t")[0]).v)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return _claims_version(view.lines[0]) not in (None, VERSION)
-    return VERSION not in versions
+            return _claims_version(view.lines[0]) not in (None, *READS)
+    return versions.isdisjoint(READS)
 
 
 class _Version(msgspec.Struct):
@@ -267,7 +267,7 @@ def _walk(
             or link.prev != prev
             or link.ts < last
             or link.log != log
-            or link.v != VERSION
+            or link.v not in READS
             or link.id != f"{prefix}{seq:x}"
             or len(tag) != TAG_HEX
         ):

@@ -18,7 +18,7 @@ from guardai.ledger.heads import holds
 from guardai.ledger.ratchet import step
 from guardai.ledger.reading import Link, decode_link
 from guardai.ledger.report import Code, Fault
-from guardai.model import VERSION
+from guardai.model import READS
 
 if TYPE_CHECKING:
     from guardai.ledger.opening import Opening
@@ -112,7 +112,7 @@ class Diagnosis:
         """Whether the event at this position is what was recorded there."""
         follower = self._next(index)
         claimed = follower[0].prev if follower is not None and follower[0].seq == seq + 1 else self.attested.get(seq)
-        addressed = link.seq == seq and link.log == self.log and link.id == f"{self.log}-{seq:x}" and link.v == VERSION
+        addressed = link.seq == seq and link.log == self.log and link.id == f"{self.log}-{seq:x}" and link.v in READS
         true = leaf
         following: bytes | None
         if self.key is not None:

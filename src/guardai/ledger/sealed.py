@@ -25,7 +25,7 @@ from guardai.ledger.revocations import Judgement, Revocation, add, judge, record
 from guardai.ledger.spelling import SpellingError, read_canonical
 from guardai.ledger.spool import GENESIS
 from guardai.ledger.treecheck import Leaves, adds_up, read_checkpoints, read_tree
-from guardai.model import VERSION
+from guardai.model import READS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -251,7 +251,7 @@ class SealedAudit:
             and link.prev == state.hash
             and state.last <= link.ts == ts
             and link.log == state.name
-            and link.v == VERSION
+            and link.v in READS
             and link.id == f"{state.name}-{seq:x}"
             and seq > 0
             and tag is None
@@ -458,7 +458,7 @@ def _read(data: Any) -> tuple[Link | None, bool]:
 
 
 def _is_addressed(link: Link, log: str) -> bool:
-    return link.v == VERSION and link.log == log and link.id == f"{log}-{link.seq:x}"
+    return link.v in READS and link.log == log and link.id == f"{log}-{link.seq:x}"
 
 
 def _outside(runs: Iterable[tuple[int, int]], ranges: Sequence[tuple[int, int]]) -> Iterator[int]:

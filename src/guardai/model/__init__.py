@@ -3,7 +3,7 @@
 from guardai.model.actions import ACTIONS, GROUPS, REVEAL
 from guardai.model.call import Call
 from guardai.model.decision import Decision, Obligations, Reveal, strictest
-from guardai.model.event import VERSION, Event
+from guardai.model.event import READS, RESERVED, VERSION, Event
 from guardai.model.finding import Finding
 from guardai.model.label import Label, ancestors
 from guardai.model.live import LiveFunction, LiveSchema, LiveTrigger
@@ -20,6 +20,8 @@ __all__ = [
     "GROUPS",
     "MASKS",
     "OWN",
+    "READS",
+    "RESERVED",
     "REVEAL",
     "VERSION",
     "Audience",

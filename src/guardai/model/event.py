@@ -11,21 +11,28 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["VERSION", "Event"]
+__all__ = ["READS", "RESERVED", "VERSION", "Event"]
 
-#: The version of the event format, `v`. A reader of version n reads n-1.
+#: The version of the event format, `v`.
 VERSION: Final = 1
+#: The versions that are read: this one and the one before, once there is one.
+READS: Final = frozenset({VERSION - 1, VERSION} - {0})
+#: First words of the kinds that guardai writes, or will: no program's event begins with one.
+RESERVED: Final = (
+    "approval", "bundle", "call", "checkpoint", "gap", "grant", "key", "lineage", "log", "policy", "recovered", "rows", "scene",
+    "session",
+)  # fmt: skip
 
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One record of the ledger. The ledger fills `id`, `key`, `log`, `prev`, `seq` and `ts`; the gate the rest.
+    """One record of the ledger, of any kind; `kinds` says what events of one kind hold. The ledger fills `id`, `key`, `log`, `prev`, `seq` and `ts`; the gate the rest.
 
     A call leaves two: `call.intent` before its effect, `call.outcome` after; they share `call`. Fields that are
     constant for a session or a decision may come as `msgspec.Raw`, already encoded (that keeps the append short).
 
     Attributes:
         action: the verb, `db.read`; "" for records that are no call.
-        body: what other kinds than calls carry (`log.open`, `log.close`, `recovered`, `policy.change`, …).
+        body: what other kinds than calls carry (`log.open`, `log.close`, `recovered`, …).
         call: ties intent and outcome; children name it as their `parent`.
         content: keyed commitments to what went `in` and `out`, and their sizes in bytes.
         decision: `effect`, `policies`, `bundle`, `masks` {label: mask}, `reason`, `mode`.
@@ -39,11 +46,11 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
         model: `provider`, `requested`, `responded`, `region`, `host`.
         parent: the call within which this one happened.
         principal: `kind`, `user`, `agent`, `chain`, `assurance`.
-        resource: [{`uri`, `columns`, `rows`, `labels`, `dir`}].
+        resource: [{`uri`, `columns`, `labels`, `key`, `dir`}].
         scene: id of the `scene` event that holds what policy was asked about this call; "" if it was not asked.
         session: the session's id.
         state: id of the `session.open` or `session.state` event that holds what policy could read of the session.
-        status: of an outcome: `ok`, `error`, `denied`, `withheld`, `cancelled`, `unknown`, `abandoned`, `masked`.
+        status: of an outcome: `ok`, `error`, `denied`, `withheld`, `cancelled`, `unknown`, `abandoned`; of an intent `paused`.
         trace: `trace_id`, `span_id` of the W3C trace context, where there is one.
         ts: microseconds since 1970, UTC.
         usage: what the provider reported, integers.

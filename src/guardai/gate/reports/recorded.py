@@ -14,7 +14,7 @@ import msgspec
 
 from guardai.gate.staged import SESSION
 from guardai.ledger import find
-from guardai.model import VERSION, Destination, Principal, Resource, TargetKind
+from guardai.model import READS, Destination, Principal, Resource, TargetKind
 from guardai.policy import Asked
 
 __all__ = ["Reader", "Recorded", "Scene"]
@@ -270,7 +270,7 @@ class Reader:
 
     def _in(self, row: _Row, decision: _Decision, principal: Principal) -> tuple[Scene | None, str]:
         """The scene of a call, or why there is none."""
-        if row.v != VERSION:
+        if row.v not in READS:
             return None, "version"
         if row.scene:
             found = self._scene(row)
@@ -310,7 +310,7 @@ class Reader:
         if len(self._told) >= _KEPT:
             self._older, self._told = self._told, {}
         told: Any = None
-        if row.v == VERSION:
+        if row.v in READS:
             try:
                 told = _TOLD[row.kind](row.body)
             except (msgspec.MsgspecError, UnicodeDecodeError):
