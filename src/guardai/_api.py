@@ -19,23 +19,6 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
-#: First words of the kinds of event that guardai writes itself.
-_OURS = frozenset(
-    (
-        "approval",
-        "bundle",
-        "call",
-        "checkpoint",
-        "gap",
-        "grant",
-        "key",
-        "lineage",
-        "log",
-        "policy",
-        "recovered",
-        "session",
-    )
-)
 
 
 def init(
@@ -180,7 +163,7 @@ def record(kind: str, **fields: Any) -> str:
     """Records something of your own in the ledger, in this context's session; returns the event's id.
 
     Args:
-        kind: what it is, dotted, such as `review.done`; the kinds that guardai writes itself are refused.
+        kind: what it is, dotted, such as `review.done`; what begins with a first word of guardai's own kinds is refused.
         fields: JSON-like data without floats; what looks sensitive in it is redacted first.
 
     Raises:
@@ -189,11 +172,12 @@ def record(kind: str, **fields: Any) -> str:
     """
     from guardai.gate import HERE, require
     from guardai.gate.scope import emit_in
+    from guardai.model import RESERVED
     from guardai.text import Masking
 
     if not _KIND.fullmatch(kind):
         raise ValueError("a kind is lower-case words joined by dots, such as 'review.done'")
-    if kind.partition(".")[0] in _OURS:
+    if kind.partition(".")[0] in RESERVED:
         raise ValueError(f"events of kind {kind!r} are written by guardai itself; choose another name")
     here = HERE.get()
     run = here.run if here is not None else require().acting.app()

@@ -74,7 +74,7 @@ def rollback(
             told = _told(engine, found, values=values)
             if values:
                 # Who looks at the rows leaves a trace, whatever comes of it.
-                _recorded(user, found.event, "shown")
+                _recorded(user, found.event)
             if not as_json:
                 _print(told)
             if told["state"] != "left":
@@ -163,11 +163,15 @@ def _agreed(told: dict[str, Any], *, yes: bool, as_json: bool) -> bool:
     return True
 
 
-def _recorded(user: str, event: str, what: str) -> None:
+def _recorded(user: str, event: str) -> None:
     import guardai
+    from guardai.gate import HERE
+    from guardai.gate.scope import emit_in
 
     with guardai.session(user=user or getpass.getuser(), agent="guardai-rollback", purpose=f"look at {event}"):
-        guardai.record(f"rows.{what}", event=event)
+        here = HERE.get()
+        assert here is not None, "a session has just been entered"
+        emit_in(here.run, "rows.shown", {"event": event})
 
 
 def _rows(count: int) -> str:
