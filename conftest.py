@@ -1,6 +1,7 @@
 """What the tests of the core and of the integrations share: a home of their own, a gate that is taken down again, and the events it left."""
 
 import importlib.util
+import itertools
 import json
 import os
 import sys
@@ -24,9 +25,24 @@ settings.register_profile("guardai", deadline=None, print_blob=True)
 settings.load_profile("guardai")
 
 
+@pytest.fixture
+def checked_kinds():
+    """Which kinds of the events that a test leaves have to be as their structs say; a room's tests may ask for more."""
+    return frozenset()
+
+
+def _check_events(home, kinds):
+    """Whatever the product records is an event of its kind, field by field and byte by byte."""
+    from guardai.ledger import events, read_event
+
+    for data in itertools.islice(events(home), 2_000):
+        if json.loads(data)["kind"] in kinds:
+            read_event(data)
+
+
 @pytest.fixture(autouse=True)
-def _nothing_of_the_machine(monkeypatch, tmp_path):
-    """No test reads or writes the home, the settings or the environment of whoever runs it."""
+def _nothing_of_the_machine(monkeypatch, tmp_path, checked_kinds):
+    """No test reads or writes the home, the settings or the environment of whoever runs it; what it records is checked."""
     for name in [
         n
         for n in os.environ
@@ -41,6 +57,8 @@ def _nothing_of_the_machine(monkeypatch, tmp_path):
         run = sys.modules.get("guardai.gate.run")
         if run is not None:
             run.HERE.set(None)
+    if checked_kinds and (tmp_path / "home" / "ledger").is_dir():
+        _check_events(tmp_path / "home", checked_kinds)
 
 
 @pytest.fixture

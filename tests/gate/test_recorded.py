@@ -130,6 +130,7 @@ def test_approved_call_is_asked_with_its_approvals(home, policy):
     assert [judge(engine, one.asked()).effect for one in read(home) if one.kind == "call.intent"] == ["pause", "allow"]
 
 
+@pytest.mark.made_up_events
 class TestWhatCannotBeDecidedAgain:
     @pytest.fixture
     def appended(self, home):

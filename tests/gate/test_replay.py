@@ -97,6 +97,7 @@ def test_call_that_neither_was_nor_would_be_made_moves_no_data(home, policy):
     assert (found.decided, found.labels) == (1, 0)
 
 
+@pytest.mark.made_up_events
 def test_calls_that_cannot_be_decided_again_are_counted_with_the_reason(home):
     bundle = everything(home)
     ledger = Ledger.open(home)
@@ -113,6 +114,7 @@ def test_calls_that_cannot_be_decided_again_are_counted_with_the_reason(home):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no measure of memory")
+@pytest.mark.made_up_events
 def test_hundred_thousand_events_are_replayed_in_time_and_in_bounded_memory(home, policy):
     everything(home)
     ledger = Ledger.open(home, seal=False)

@@ -247,6 +247,7 @@ def test_forged_tail_of_a_dead_process_is_not_adopted(run_python, home):
     assert len(lines_of(home)) == len(lines)
 
 
+@pytest.mark.made_up_events
 def test_forged_recovered_record_is_found(run_python, home):
     run_python(
         "no_heads()\nledger = Ledger.open(home, seal=False)\nfor n in range(20): ledger.append(event())\nos._exit(0)"

@@ -216,7 +216,7 @@ def test_outcome_that_cannot_be_written_is_recorded_in_short(home, open_ledger, 
     name = ledger.append(event("call.outcome", body={"x": object()}, usage={"tokens": object()}), outcome=True)
     assert json.loads(find(home, name))["body"]["reduced"] == ["body", "usage"]
     name = ledger.append(event("call.outcome", principal=object()), outcome=True)
-    assert json.loads(find(home, name))["principal"] == {}
+    assert json.loads(find(home, name))["principal"]["kind"] == ""
     ledger.close()
     assert verify(home).verdict == 0
 

@@ -134,6 +134,7 @@ def test_adopter_that_died_half_way_is_followed_by_another(home, run_python):
     assert (report.verdict, report.events, report.recovered, report.signed) == (0, 13, 12, 1)
 
 
+@pytest.mark.made_up_events
 def test_spool_of_another_version_cannot_be_told_and_is_left_alone(home, open_ledger, event):
     ledger = open_ledger(seal=False)
     ledger.append(event())
@@ -148,6 +149,7 @@ def test_spool_of_another_version_cannot_be_told_and_is_left_alone(home, open_le
     assert spool.read_bytes() == content
 
 
+@pytest.mark.made_up_events
 def test_store_of_another_version_cannot_be_told(sealed_home):
     import sqlite3
 

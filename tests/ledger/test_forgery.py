@@ -17,6 +17,8 @@ from guardai.ledger.store import read_store
 from guardai.ledger.treecheck import Leaves, StoredTree, read_checkpoints, read_tree
 from guardai.ledger.trust import trust
 
+pytestmark = pytest.mark.made_up_events
+
 
 def canonical(event):
     return json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

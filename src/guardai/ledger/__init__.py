@@ -2,6 +2,7 @@
 
 from guardai.ledger.account import Standing, accounts, sink_name
 from guardai.ledger.canonical import raw
+from guardai.ledger.decoding import EventError, EventVersionError, read_event
 from guardai.ledger.delivery import BusyError, Delivery, Ending
 from guardai.ledger.events import events, find, sealed_size
 from guardai.ledger.export import Exported, export
@@ -29,6 +30,8 @@ __all__ = [
     "BusyError",
     "Delivery",
     "Ending",
+    "EventError",
+    "EventVersionError",
     "Exported",
     "Fault",
     "Images",
@@ -64,6 +67,7 @@ __all__ = [
     "public_key",
     "raw",
     "read_all",
+    "read_event",
     "revoke",
     "root_at",
     "rotate",

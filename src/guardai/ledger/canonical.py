@@ -21,7 +21,17 @@ import msgspec
 from guardai.errors import LedgerError
 from guardai.model import Event
 
-__all__ = ["MAX_EVENT", "encode", "encode_plain", "is_canonical", "is_plain", "keys_are_ascii", "raw", "reduced"]
+__all__ = [
+    "MAX_EVENT",
+    "encode",
+    "encode_plain",
+    "is_canonical",
+    "is_plain",
+    "is_plain_dict",
+    "keys_are_ascii",
+    "raw",
+    "reduced",
+]
 
 #: Bytes. An RFC 6962 leaf in a C2SP entry bundle has at most 65,535; the rest is room for envelopes.
 MAX_EVENT: Final = 60_000
@@ -31,6 +41,8 @@ _RAW: Final = msgspec.Raw
 _NESTED: Final = (
     "body", "content", "decision", "findings", "lineage", "model", "principal", "resource", "trace", "usage"
 )  # fmt: skip
+#: Who acted, where that could not be written down.
+_UNKNOWN: Final = msgspec.Raw(b'{"agent":"","assurance":"asserted","chain":[],"kind":"","user":""}')
 _MAX_SEEN: Final = 4096
 _seen: dict[int, msgspec.Raw] = {}
 
@@ -98,7 +110,7 @@ def reduced(event: Event, reason: str) -> Event:
         if len(bytes(principal)) > MAX_EVENT // 4:
             raise LedgerError("too large")
     except LedgerError:
-        principal = _RAW(b"{}")
+        principal = _UNKNOWN
         dropped.append("principal")
     short: Any = {
         name: str(_clean(getattr(event, name)))[:512]
@@ -137,19 +149,19 @@ def is_plain(event: Event) -> bool:
     """
     seen = _seen  # holds what it names, so an id in it is no other object's
     value: Any = event.principal
-    if id(value) not in seen and not _dict_is_plain(value):
+    if id(value) not in seen and not is_plain_dict(value):
         return False
     value = event.decision
-    if value is not None and id(value) not in seen and not _dict_is_plain(value):
+    if value is not None and id(value) not in seen and not is_plain_dict(value):
         return False
     value = event.resource
     if value is not None and id(value) not in seen and not _list_is_plain(value):
         return False
     value = event.model
-    if value is not None and id(value) not in seen and not _dict_is_plain(value):
+    if value is not None and id(value) not in seen and not is_plain_dict(value):
         return False
     value = event.body
-    if value is not None and id(value) not in seen and not _dict_is_plain(value):
+    if value is not None and id(value) not in seen and not is_plain_dict(value):
         return False
     value = event.content
     if value is not None:
@@ -185,7 +197,8 @@ def is_plain(event: Event) -> bool:
     return value is None or (type(value) is int and -_SAFE < value < _SAFE)
 
 
-def _dict_is_plain(value: Any) -> bool:
+def is_plain_dict(value: Any) -> bool:
+    """Whether it is a dictionary of values inside the profile, all the way down."""
     if type(value) is not dict:
         return False
     for item in value.values():
@@ -197,7 +210,7 @@ def _dict_is_plain(value: Any) -> bool:
                 continue
             return False
         if kind is dict:
-            if _dict_is_plain(item):
+            if is_plain_dict(item):
                 continue
         elif kind is list or kind is tuple:
             if _list_is_plain(item):
@@ -216,7 +229,7 @@ def _list_is_plain(value: Any) -> bool:
         if kind is str:
             continue
         if kind is dict:
-            if _dict_is_plain(item):
+            if is_plain_dict(item):
                 continue
         elif kind is int:
             if -_SAFE < item < _SAFE:

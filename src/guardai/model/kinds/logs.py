@@ -1,0 +1,116 @@
+"""Events that the ledger writes about itself: where a log begins and ends, what is missing, whose keys count."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from guardai.model.kinds.parts import Count, Hash, Key, Part, Recorded, Ref, Signed, Time
+
+__all__ = ["Gap", "KeyCertified", "KeyRevoked", "LogClose", "LogOpen", "Recovery"]
+
+
+class Beginning(Part, frozen=True, kw_only=True):
+    """Who writes the log, and by what right."""
+
+    aside: Annotated[Literal[True] | UnsetType, Meta(description="it holds what interrupted another append")] = UNSET
+    certificate: Annotated[Signed, Meta(description="the host's, for the log's own key")]
+    environment: str | UnsetType = UNSET
+    host: Annotated[Signed, Meta(description="the root's, for the host's key")]
+    machine: Annotated[str, Meta(description="the host's name")]
+    mode: Annotated[Literal["spool", "signed", "strict"], Meta(description="how events are written")]
+    parent: Annotated[
+        Ref | UnsetType,
+        Meta(description="where another log of the program had come to: its former one, or its parent's"),
+    ] = UNSET
+    pid: Count
+    python: str
+    ratchet: Annotated[
+        str, Meta(pattern=r"^([0-9a-f]{2})+$", description="the first key of the tags, encrypted to the host")
+    ]
+    reason: Annotated[str, Meta(description="why it was opened")]
+    system: str
+
+
+class Ending(Part, frozen=True, kw_only=True):
+    """How long the log is."""
+
+    events: Annotated[Count, Meta(description="how many it has, this one included")]
+    reason: Annotated[str, Meta(description="why it was closed")]
+
+
+class Missing(Part, frozen=True, kw_only=True):
+    """What could not be recorded."""
+
+    cause: Annotated[str, Meta(description="type of the exception")]
+    count: Annotated[Count, Meta(description="how many events")]
+    kinds: Annotated[dict[Key, Count], Meta(description="their kind → how many")]
+    since: Time
+    until: Time
+
+
+class Tail(Part, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
+    """Which events."""
+
+    count: Annotated[Count, Meta(description="how many")]
+    first: Annotated[Count, Meta(description="the first of them")]
+    last: Annotated[Count, Meta(description="the last of them")]
+    since: Annotated[Time, Meta(description="time of the first, 0 if there is none")]
+    tags: Annotated[Hash, Meta(description="SHA-256 of their tags")]
+    torn: Annotated[Count, Meta(description="bytes of a line that was never whole, and were cut off")]
+    until: Annotated[Time, Meta(description="time of the last, 0 if there is none")]
+
+
+class Certified(Part, frozen=True, kw_only=True):
+    """A host's key."""
+
+    certificate: Annotated[Signed, Meta(description="the root's statement")]
+
+
+class Revoked(Part, frozen=True, kw_only=True):
+    """A host's key."""
+
+    revocation: Annotated[Signed, Meta(description="the root's statement")]
+
+
+class LogOpen(Recorded, frozen=True, kw_only=True):
+    """A process begins a log."""
+
+    kind: Literal["log.open"]
+    body: Beginning
+
+
+class LogClose(Recorded, frozen=True, kw_only=True):
+    """The log ends in good order."""
+
+    kind: Literal["log.close"]
+    body: Ending
+
+
+class Recovery(Recorded, frozen=True, kw_only=True):
+    """The log's process died; the host vouches for what it had written and not signed."""
+
+    kind: Literal["recovered"]
+    body: Tail
+
+
+class Gap(Recorded, frozen=True, kw_only=True):
+    """Events could not be recorded though their effects had happened: how many, and of what kinds."""
+
+    kind: Literal["gap"]
+    body: Missing
+
+
+class KeyCertified(Recorded, frozen=True, kw_only=True):
+    """The root vouches for another host."""
+
+    kind: Literal["key.certified"]
+    body: Certified
+
+
+class KeyRevoked(Recorded, frozen=True, kw_only=True):
+    """The root says that a host's key is not to be believed from some time on."""
+
+    kind: Literal["key.revoked"]
+    body: Revoked
