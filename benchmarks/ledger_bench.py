@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.measure import Measure, Row
 
 TITLE = "The ledger"
@@ -28,15 +30,23 @@ def _makers():
 
     principal = raw({"agent": "report-bot", "assurance": "asserted", "chain": [], "kind": "Agent", "user": "u-1042"})
     allowed = raw(
-        {"bundle": "3f9a8c7e2d1b0a99", "effect": "allow", "masks": {}, "mode": "enforce", "policies": ["reads"]}
+        {
+            "bundle": "3f9a8c7e2d1b0a99" * 4,
+            "effect": "allow",
+            "masks": {},
+            "mode": "enforce",
+            "policies": ["reads"],
+            "signed": True,
+        }
     )
     masked = raw(
         {
-            "bundle": "3f9a8c7e2d1b0a99",
+            "bundle": "3f9a8c7e2d1b0a99" * 4,
             "effect": "allow",
             "masks": {"pii.email": "token", "pii.phone": "token"},
             "mode": "enforce",
             "policies": ["reads", "reveal-inside"],
+            "signed": True,
         }
     )
     resource = raw(
@@ -51,9 +61,9 @@ def _makers():
     )
     edges = [{"evidence": "possible", "from": "0123456789abcdef-1a"}]
     commit = {"in": {"bytes": 812, "commit": "ab" * 16}}
-    common = {"action": "db.read", "call": "0123456789abcdef", "principal": principal, "session": "0123456789abcdef"}
+    common = {"action": "db.read", "call": "0123456789ab-1f", "principal": principal, "session": "0123456789abcdef"}
     return {
-        600: lambda: _event(content=commit, decision=allowed, **common),
+        600: lambda: _event(content=commit, decision=allowed, findings={}, **common),
         900: lambda: _event(
             content=commit,
             decision=masked,
@@ -100,9 +110,11 @@ def rows(measure: Measure) -> Iterator[Row]:
 
 def _parts(measure: Measure, make) -> Iterator[Row]:
     """What an append cannot do without: encoding, two hashes, one write. The rest of its time is Python."""
+    from guardai.ledger import read_event
     from guardai.ledger.canonical import encode_plain, is_plain
 
     event = make()
+    event.id, event.log, event.key, event.prev = "0123456789abcdef-1a", "0123456789abcdef", "0123456789abcdef", "0" * 64
     data = encode_plain(event)
     leaf = hashlib.sha256(b"\0" + data).digest()
     fd = os.open("bench.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -115,7 +127,10 @@ def _parts(measure: Measure, make) -> Iterator[Row]:
     yield measure.alone("· SHA-256 of the leaf alone", lambda: hashlib.sha256(b"\0" + data).digest(), limit=None)
     yield measure.alone("· BLAKE2b of the tag alone", lambda: hashlib.blake2b(leaf + leaf).digest(), limit=None)
     yield measure.alone("· encoding alone", lambda: encode_plain(event), limit=None)
+    told, by_kind = read_event(data), msgspec.json.Encoder(order="sorted").encode
+    yield measure.alone("· encoding the struct of its kind instead", lambda: by_kind(told), limit=None)
     yield measure.alone("· check that numbers are in the profile", lambda: is_plain(event), limit=None)
+    yield measure.alone("reading an event as the struct of its kind", lambda: read_event(data), limit=None)
 
 
 def _sustained(measure: Measure, make) -> Row:
