@@ -4,13 +4,12 @@ import contextlib
 import errno
 import json
 import os
-import sqlite3
 import subprocess
 
 import pytest
 
 from guardai.errors import LedgerError
-from guardai.ledger import Ledger, events, verify
+from guardai.ledger import Ledger, StoreError, events, verify
 
 posix = pytest.mark.skipif(os.name == "nt", reason="forks and mounts of POSIX")
 
@@ -101,7 +100,7 @@ def test_full_disk_under_a_ledger_that_seals_loses_nothing_and_is_sealed_when_th
         for n in range(10_000):
             names.append(ledger.append(event(call=f"c-{n}")))
             if n % 50 == 0:
-                with contextlib.suppress(OSError, sqlite3.Error):
+                with contextlib.suppress(OSError, StoreError):
                     ledger.flush(1)
     assert len(names) > 100
     outcome = ledger.append(event("call.outcome", call="c-0"), outcome=True)

@@ -882,12 +882,12 @@ def test_locked_store_delays_nobody_and_loses_nothing(home, open_ledger, event):
 
 def test_reader_of_the_store_does_not_make_a_spool_disappear(home, open_ledger, event):
     """As long as a reader keeps the write-ahead log from being emptied, the spool is the copy that counts."""
-    from guardai.ledger.store import read_store
+    from guardai.ledger.sqlitestore import read_sqlite
 
     ledger = open_ledger()
     ledger.append(event())
     ledger.flush()
-    with read_store(home / "ledger" / "store.db", gated=False) as store:
+    with read_sqlite(home / "ledger" / "store.db", gated=False) as store:
         store.db.execute("SELECT count(*) FROM events").fetchone()
         ledger.append(event())
         ledger.close()

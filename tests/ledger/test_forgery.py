@@ -13,7 +13,7 @@ from guardai.ledger.keys import open_keys
 from guardai.ledger.merkle import leaf_hash
 from guardai.ledger.note import Checkpoint, sign_checkpoint
 from guardai.ledger.ratchet import step
-from guardai.ledger.store import read_store
+from guardai.ledger.sqlitestore import read_sqlite
 from guardai.ledger.treecheck import Leaves, StoredTree, read_checkpoints, read_tree
 from guardai.ledger.trust import trust
 
@@ -191,13 +191,14 @@ def test_second_log_of_one_name_in_the_store_is_found_though_the_host_signed_the
 def altered(home, keys):
     """The store, to be changed; afterwards its tree is made anew and signed: what the owner of the host key can do."""
     from guardai.ledger.merkle import Tree
+    from guardai.ledger.sqlitestore import SQLITE
     from guardai.ledger.store import Store
 
     with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
         yield db
         db.execute("DELETE FROM tiles")
         db.execute("DELETE FROM checkpoints")
-        tree = Tree(Store(db))
+        tree = Tree(Store(db, SQLITE))
         tree.extend([leaf_hash(data) for (data,) in db.execute("SELECT bytes FROM events ORDER BY leaf").fetchall()])
         note = sign_checkpoint(Checkpoint(keys.origin, tree.size, tree.root()), keys.host)
         db.execute("INSERT INTO checkpoints VALUES (?, ?)", (tree.size, note))
@@ -279,9 +280,9 @@ def test_record_of_a_recovery_that_the_logs_own_key_signed_is_found_in_a_store_t
 
 def make_store(home, keys, log, lines, head):
     """A store of one log as the sealer would have made it, had it looked at nothing."""
-    from guardai.ledger.store import open_store
+    from guardai.ledger.sqlitestore import open_sqlite
 
-    with open_store(home / "ledger" / "store.db"):
+    with open_sqlite(home / "ledger" / "store.db"):
         pass
     with altered(home, keys) as db:
         db.execute("INSERT INTO logs VALUES (1, ?, ?, ?, 1)", (log, len(lines), leaf_hash(lines[-1]).hex()))
@@ -733,7 +734,7 @@ def test_swapped_tiles_of_an_export_are_found_and_no_event_is_blamed(large, tmp_
 
 def test_tree_of_the_large_store_is_what_its_events_say(large):
     trusted = trust(large)
-    with read_store(large / "ledger" / "store.db") as store:
+    with read_sqlite(large / "ledger" / "store.db") as store:
         checkpoints, bad = read_checkpoints(store, trusted.origin, trusted.publics)
         assert (checkpoints[-1].size, bad) == (700, 0)
         assert read_tree(store, checkpoints) == StoredTree(agrees=True, consistent=True)

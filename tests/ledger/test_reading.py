@@ -279,7 +279,7 @@ def test_who_stops_reading_early_leaves_no_error_behind(home, open_ledger, event
 
 def test_a_store_that_is_made_while_somebody_opens_it_is_of_this_version(tmp_path):
     """Between the two questions that tell whether there is a store another process may make it."""
-    from guardai.ledger import store
+    from guardai.ledger import sqlitestore, store
 
     path = tmp_path / "store.db"
     path.touch()
@@ -289,13 +289,13 @@ def test_a_store_that_is_made_while_somebody_opens_it_is_of_this_version(tmp_pat
         def execute(self, sql):
             answer = mine.execute(sql).fetchall()
             if not other.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                store._create(other)
+                sqlitestore._create(other)
             return Answer(answer)
 
     class Answer(list):
         def fetchone(self):
             return self[0]
 
-    assert store._made(Slow()) == (True, store.VERSION)
+    assert sqlitestore._made(Slow()) == (True, store.VERSION)
     mine.close()
     other.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -34,7 +33,7 @@ def sealed(home: Path) -> bool:
     Raises:
         LedgerError: the home's keys cannot be used.
         SealError: the store is not what was sealed.
-        StoreVersionError, sqlite3.Error, OSError: the store cannot be read or written.
+        StoreError, OSError: the store cannot be read or written.
     """
     from guardai.ledger import open_keys, seal
     from guardai.lineage import EdgeTable
@@ -103,7 +102,7 @@ def pause_of(every: str) -> float:
 
 def _seal_once(where: Path) -> dict[str, Any]:
     from guardai.errors import LedgerError
-    from guardai.ledger import SealError, StoreVersionError, sealed_size
+    from guardai.ledger import SealError, StoreError, sealed_size
 
     try:
         before = sealed_size(where)
@@ -113,7 +112,7 @@ def _seal_once(where: Path) -> dict[str, Any]:
         refuse(f"{error}; nothing was added", next_step="guardai verify tells what is wrong")
     except LedgerError as error:
         refuse(str(error), code=USAGE)
-    except (StoreVersionError, sqlite3.Error) as error:
+    except StoreError as error:
         unreadable(error)
     except OSError as error:
         refuse(f"{error.filename or where}: {error.strerror}", code=USAGE)
@@ -136,7 +135,7 @@ def export_command(
     """
     from guardai.cli.progress import Bar
     from guardai.errors import LedgerError
-    from guardai.ledger import StoreVersionError, export
+    from guardai.ledger import StoreError, export
 
     where = ledger_in(home_of(home))
     _seal_once(where)
@@ -145,7 +144,7 @@ def export_command(
             done = export(where, output, lambda done, of: bar("", done, of))
     except LedgerError as error:
         refuse(str(error))
-    except (StoreVersionError, sqlite3.Error) as error:
+    except StoreError as error:
         unreadable(error)
     except OSError as error:
         refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import sys
 import time
 from collections import deque
@@ -91,12 +90,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one event whole."""
-    from guardai.ledger import find
+    from guardai.ledger import StoreError, find
 
     where = ledger_in(home_of(home or context.obj))
     try:
         data = find(where, event)
-    except sqlite3.Error as error:
+    except StoreError as error:
         unreadable(error)
     if data is None:
         refuse(f"there is no event {event} under {where}")
@@ -108,7 +107,7 @@ def show(
 
 
 def _filtered(where: Path, *, session: str, action: str, kind: str) -> Iterator[bytes]:
-    from guardai.ledger import events
+    from guardai.ledger import StoreError, events
 
     try:
         for data in events(where):
@@ -122,7 +121,7 @@ def _filtered(where: Path, *, session: str, action: str, kind: str) -> Iterator[
                 if action and row.action != action and not row.action.startswith(f"{action}."):
                     continue
             yield data
-    except sqlite3.Error as error:
+    except StoreError as error:
         unreadable(error)
 
 

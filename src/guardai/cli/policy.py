@@ -115,9 +115,8 @@ def detectors_tried(directory: Path, problems: list[Problem], cache: Path) -> li
 
 def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Problem]:
     """What catalog and policies name that is nothing in a ledger; none if the folder cannot be used, for that is said already."""
-    import sqlite3
-
     from guardai.gate.reports.unseen import seen, unknown, unseen
+    from guardai.ledger import StoreError
     from guardai.policy import Bundle
 
     if not (against / "ledger").is_dir():
@@ -126,7 +125,7 @@ def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Prob
         )
     try:
         found = seen(against)
-    except sqlite3.Error as error:
+    except StoreError as error:
         unreadable(error)
     file = directory / "catalog.toml"
     try:
@@ -221,11 +220,9 @@ def _explained_request(request: Path, policy: Path | None) -> dict[str, Any]:
 
 
 def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, Any]:
-    import sqlite3
-
     from guardai import settings
     from guardai.gate.reports.why import EventError, UndecidedError, why
-    from guardai.ledger.store import StoreVersionError
+    from guardai.ledger import StoreError
 
     ledger_in(home)
     bundle = loaded(policy) if policy else _in_use(settings.load())
@@ -233,7 +230,7 @@ def _explained_event(event: str, policy: Path | None, home: Path) -> dict[str, A
         return why(home, event, bundle)
     except EventError as error:
         refuse(str(error), code=REFUSED if isinstance(error, UndecidedError) else USAGE)
-    except (sqlite3.Error, StoreVersionError) as error:
+    except StoreError as error:
         unreadable(error)
 
 

@@ -5,7 +5,6 @@ Exit codes: 0 proven, 1 refused, 2 wrong usage, or a file cannot be read.
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -63,7 +62,7 @@ def prove_command(
     What is still in a spool is sealed first.
     """
     from guardai.errors import LedgerError
-    from guardai.ledger import ProofError, SealError, StoreVersionError, find, prove
+    from guardai.ledger import ProofError, SealError, StoreError, find, prove
 
     where = ledger_in(home_of(home))
     try:
@@ -74,7 +73,7 @@ def prove_command(
         except ProofError:
             sealed(where)
             proof = prove(where, event)
-    except (sqlite3.Error, StoreVersionError) as error:
+    except StoreError as error:
         unreadable(error)
     except (LedgerError, ProofError, SealError) as error:
         refuse(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,11 +121,11 @@ def _configured(home: Path) -> tuple[str, ...]:
 
 
 def _standings(home: Path, urls: tuple[str, ...]) -> list[Standing]:
-    from guardai.ledger import StoreVersionError, accounts
+    from guardai.ledger import StoreError, accounts
 
     try:
         return accounts(home, urls)
-    except (StoreVersionError, sqlite3.Error) as error:
+    except StoreError as error:
         unreadable(error)
     except (OSError, msgspec.DecodeError) as error:
         refuse(f"a sink's files cannot be read: {_cause(error)}", code=USAGE)

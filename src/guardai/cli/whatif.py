@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,14 +50,14 @@ def replay_command(
     ledger, or no recorded call can be decided again.
     """
     from guardai.gate.reports.replay import replay
-    from guardai.ledger.store import StoreVersionError
+    from guardai.ledger import StoreError
 
     home = ledger_in(home_of(ledger), "--ledger")
     new = loaded(bundle)
     try:
         with Bar("replaying", shown=not as_json) as bar:
             found = replay(home, new, lambda events: bar("events", events, 0))
-    except (sqlite3.Error, StoreVersionError) as error:
+    except StoreError as error:
         unreadable(error)
     if as_json:
         print_json({"bundle": new.digest, **found.data()})
@@ -186,7 +185,7 @@ def diff_command(
     Exit codes: 0 no difference was found, 1 some were, or a policy folder cannot be used, 2 wrong usage, or no ledger.
     """
     from guardai.gate.reports.compared import recorded
-    from guardai.ledger.store import StoreVersionError
+    from guardai.ledger import StoreError
     from guardai.policy.difference import between
 
     home = ledger_in(home_of(ledger), "--ledger") if ledger is not None else None
@@ -195,7 +194,7 @@ def diff_command(
         with Bar("comparing", shown=not as_json) as bar:
             more = recorded(home, one, other) if home is not None else ()
             found = between(one, other, more, lambda requests: bar("requests", requests, 0))
-    except (sqlite3.Error, StoreVersionError) as error:
+    except StoreError as error:
         unreadable(error)
     if as_json:
         differences = [difference.data() for difference in found.differences]
@@ -293,7 +292,7 @@ def suggest_command(
     Exit codes: 0 there is one, 2 wrong usage, no ledger, or nothing in it to go by.
     """
     from guardai.gate.reports.suggest import suggest
-    from guardai.ledger.store import StoreVersionError
+    from guardai.ledger import StoreError
 
     home = ledger_in(home_of(ledger), "--ledger")
     if output is not None and output.exists():
@@ -301,7 +300,7 @@ def suggest_command(
     try:
         with Bar("reading", shown=not as_json) as bar:
             found = suggest(home, lambda events: bar("events", events, 0))
-    except (sqlite3.Error, StoreVersionError) as error:
+    except StoreError as error:
         unreadable(error)
     if not found.cedar:
         because = f"{found.left_out:,} calls cannot be read back" if found.left_out else "no allowed call is recorded"

@@ -21,7 +21,7 @@ from guardai.ledger.revocations import Revocation, kept, read_all
 from guardai.ledger.root import Root, public_key, root_at
 from guardai.ledger.rotation import init_keys, revoke, rotate
 from guardai.ledger.sealer import SealError, seal
-from guardai.ledger.store import StoreVersionError
+from guardai.ledger.store import StoreError
 from guardai.ledger.vault import TokenVault, VaultError
 from guardai.ledger.verify import verify, verify_export
 
@@ -49,7 +49,7 @@ __all__ = [
     "Root",
     "SealError",
     "Standing",
-    "StoreVersionError",
+    "StoreError",
     "TokenVault",
     "TrustPolicy",
     "VaultError",

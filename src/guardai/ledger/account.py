@@ -107,8 +107,7 @@ def accounts(home: Path, urls: Iterable[str]) -> list[Standing]:
         urls: of the sinks that are configured.
 
     Raises:
-        StoreVersionError: the store is of another version.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
         OSError: a quarantine cannot be read.
     """
     configured = {sink_name(url): shown(url) for url in urls}

@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +25,9 @@ from guardai.errors import SinkError, SinkRefused
 from guardai.ledger import liveness
 from guardai.ledger.account import Account, SinkFiles, sink_name
 from guardai.ledger.layout import Layout
+from guardai.ledger.place import read_store
 from guardai.ledger.quarantine import Refused
-from guardai.ledger.store import read_store
+from guardai.ledger.store import StoreError
 from guardai.model import OWN, Sink, shown, without_secrets
 
 __all__ = ["BusyError", "Delivery", "Ending"]
@@ -86,7 +86,7 @@ class Delivery:
     """
 
     def __init__(self, home: Path, url: str, sink: Sink, ending: Ending) -> None:
-        self._store = Layout(home).store
+        self._layout = Layout(home)
         self._url = url
         self._sink = sink
         self._files = SinkFiles(home, sink_name(url))
@@ -268,10 +268,10 @@ class Delivery:
         """Leaves and their events, from one on; and how many there are altogether, 0 if that cannot be told now."""
         query = "SELECT leaf, bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?"
         try:
-            with read_store(self._store) as store:
+            with read_store(self._layout) as store:
                 if store is not None:
                     return store.db.execute(query, (start, limit)).fetchall(), store.size()
-        except sqlite3.Error:
+        except StoreError:
             pass  # locked, or broken, which `verify` will say: another time
         return [], 0
 

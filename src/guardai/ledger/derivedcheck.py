@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardai.ledger.projection import create_table, insert_rows
 from guardai.ledger.report import Fault
-from guardai.ledger.store import scratch
+from guardai.ledger.sqlitestore import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,26 +34,27 @@ def check_derived(store: Store, projection: Projection) -> list[Fault]:
     """The rows that do not follow from the events, or are missing.
 
     Raises:
-        sqlite3.Error: the table cannot be read.
+        StoreError: the table cannot be read.
     """
     row = store.db.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
-    exists = store.db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (projection.name,)).fetchone()
-    if row is None and exists is None:
+    exists = store.has(projection.name)
+    if row is None and not exists:
         return []
-    if row is None or exists is None or not isinstance(row[0], int):
+    if row is None or not exists or not isinstance(row[0], int):
         return [Fault("derived")]
     again = scratch()
     try:
         create_table(again, projection)
-        again.execute("BEGIN")
-        events = store.db.execute("SELECT bytes FROM events NOT INDEXED WHERE leaf < ? ORDER BY leaf", (row[0],))
+        again.db.execute("BEGIN")
+        scanned = store.dialect.scanned
+        events = store.db.execute(f"SELECT bytes FROM events{scanned} WHERE leaf < ? ORDER BY leaf", (row[0],))  # noqa: S608 - our words
         insert_rows(again, projection, (data for (data,) in events))
         order = ", ".join(projection.columns)
         sql = f"SELECT {order} FROM {projection.name} ORDER BY {order}"  # noqa: S608 - names checked by create_table
-        differing = _differing(store.db.execute(sql), again.execute(sql))
+        differing = _differing(store.db.execute(sql), again.db.execute(sql))
         return [_name(row) for row in islice(differing, _MOST)]
     finally:
-        again.close()
+        again.db.close()
 
 
 def _differing(stored: Iterator[_Row], derived: Iterator[_Row]) -> Iterator[_Row]:

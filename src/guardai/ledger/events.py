@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from guardai.ledger.layout import Layout
+from guardai.ledger.place import read_store
 from guardai.ledger.reading import address, decode_link
-from guardai.ledger.store import Store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from guardai.ledger.store import Store
 
 __all__ = ["events", "find", "sealed_size"]
 
@@ -27,13 +29,12 @@ def events(home: Path) -> Iterator[bytes]:
     It shows what is there and judges nothing: `verify` does. A line of a spool that is no event is left out.
 
     Raises:
-        StoreVersionError: the store is of another version.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     layout = Layout(home)
     # Spools first: one that is folded and removed meanwhile is in the store by then.
     contents = _read_spools(layout)
-    with read_store(layout.store, gated=False) as store:
+    with read_store(layout, gated=False) as store:
         folded = _folded(store) if store is not None else {}
         spooled = [_in_spool(log, content, folded.get(log, 0)) for log, content in contents.items()]
         sealed = _in_store(store) if store is not None else iter(())
@@ -45,8 +46,7 @@ def find(home: Path, event: str) -> bytes | None:
     """The event with this id; None if there is none.
 
     Raises:
-        StoreVersionError: the store is of another version.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     place = address(event)
     if place is None:
@@ -57,7 +57,7 @@ def find(home: Path, event: str) -> bytes | None:
         content = layout.spool(log).read_bytes()
     except FileNotFoundError:
         content = b""
-    with read_store(layout.store, gated=False) as store:
+    with read_store(layout, gated=False) as store:
         if store is not None:
             row = store.db.execute(
                 "SELECT bytes FROM events JOIN logs ON logs.n = events.log WHERE logs.log = ? AND seq = ?", (log, seq)
@@ -71,10 +71,9 @@ def sealed_size(home: Path) -> int:
     """How many events are in the store.
 
     Raises:
-        StoreVersionError: the store is of another version.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
-    with read_store(Layout(home).store) as store:
+    with read_store(Layout(home)) as store:
         return store.size() if store is not None else 0
 
 

@@ -34,8 +34,9 @@ from guardai.ledger.certs import key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import WIDTH
 from guardai.ledger.note import NoteError, open_checkpoint
+from guardai.ledger.place import read_store
 from guardai.ledger.public import check_new, write_public
-from guardai.ledger.store import Store, read_store
+from guardai.ledger.store import Store
 from guardai.ledger.trust import trust
 
 __all__ = ["Exported", "export"]
@@ -60,14 +61,13 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
 
     Raises:
         LedgerError: the folder holds something, nothing is sealed, or a public key is missing.
-        StoreVersionError: the store is of another version.
-        sqlite3.Error, OSError: the store cannot be read, or the folder cannot be written.
+        StoreError, OSError: the store cannot be read, or the folder cannot be written.
     """
     check_new(folder)
     layout = Layout(home)
     trusted = trust(home)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    with read_store(layout.store, gated=False) as store:
+    with read_store(layout, gated=False) as store:
         note = store.newest() if store is not None else None
         if store is None or note is None:
             raise LedgerError("nothing is sealed yet: `guardai seal`")

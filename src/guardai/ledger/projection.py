@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Mapping
+
+    from guardai.ledger.store import Store
 
 __all__ = ["Projection", "catch_up", "create_table", "insert_rows"]
 
@@ -47,23 +48,23 @@ class Projection(Protocol):
         ...
 
 
-def create_table(store: sqlite3.Connection, projection: Projection) -> None:
+def create_table(store: Store, projection: Projection) -> None:
     """Makes the table, if it is not there."""
     for name in (projection.name, *projection.columns):
         if not _NAME.fullmatch(name) or name in _TAKEN:
             raise ValueError(f"{name!r} cannot be the name of a derived table or of its column")
     columns = ", ".join(projection.columns)
-    store.execute(
+    store.db.execute(
         f"CREATE TABLE IF NOT EXISTS {projection.name} "
         f"({', '.join(f'{column} NOT NULL' for column in projection.columns)}, PRIMARY KEY ({columns})) WITHOUT ROWID"
     )
     if len(projection.columns) > 1:
         second = projection.columns[1]
-        store.execute(f"CREATE INDEX IF NOT EXISTS {projection.name}_by_{second} ON {projection.name} ({second})")
+        store.db.execute(f"CREATE INDEX IF NOT EXISTS {projection.name}_by_{second} ON {projection.name} ({second})")
 
 
 def insert_rows(
-    store: sqlite3.Connection,
+    store: Store,
     projection: Projection,
     events: Iterable[bytes | str],
     *,
@@ -71,15 +72,15 @@ def insert_rows(
 ) -> None:
     """Adds the rows of these events."""
     rows: list[_Row] = []
-    sql = f"INSERT OR IGNORE INTO {projection.name} VALUES ({', '.join('?' * len(projection.columns))})"  # noqa: S608 - checked
+    sql = f"INSERT INTO {projection.name} VALUES ({', '.join('?' * len(projection.columns))}) ON CONFLICT DO NOTHING"  # noqa: S608 - checked
     for count, event in enumerate(events):
         rows.extend(_rows(projection, event))
         if breathe is not None and not count % _BREATH:
             breathe()
         if len(rows) >= _ROWS:
-            store.executemany(sql, rows)
+            store.db.executemany(sql, rows)
             rows.clear()
-    store.executemany(sql, rows)
+    store.db.executemany(sql, rows)
 
 
 def _rows(projection: Projection, event: bytes | str) -> list[_Row]:
@@ -92,19 +93,17 @@ def _rows(projection: Projection, event: bytes | str) -> list[_Row]:
     return [row for row in rows if len(row) == width and all(isinstance(value, str | int | bytes) for value in row)]
 
 
-def catch_up(store: sqlite3.Connection, projection: Projection, most: int, breathe: Callable[[], None]) -> bool:
+def catch_up(store: Store, projection: Projection, most: int, breathe: Callable[[], None]) -> bool:
     """Within a transaction: brings the table up to the sealed events, at most so many; whether it is now."""
     create_table(store, projection)
-    row = store.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
+    row = store.db.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
     start = row[0] if row else 0
-    # One value instead of many rows: each row fetched would pass the interpreter lock to and fro.
-    (joined,) = store.execute(
-        "SELECT group_concat(CAST(bytes AS TEXT), char(10)) FROM "
-        "(SELECT bytes FROM events WHERE leaf >= ? AND leaf < ? ORDER BY leaf)",
-        (start, start + most),
-    ).fetchone()
+    joined = store.dialect.joined(store.db, start, start + most)
     events = joined.split("\n") if joined is not None else []
     if events or not row:
         insert_rows(store, projection, events, breathe=breathe)
-        store.execute("INSERT OR REPLACE INTO derived VALUES (?, ?)", (projection.name, start + len(events)))
+        store.db.execute(
+            "INSERT INTO derived VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET upto = excluded.upto",
+            (projection.name, start + len(events)),
+        )
     return len(events) < most

@@ -21,10 +21,10 @@ from guardai.ledger.certs import Certificate, CertificateError, Claims, check, k
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import inclusion, leaf_hash, root_of
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
+from guardai.ledger.place import read_store
 from guardai.ledger.proof import Proof, ProofError
 from guardai.ledger.quorum import TrustPolicy
 from guardai.ledger.reading import Link, address, decode_link
-from guardai.ledger.store import read_store
 from guardai.ledger.trust import origin, trust
 
 if TYPE_CHECKING:
@@ -72,11 +72,10 @@ def prove(home: Path, event: str) -> bytes:
     Raises:
         ProofError: there is no such event in the store, or the store does not hold what it should.
         LedgerError: the home's public key cannot be read.
-        StoreVersionError: the store is of another version.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     layout, trusted = Layout(home), trust(home)
-    with read_store(layout.store) as store:
+    with read_store(layout) as store:
         found = _leaf(store, event) if store is not None else None
         if store is None or found is None:
             raise ProofError(f"there is no event {event} in the store")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,11 +26,12 @@ from guardai.ledger.keys import host_claims, load_keys
 from guardai.ledger.layout import Layout, publish, replace
 from guardai.ledger.ledger import Ledger
 from guardai.ledger.note import NoteError, open_checkpoint
+from guardai.ledger.place import read_store
 from guardai.ledger.revocations import revoke_by
 from guardai.ledger.root import Root, public_pem, root_on_file, root_public
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.spool import LEASE, record
-from guardai.ledger.store import StoreVersionError, read_store
+from guardai.ledger.store import StoreError
 from guardai.ledger.trust import trust_in
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _take_over(layout: Layout, root: Root, projection: Projection | None) -> tup
 
 def _seal_as_before(home: Path, projection: Projection | None) -> None:
     """Seals what there is while the former host can: where it cannot, the new one does it later."""
-    with contextlib.suppress(LedgerError, SealError, StoreVersionError, sqlite3.Error):
+    with contextlib.suppress(LedgerError, SealError, StoreError):
         keys, until = load_keys(home), time.monotonic() + _PATIENCE
         while not seal(home, keys, projection) and time.monotonic() < until:
             time.sleep(0.05)
@@ -214,7 +214,7 @@ def _record(home: Path, kind: str, body: dict[str, object], projection: Projecti
     ledger = Ledger.open(home, projection=projection)
     try:
         ledger.append(record(kind, body))
-        with contextlib.suppress(SealError, StoreVersionError, sqlite3.Error, OSError):
+        with contextlib.suppress(SealError, StoreError, OSError):
             ledger.flush(_PATIENCE)
     finally:
         ledger.close("close", _PATIENCE)
@@ -227,9 +227,9 @@ def _signs_the_tree(layout: Layout, host: str) -> bool:
     with contextlib.suppress(FileNotFoundError):
         notes.append(layout.checkpoint.read_text("utf-8"))
     try:
-        with read_store(layout.store) as store:
+        with read_store(layout) as store:
             notes.extend([newest] if store is not None and (newest := store.newest()) else [])
-    except (StoreVersionError, sqlite3.Error) as error:
+    except StoreError as error:
         raise LedgerError(f"the store cannot be read: {error}; nothing is revoked yet") from error
     return any(_signed_by(note, trusted, host) for note in notes)
 

@@ -7,7 +7,6 @@ event is used to name it. SQLite's column types are a habit, not a promise: a va
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +39,7 @@ __all__ = ["LogState", "SealedAudit"]
 _ENOUGH: Final = 10_000
 #: Kinds of events that say something about others.
 _NOTED: Final = ENDS | {"key.revoked"}
-_ROWS: Final = "SELECT leaf, log, seq, ts, bytes, tag FROM events NOT INDEXED"
+_ROWS: Final = "SELECT leaf, log, seq, ts, bytes, tag FROM events"
 
 
 @dataclass
@@ -90,6 +89,7 @@ class SealedAudit:
     def __init__(self, store: Store, trust: Trust, on_file: Checkpoint | None, progress: Callable[[int], None]) -> None:
         self.db = store.db
         self.store = store
+        self._unreadable: tuple[type[Exception], ...] = (*store.dialect.damage, TypeError, ValueError, OverflowError)
         self.trust = trust
         self.on_file = on_file
         self.progress = progress
@@ -121,7 +121,7 @@ class SealedAudit:
         ):
             try:
                 check()
-            except (sqlite3.Error, TypeError, ValueError, OverflowError):
+            except self._unreadable:
                 self.fault("store")
 
     def fault(self, code: Code, log: str = "", seq: int = -1) -> None:
@@ -135,12 +135,9 @@ class SealedAudit:
             self.faults.append(Fault(code, log))
 
     def check_pages(self) -> None:
-        """SQLite's own check of its pages, and of every index against its table."""
-        try:
-            problems = [str(row[0]) for row in self.db.execute("PRAGMA integrity_check(100)")]
-        except sqlite3.DatabaseError:
-            problems = ["unreadable"]
-        if problems != ["ok"]:
+        """The database's own check of its pages, and of every index against its table."""
+        problems = self.store.dialect.problems(self.db)
+        if problems:
             self.fault("index" if all("index" in problem for problem in problems) else "store")
 
     def read_logs(self) -> None:
@@ -203,19 +200,19 @@ class SealedAudit:
         """Rows in the order of their leaves; one by one where a page is damaged."""
         leaf = -1
         try:
-            for row in self.db.execute(f"{_ROWS} ORDER BY leaf"):
+            for row in self.db.execute(f"{_ROWS}{self.store.dialect.scanned} ORDER BY leaf"):
                 if not isinstance(row[0], int) or row[0] <= leaf:
-                    raise sqlite3.DatabaseError("leaves out of order")
+                    raise ValueError("leaves out of order")
                 leaf = row[0]
                 yield row
-        except (sqlite3.Error, OverflowError):
+        except self._unreadable:
             self.fault("store")
         else:
             return
         for later in range(leaf + 1, size):
             try:
-                row = self.db.execute(f"{_ROWS} WHERE leaf = ?", (later,)).fetchone()
-            except (sqlite3.Error, OverflowError):
+                row = self.db.execute(f"{_ROWS}{self.store.dialect.scanned} WHERE leaf = ?", (later,)).fetchone()
+            except self._unreadable:
                 row = None
             if row is None:
                 self._name_by_index(later)
@@ -225,12 +222,13 @@ class SealedAudit:
     def _name_by_index(self, leaf: int) -> None:
         """Names an event whose row cannot be read, from what an index knows of it."""
         try:
-            found = self.db.execute("SELECT log, seq FROM events INDEXED BY events_by_log WHERE +leaf = ?", (leaf,))
+            sql = f"SELECT log, seq FROM events{self.store.dialect.by_log} WHERE +leaf = ?"  # noqa: S608 - our words
+            found = self.db.execute(sql, (leaf,))
             for n, seq in found.fetchall():
                 state = self._by_number.get(n)
                 if state is not None and isinstance(seq, int):
                     self.fault("changed", state.name, seq)
-        except (sqlite3.Error, OverflowError):
+        except self._unreadable:
             return
 
     def _check_event(self, leaf: int, n: Any, seq: Any, ts: Any, data: Any, tag: Any) -> None:
@@ -419,7 +417,8 @@ class SealedAudit:
 
     def _reaches(self, size: int, time: int) -> bool:
         """Whether one of the first events of the tree claims this time, or a later one."""
-        sql = "SELECT 1 FROM events INDEXED BY events_by_time WHERE ts >= ? AND leaf < ? LIMIT 1"
+        by_time = self.store.dialect.by_time
+        sql = f"SELECT 1 FROM events{by_time} WHERE ts >= ? AND leaf < ? LIMIT 1"  # noqa: S608 - our words
         return self.db.execute(sql, (time, size)).fetchone() is not None
 
     def _tags(self, state: LogState, found: Recovered) -> Iterator[bytes]:

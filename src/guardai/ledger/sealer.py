@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from guardai.ledger import forks, liveness
+from guardai.ledger import liveness
 from guardai.ledger.adopt import adopt
 from guardai.ledger.certs import key_id
 from guardai.ledger.chain import BREATH, Cursor, Examined, examine
@@ -28,9 +27,10 @@ from guardai.ledger.keys import load_keys
 from guardai.ledger.layout import Layout, replace
 from guardai.ledger.merkle import Tree
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint, sign_checkpoint
+from guardai.ledger.place import has_store, open_store
 from guardai.ledger.projection import catch_up
 from guardai.ledger.reading import read_log
-from guardai.ledger.store import LogRow, Row, Store, open_store
+from guardai.ledger.store import LogRow, StoreHeldError
 from guardai.ledger.trust import trust_in
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from guardai.ledger.keys import Keys
     from guardai.ledger.projection import Projection
     from guardai.ledger.reading import LogView
+    from guardai.ledger.store import Row, Store
 
 __all__ = ["SealError", "forget_in_child", "seal"]
 
@@ -55,8 +56,6 @@ _PAUSE: Final = 0.0005
 _CHECKPOINTS: Final = 256
 #: Seconds after which what a dead process had not finished opening is cleared away.
 _STALE: Final = 3600.0
-#: What SQLite says of a store that somebody else holds.
-_HELD: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 #: Logs that are remembered between two seals.
 _MOST_KNOWN: Final = 1024
 
@@ -90,7 +89,7 @@ def seal(
     Raises:
         SealError: the store does not agree with its newest checkpoint, or the host's certificate has expired.
         LedgerError: another host has taken over, and its keys cannot be read.
-        sqlite3.Error, OSError: the store cannot be read or written.
+        StoreError, OSError: the store cannot be read or written.
     """
     layout = Layout(home)
     if not layout.spools.is_dir():
@@ -105,10 +104,8 @@ def seal(
             raise SealError(f"the certificate {keys.place} has expired: `guardai keys rotate`")
         try:
             return _Sealer(layout, keys, projection, deadline, stop, courteous=courteous).run()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in _HELD:
-                return False
-            raise
+        except StoreHeldError:
+            return False
 
 
 @dataclass
@@ -167,8 +164,8 @@ class _Sealer:
         )
 
     def _read_rows(self, logs: list[str]) -> None:
-        if logs and self.layout.store.exists():
-            with _at_the_store(self.layout) as store:
+        if logs and has_store(self.layout):
+            with open_store(self.layout) as store:
                 for log in logs:
                     row = store.log(log)
                     if row is not None:
@@ -275,14 +272,13 @@ class _Sealer:
         while self.queue:
             if self._out_of_time():
                 return False
-            with _at_the_store(self.layout) as store:
+            with open_store(self.layout) as store:
                 note = self._batch(store)
                 self._settle(store, note)
         return True
 
     def _batch(self, store: Store) -> str:
-        store.db.execute("BEGIN IMMEDIATE")
-        try:
+        with store.writing():
             tree = Tree(store, self._check_edge(store))
             room = _BATCH
             done = 0
@@ -298,16 +294,7 @@ class _Sealer:
                 if not room:
                     break
             note = sign_checkpoint(Checkpoint(self.keys.origin, tree.size, tree.root()), self.keys.host)
-            store.db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (tree.size, note))
-            store.db.execute(
-                "DELETE FROM checkpoints WHERE size NOT IN (SELECT size FROM checkpoints ORDER BY size DESC LIMIT ?)",
-                (_CHECKPOINTS,),
-            )
-            store.db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                store.db.execute("ROLLBACK")
-            raise
+            store.put_checkpoint(tree.size, note, _CHECKPOINTS)
         del self.queue[:done]
         return note
 
@@ -322,11 +309,9 @@ class _Sealer:
             base = examined.view.base
             lines = examined.view.lines[pending.start - base : stop - base]
             store.insert_lines(lines, examined.times[pending.start - base : stop - base], size, n, pending.start)
-        db.execute(
-            "INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)",
-            (n, pending.log, stop, examined.leaf(stop - 1).hex(), int(examined.ended and stop == pending.stop)),
-        )
-        self.rows[pending.log] = LogRow(n, stop, examined.leaf(stop - 1).hex(), examined.ended and stop == pending.stop)
+        row = LogRow(n, stop, examined.leaf(stop - 1).hex(), examined.ended and stop == pending.stop)
+        store.put_log(pending.log, row)
+        self.rows[pending.log] = row
         # The newest head of a key covers what its older ones did.
         heads = {
             head.by: head for head in sorted(examined.view.heads, key=lambda head: head.seq) if head.seq < pending.stop
@@ -334,7 +319,8 @@ class _Sealer:
         for head in heads.values():
             db.execute("DELETE FROM heads WHERE log = ? AND by = ?", (n, head.by))
             db.execute(
-                "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO heads VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (log, seq) "
+                "DO UPDATE SET hash = excluded.hash, by = excluded.by, ts = excluded.ts, sig = excluded.sig",
                 (n, head.seq, head.hash, head.by, head.ts, head.sig),
             )
 
@@ -385,33 +371,25 @@ class _Sealer:
 
     def _file_lags(self) -> bool:
         """Whether a sealer died, or had to wait for a reader, before it could move the checkpoint on file forward."""
-        if not self.layout.store.exists():
+        if not has_store(self.layout):
             return False
         held = self._checkpoint_on_file()
-        with _at_the_store(self.layout) as store:
+        with open_store(self.layout) as store:
             return store.size() > (held.size if held is not None else 0)
 
     def _settle(self, store: Store, note: str) -> bool:
         """Moves everything into the main file, then the checkpoint on file forward."""
-        busy = store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
+        if not store.dialect.settle(store.db):
             return False  # a reader is at it; the spools wait
         replace(self.layout.checkpoint, note.encode(), 0o600)
         return True
 
     def _project(self) -> bool:
-        if self.projection is None or not self.layout.store.exists():
+        if self.projection is None or not has_store(self.layout):
             return True
         while not self._out_of_time():
-            with _at_the_store(self.layout) as store:
-                store.db.execute("BEGIN IMMEDIATE")
-                try:
-                    done = catch_up(store.db, self.projection, _BATCH, self._breathe)
-                    store.db.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        store.db.execute("ROLLBACK")
-                    raise
+            with open_store(self.layout) as store, store.writing():
+                done = catch_up(store, self.projection, _BATCH, self._breathe)
             if done:
                 return True
         return False
@@ -419,7 +397,7 @@ class _Sealer:
     def _clear_away(self, logs: list[str]) -> None:
         """Removes spools that the store alone holds now, and what a death left half-made."""
         if self.ended or self._file_lags():
-            with _at_the_store(self.layout) as store:
+            with open_store(self.layout) as store:
                 note = store.newest()
                 settled = note is not None and self._settle(store, note)
             for log in self.ended if settled else ():
@@ -444,12 +422,6 @@ def _meets(row: LogRow | None, examined: Examined) -> bool:
     if row is None or not row.events:
         return True
     return row.events <= examined.events and examined.leaf(row.events - 1).hex() == row.hash
-
-
-@contextlib.contextmanager
-def _at_the_store(layout: Layout) -> Iterator[Store]:
-    with forks.quiet(), open_store(layout.store) as store:
-        yield store
 
 
 def forget_in_child() -> None:

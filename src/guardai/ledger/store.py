@@ -1,66 +1,58 @@
-"""The sealed store: one SQLite file with the events' exact bytes, the tree over them and its signed heads.
+"""The sealed store: the events' exact bytes, the tree over them and its signed heads; in SQLite, or in PostgreSQL.
 
-Connections are made from SQLite's own C type. Integrations replace `sqlite3.connect` and `sqlite3.Connection`; the
-ledger must not govern and record its own statements. A connection lives for one transaction, because an open one must
-not be carried across a fork.
+One implementation for both: it speaks the SQL that they share, with `?` for a parameter, and asks a `Dialect` for the rest.
+How a store is opened stands in `sqlitestore`; which one a home has, in `place`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import sqlite3
-import tempfile
-from _sqlite3 import Connection as _Connection  # the C type itself: see above
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
-
-from guardai.ledger import forks
-from guardai.ledger.ratchet import TAG_HEX
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["VERSION", "LogRow", "Row", "Store", "StoreVersionError", "open_store", "read_store", "scratch"]
+__all__ = [
+    "VERSION", "Connection", "Dialect", "LogRow", "Row", "Store", "StoreAwayError", "StoreError", "StoreHeldError", "StoreVersionError",
+    "Words", "schema",
+]  # fmt: skip
 
 VERSION: Final = 1
-#: "GAIL", so that `file` can tell what it is.
-_APPLICATION: Final = 0x4741494C
-#: Seconds. Only sealers write, and only one at a time: whoever else holds the store is a stranger, and not worth a fork's
-#: or a close's waiting.
-_TIMEOUT: Final = 0.25
 
+#: Statements of the schema, in the words of a dialect.
 _SCHEMA: Final = """
-CREATE TABLE logs (n INTEGER PRIMARY KEY, log TEXT NOT NULL UNIQUE, events INTEGER NOT NULL, hash TEXT NOT NULL,
-    ended INTEGER NOT NULL);
-CREATE TABLE events (leaf INTEGER PRIMARY KEY, log INTEGER NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
-    bytes BLOB NOT NULL, tag BLOB);
+CREATE TABLE logs (n {number} PRIMARY KEY, log {text} NOT NULL UNIQUE, events {number} NOT NULL, hash {text} NOT NULL,
+    ended {number} NOT NULL);
+CREATE TABLE events (leaf {number} PRIMARY KEY, log {number} NOT NULL, seq {number} NOT NULL, ts {number} NOT NULL,
+    bytes {bytes} NOT NULL, tag {bytes});
 CREATE UNIQUE INDEX events_by_log ON events (log, seq);
 CREATE INDEX events_by_time ON events (ts, log, seq);
-CREATE TABLE heads (log INTEGER NOT NULL, seq INTEGER NOT NULL, hash TEXT NOT NULL, by TEXT NOT NULL,
-    ts INTEGER NOT NULL, sig TEXT NOT NULL, PRIMARY KEY (log, seq)) WITHOUT ROWID;
-CREATE TABLE tiles (level INTEGER NOT NULL, idx INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, idx))
-    WITHOUT ROWID;
-CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL);
-CREATE TABLE derived (name TEXT PRIMARY KEY, upto INTEGER NOT NULL) WITHOUT ROWID;
-"""
-
-
-#: json_extract and not ->>, which SQLite has only since 3.38.
-_INSERT_LINES: Final = """
-INSERT INTO events SELECT :leaf + key, :log, :seq + key, json_extract(value, '$[0]'),
-    substr(:lines, json_extract(value, '$[1]'), json_extract(value, '$[2]')), NULL FROM json_each(:places)
+CREATE TABLE heads (log {number} NOT NULL, seq {number} NOT NULL, hash {text} NOT NULL, by {text} NOT NULL,
+    ts {number} NOT NULL, sig {text} NOT NULL, PRIMARY KEY (log, seq)){clustered};
+CREATE TABLE tiles (level {number} NOT NULL, idx {number} NOT NULL, hashes {bytes} NOT NULL, PRIMARY KEY (level, idx)){clustered};
+CREATE TABLE checkpoints (size {number} PRIMARY KEY, note {text} NOT NULL);
+CREATE TABLE derived (name {text} PRIMARY KEY, upto {number} NOT NULL){clustered};
 """
 
 #: leaf, number of the log, position in it, time, bytes, tag
 Row = tuple[int, int, int, int, bytes, bytes | None]
 
 
-class StoreVersionError(Exception):
+class StoreError(Exception):
+    """The store cannot be read or written; the message says why, without a secret."""
+
+
+class StoreVersionError(StoreError):
     """The store was written by a version that this one cannot read."""
+
+
+class StoreHeldError(StoreError):
+    """Somebody else holds it: another time."""
+
+
+class StoreAwayError(StoreError):
+    """It cannot be opened or reached now, which says nothing of what is in it."""
 
 
 @dataclass
@@ -73,18 +65,131 @@ class LogRow:
     ended: bool
 
 
+class Answer(Protocol):
+    """What a statement gives back, as a cursor of DB-API 2.0 (PEP 249) does."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row; None if there is none."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __next__(self) -> Any: ...
+
+
+class Connection(Protocol):
+    """What is used of a connection."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Answer:
+        """Runs one statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:
+        """Runs one statement for each row of parameters."""
+        ...
+
+    def close(self) -> None:
+        """Ends it."""
+        ...
+
+
+class Words(NamedTuple):
+    """What the schema is written in: three types, and what stands behind a table that is kept in the order of its key."""
+
+    number: str
+    text: str
+    bytes: str
+    clustered: str
+
+
+class Dialect(Protocol):
+    """Where the two differ.
+
+    Attributes:
+        words: what the schema is written in.
+        damage: exceptions that say that what is stored cannot be read; others say that the store cannot be reached.
+        scanned: behind the name of a table that is to be read without its indexes.
+        by_log, by_time: behind `events`, to be read by that index.
+    """
+
+    words: Words
+    damage: tuple[type[Exception], ...]
+    scanned: str
+    by_log: str
+    by_time: str
+
+    def begin(self, db: Connection) -> None:
+        """Begins to write, as the only one.
+
+        Raises:
+            StoreHeldError: somebody else does.
+        """
+        ...
+
+    def insert_lines(
+        self, db: Connection, lines: Sequence[bytes], times: Sequence[int], leaf: int, log: int, seq: int
+    ) -> None:
+        """Adds consecutive events of one log from the lines of its spool, without their tags, in one statement."""
+        ...
+
+    def joined(self, db: Connection, start: int, stop: int) -> str | None:
+        """The events from one leaf to another (exclusive), with a newline between; None if there are none."""
+        ...
+
+    def has(self, db: Connection, table: str) -> bool:
+        """Whether there is such a table."""
+        ...
+
+    def problems(self, db: Connection) -> list[str]:
+        """What the database itself finds wrong with its pages and indexes."""
+        ...
+
+    def settle(self, db: Connection) -> bool:
+        """Whether all that was committed stands where a copy of the store takes it along; False if a reader is in the way."""
+        ...
+
+
 class Store:
     """One connection to the store. Implements `merkle.Tiles`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection, dialect: Dialect) -> None:
         self.db = connection
+        self.dialect = dialect
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """A transaction, of which there is one at a time: kept whole, or not at all.
+
+        Raises:
+            StoreHeldError: somebody else is writing.
+        """
+        self.dialect.begin(self.db)
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(Exception):  # without a connection there is nothing left to undo
+                self.db.execute("ROLLBACK")
+            raise
 
     def get_tile(self, level: int, index: int) -> bytes:
         row = self.db.execute("SELECT hashes FROM tiles WHERE level = ? AND idx = ?", (level, index)).fetchone()
         return row[0] if row else b""
 
     def put_tile(self, level: int, index: int, hashes: bytes) -> None:
-        self.db.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)", (level, index, hashes))
+        self.db.execute(
+            "INSERT INTO tiles VALUES (?, ?, ?) ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes",
+            (level, index, hashes),
+        )
 
     def insert(self, rows: Iterable[Row]) -> None:
         """Adds events."""
@@ -92,13 +197,7 @@ class Store:
 
     def insert_lines(self, lines: Sequence[bytes], times: Sequence[int], leaf: int, log: int, seq: int) -> None:
         """Adds consecutive events of one log from the lines of its spool, without their tags, in one statement."""
-        places = []
-        start = 1
-        for line, ts in zip(lines, times, strict=True):
-            places.append(f"[{ts},{start},{len(line) - TAG_HEX - 1}]")
-            start += len(line)
-        values = {"leaf": leaf, "log": log, "seq": seq, "lines": b"".join(lines), "places": f"[{','.join(places)}]"}
-        self.db.execute(_INSERT_LINES, values)
+        self.dialect.insert_lines(self.db, lines, times, leaf, log, seq)
 
     def size(self) -> int:
         """Leaves in the store."""
@@ -115,103 +214,30 @@ class Store:
         row = self.db.execute("SELECT n, events, hash, ended FROM logs WHERE log = ?", (name,)).fetchone()
         return LogRow(row[0], row[1], row[2], bool(row[3])) if row else None
 
+    def put_log(self, name: str, row: LogRow) -> None:
+        """Keeps a log's cursor."""
+        self.db.execute(
+            "INSERT INTO logs VALUES (?, ?, ?, ?, ?) ON CONFLICT (n) "
+            "DO UPDATE SET events = excluded.events, hash = excluded.hash, ended = excluded.ended",
+            (row.n, name, row.events, row.hash, int(row.ended)),
+        )
 
-@contextlib.contextmanager
-def open_store(path: Path) -> Iterator[Store]:
-    """Opens the store for writing, making it if there is none.
+    def put_checkpoint(self, size: int, note: str, kept: int) -> None:
+        """Adds a tree head, and keeps so many of the newest."""
+        self.db.execute(
+            "INSERT INTO checkpoints VALUES (?, ?) ON CONFLICT (size) DO UPDATE SET note = excluded.note", (size, note)
+        )
+        self.db.execute(
+            "DELETE FROM checkpoints WHERE size NOT IN (SELECT size FROM checkpoints ORDER BY size DESC LIMIT ?)",
+            (kept,),
+        )
 
-    Raises:
-        StoreVersionError: it is of another version.
-        sqlite3.Error: it cannot be opened.
-    """
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    db = _Connection(os.fspath(path), timeout=_TIMEOUT, isolation_level=None)
-    try:
-        made, version = _made(db)
-        if not made:
-            _create(db)
-        elif version != VERSION:
-            raise StoreVersionError(f"the store is of version {version}, this guardai reads version {VERSION}")
-        # A commit must be on the disk before a spool is removed on the strength of it.
-        db.execute("PRAGMA synchronous = FULL")
-        yield Store(db)
-    finally:
-        db.close()
+    def has(self, table: str) -> bool:
+        """Whether there is such a table."""
+        return self.dialect.has(self.db, table)
 
 
-def _made(db: sqlite3.Connection) -> tuple[bool, int]:
-    """Whether the store has been made, and its version.
-
-    The tables are looked for first: somebody may make them between the two questions, and then the version is there, too.
-    """
-    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    return bool(tables or version), version
-
-
-def _create(db: sqlite3.Connection) -> None:
-    # Events are about a kilobyte: a larger page wastes less at its end.
-    db.execute("PRAGMA page_size = 8192")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("BEGIN IMMEDIATE")
-    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        for statement in _SCHEMA.split(";"):
-            if statement.strip():
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {_APPLICATION}")
-        db.execute(f"PRAGMA user_version = {VERSION}")
-    db.execute("COMMIT")
-
-
-@contextlib.contextmanager
-def read_store(path: Path, *, gated: bool = True) -> Iterator[Store | None]:
-    """A consistent view of the store, through which nothing can be changed; None if there is none.
-
-    Where the folder cannot be written SQLite could not make the files that its log needs: then the file is read as it is,
-    or, if a write-ahead log lies beside it, a private copy of both.
-
-    Args:
-        path: the store.
-        gated: hold up a fork meanwhile (see `forks`). Not where the caller takes its time.
-
-    Raises:
-        StoreVersionError: it is of another version.
-        sqlite3.Error: it cannot be read.
-    """
-    if not path.exists():
-        yield None
-        return
-    wal = path.with_name(path.name + "-wal")
-    with contextlib.ExitStack() as stack:
-        if gated:
-            stack.enter_context(forks.quiet())
-        if os.access(path.parent, os.W_OK):
-            db = _connect(path, "mode=rw")
-        elif not wal.exists() or wal.stat().st_size == 0:
-            db = _connect(path, "mode=ro&immutable=1")
-        else:
-            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            for file in (path, wal):
-                shutil.copyfile(file, copy / file.name)
-            db = _connect(copy / path.name, "mode=rw")
-        stack.callback(db.close)
-        db.execute("PRAGMA query_only = ON")
-        made, version = _made(db)
-        if not made:
-            yield None  # whoever wanted to make it died first
-            return
-        if version != VERSION:
-            raise StoreVersionError(f"the store is of version {version}, this guardai reads version {VERSION}")
-        db.execute("BEGIN")
-        db.execute("SELECT count(*) FROM checkpoints").fetchone()  # takes the snapshot
-        yield Store(db)
-
-
-def scratch() -> sqlite3.Connection:
-    """A database of its own, on the disk only if it grows large, that nobody else sees."""
-    return _Connection("", isolation_level=None)
-
-
-def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return _Connection(f"file:{quote(os.fspath(path))}?{how}", timeout=_TIMEOUT, isolation_level=None, uri=True)
+def schema(dialect: Dialect) -> list[str]:
+    """The statements that make a store."""
+    written = _SCHEMA.format_map(dialect.words._asdict())
+    return [statement for statement in written.split(";") if statement.strip()]

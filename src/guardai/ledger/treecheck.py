@@ -106,7 +106,7 @@ def read_tree(store: Store, checkpoints: Sequence[Checkpoint]) -> StoredTree:
     """Compares the tiles with the checkpoints, which are in the order of their sizes.
 
     Raises:
-        sqlite3.Error: the tiles cannot be read.
+        StoreError: the tiles cannot be read.
     """
     compared = _Compared(store)
     agrees = adds_up(_leaves(store), checkpoints, compared)
@@ -150,7 +150,7 @@ def read_checkpoints(store: Store, origin: str, keys: Sequence[bytes]) -> tuple[
     """The checkpoints whose signatures hold, smallest first, and how many others there are.
 
     Raises:
-        sqlite3.Error: they cannot be read.
+        StoreError: they cannot be read.
     """
     good: list[Checkpoint] = []
     bad = 0

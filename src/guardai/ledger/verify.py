@@ -20,7 +20,6 @@ writes meanwhile is no fault.
 from __future__ import annotations
 
 import os
-import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from guardai.ledger.derivedcheck import check_derived, unchecked_tables
 from guardai.ledger.keys import open_keys
 from guardai.ledger.layout import Layout
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
+from guardai.ledger.place import has_store, read_store
 from guardai.ledger.reading import count_lines
 from guardai.ledger.report import Fault, Report
 from guardai.ledger.revocations import add
@@ -40,7 +40,7 @@ from guardai.ledger.root import public_key
 from guardai.ledger.sealed import LogState, SealedAudit
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.spoolcheck import Spooled, check_spool
-from guardai.ledger.store import StoreVersionError, read_store
+from guardai.ledger.store import StoreAwayError, StoreError, StoreHeldError, StoreVersionError
 from guardai.ledger.trust import Trust, trust
 
 if TYPE_CHECKING:
@@ -168,11 +168,11 @@ class _Verification:
         try:
             if self._has_events():
                 seal(self.layout.home, open_keys(self.layout.home, create=False), self.projection)
-        except (LedgerError, SealError, StoreVersionError, sqlite3.Error, OSError):
+        except (LedgerError, SealError, StoreError, OSError):
             return  # what kept the sealer from it is found, and named, by the steps that follow
 
     def _has_events(self) -> bool:
-        return self.layout.store.exists() or any(self.layout.spools.glob("*.jsonl"))
+        return has_store(self.layout) or any(self.layout.spools.glob("*.jsonl"))
 
     def _checkpoint_on_file(self, trusted: Trust) -> Checkpoint | None:
         try:
@@ -180,7 +180,7 @@ class _Verification:
             return open_checkpoint(note, trusted.origin, trusted.publics)
         except FileNotFoundError:
             # It may lag behind the store, but only as long as the spools are there.
-            if self.layout.store.exists() and not any(self.layout.spools.glob("*.jsonl")):
+            if has_store(self.layout) and not any(self.layout.spools.glob("*.jsonl")):
                 self.no_checkpoint = True
         except (NoteError, UnicodeDecodeError):
             self.report.faults.append(Fault("checkpoint"))
@@ -204,7 +204,7 @@ class _Verification:
     def _audit_store(self, trusted: Trust, on_file: Checkpoint | None) -> None:
         report = self.report
         try:
-            with read_store(self.layout.store, gated=False) as store:
+            with read_store(self.layout, gated=False) as store:
                 if store is None:
                     if on_file is not None:
                         report.faults.append(Fault("rolled_back"))
@@ -228,12 +228,9 @@ class _Verification:
         except StoreVersionError as error:
             report.faults.append(Fault("version"))
             report.notes.append(str(error))
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "unable to open" in str(error):
-                report.notes.append(f"the store cannot be read now: {error}")
-            else:
-                report.faults.append(Fault("store"))
-        except (sqlite3.Error, TypeError, ValueError, OverflowError):
+        except (StoreHeldError, StoreAwayError) as error:
+            report.notes.append(f"the store cannot be read now: {error}")
+        except (StoreError, TypeError, ValueError, OverflowError):
             report.faults.append(Fault("store"))
 
     def _compare(self) -> None:

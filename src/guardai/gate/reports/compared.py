@@ -17,7 +17,7 @@ def recorded(home: Path, a: Bundle, b: Bundle) -> Iterator[tuple[Asked, Asked, s
     """Each recorded question, as A's catalog sees it and as B's does, with the event's id.
 
     Raises:
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     reader = Reader(home)
     for data in events(home):

@@ -224,7 +224,7 @@ class Reader:
         """The call's record in an event; None for an event of another kind.
 
         Raises:
-            sqlite3.Error: a scene had to be looked up, and the store cannot be read.
+            StoreError: a scene had to be looked up, and the store cannot be read.
         """
         try:
             row = _decode(data)

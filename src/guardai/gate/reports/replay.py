@@ -158,7 +158,7 @@ def replay(home: Path, bundle: Bundle, progress: Callable[[int], None] = lambda 
         progress: told now and then how many events have been read.
 
     Raises:
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     made = _Replaying(home, bundle)
     for data in events(home):

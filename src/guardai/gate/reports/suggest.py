@@ -89,7 +89,7 @@ def suggest(home: Path, progress: Callable[[int], None] = lambda _: None) -> Sug
     """Proposes a policy file that permits what was used and nothing else.
 
     Raises:
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     used = _Used()
     reader = Reader(home)

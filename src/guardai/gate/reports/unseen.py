@@ -84,7 +84,7 @@ def seen(home: Path) -> Seen:
         home: the folder that `ledger/` is in.
 
     Raises:
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     found = Seen()
     for data in events(home):

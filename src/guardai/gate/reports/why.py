@@ -51,7 +51,7 @@ def why(home: Path, event: str, bundle: Bundle) -> dict[str, Any]:
     Raises:
         EventError: there is no such event, or it is no call's.
         UndecidedError: the call cannot be decided again.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     reader = Reader(home)
     intent, outcome = _call(home, reader, event)
