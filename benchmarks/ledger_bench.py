@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -158,6 +160,7 @@ def _verification(measure: Measure, make) -> Iterator[Row]:
     from guardai.ledger import events, verify
 
     count = 200 if measure.smoke else 100_000
+    few = count // 20
     for what, seal in (("in the store", True), ("in the spool", False)):
         with _ledger(seal=False) as ledger:
             for _ in range(count):
@@ -179,6 +182,7 @@ def _verification(measure: Measure, make) -> Iterator[Row]:
                 bare=0,
                 limit=5,
             )
+            yield _memory(what, make, ledger.home, count, few, seal=seal)
             if seal:
                 size = (ledger.home / "ledger" / "store.db").stat().st_size / count
                 exact = sum(len(data) for data in events(ledger.home)) / count
@@ -192,3 +196,39 @@ def _verification(measure: Measure, make) -> Iterator[Row]:
                     bare=exact,
                     unit="B",
                 )
+
+
+#: What a process has held at most, in MB, once it has verified each of the homes in turn.
+_PEAKS = """
+import sys
+from pathlib import Path
+from guardai.ledger import verify
+for home in sys.argv[1:]:
+    assert verify(Path(home), adopt=False).verdict == 0
+    print(int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024)
+"""
+
+
+def _memory(what: str, make, home: Path, count: int, few: int, *, seal: bool) -> Row:
+    """How much more memory many events take than few; the bare figure is the process that has verified the few."""
+    with _ledger(seal=False) as ledger:
+        for _ in range(few):
+            ledger.append(make())
+        ledger.close(timeout=600)
+        if seal:
+            ledger.flush(600)
+        done = subprocess.run(
+            [sys.executable, "-c", _PEAKS, ledger.home, home], check=True, capture_output=True, text=True
+        )
+    small, large = (float(line) for line in done.stdout.split())
+    return Row(
+        what=f"verify, {what}: memory for {count:,} events, beside that for {few:,}",
+        budget="1 MB (constant)",
+        median=large - small,
+        mean=large - small,
+        p99=large - small,
+        cpu=0,
+        bare=small,
+        limit=1,
+        unit="MB",
+    )
