@@ -36,7 +36,7 @@ def vaults(home):
 
     yield make
     for vault in made:
-        vault._drop()
+        vault._file.drop()
 
 
 @pytest.fixture
@@ -309,7 +309,7 @@ class TestTrouble:
 
     def test_vault_that_another_holds_too_long_is_refused(self, vaults, home, monkeypatch):
         table(vaults()).token("pii.email", "bob@example.com")
-        monkeypatch.setattr("guardai.ledger.vault._TIMEOUT", 0.05)
+        monkeypatch.setattr("guardai.ledger.vaultfile._TIMEOUT", 0.05)
         db = sqlite3.connect(home / "vault" / "tokens.db", isolation_level=None)
         db.execute("BEGIN IMMEDIATE")
         self.fails(vaults, "locked")

@@ -22,7 +22,8 @@ from guardai.ledger.root import Root, public_key, root_at
 from guardai.ledger.rotation import init_keys, revoke, rotate
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.store import StoreError
-from guardai.ledger.vault import TokenVault, VaultError
+from guardai.ledger.vault import TokenVault
+from guardai.ledger.vaultfile import VaultError
 from guardai.ledger.verify import verify, verify_export
 
 __all__ = [

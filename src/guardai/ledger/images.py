@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from guardai.ledger.epochs import Epochs
 from guardai.ledger.layout import replace
-from guardai.ledger.vault import VaultError
+from guardai.ledger.vaultfile import VaultError
 
 __all__ = ["Images"]
 
