@@ -2,6 +2,7 @@
 
 from guardai.ledger.account import Standing, accounts, sink_name
 from guardai.ledger.canonical import raw
+from guardai.ledger.contents import Found, Held, ReplayVault, Writer
 from guardai.ledger.decoding import EventError, EventVersionError, read_event
 from guardai.ledger.delivery import BusyError, Delivery, Ending
 from guardai.ledger.events import events, find, sealed_size
@@ -35,6 +36,8 @@ __all__ = [
     "EventVersionError",
     "Exported",
     "Fault",
+    "Found",
+    "Held",
     "Images",
     "KnownHost",
     "KnownKeys",
@@ -45,6 +48,7 @@ __all__ = [
     "ProofError",
     "Proven",
     "Pump",
+    "ReplayVault",
     "Report",
     "Revocation",
     "Root",
@@ -54,6 +58,7 @@ __all__ = [
     "TokenVault",
     "TrustPolicy",
     "VaultError",
+    "Writer",
     "accounts",
     "check_proof",
     "events",
