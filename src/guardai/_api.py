@@ -38,6 +38,7 @@ def init(
     sinks: Sequence[str] | None = None,
     token_life: str | None = None,
     capture_life: str | None = None,
+    content_life: str | None = None,
     counters: str | None = None,
 ) -> None:
     """Puts the gate in front of everything that agents of this process do. Calling it again replaces the settings.
@@ -70,6 +71,7 @@ def init(
         "sinks": sinks,
         "token_life": token_life,
         "capture_life": capture_life,
+        "content_life": content_life,
         "counters": counters,
     }
     with _lock:

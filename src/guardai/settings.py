@@ -120,6 +120,8 @@ class Settings:
             `0`: in memory alone, and no longer than the session.
         capture_life: for how long rows are kept as they were before a statement changed them, where policy asks for it;
             `0`: not at all, and such a statement is denied.
+        content_life: for how long after a session's last kept content that is kept what its calls carried, where policy asks
+            for it; `0`: not at all, and such a call is denied.
         counters: where the counts that policies limit are added up with those of other processes, such as
             `redis://HOST:6379/0`; "": each process counts by itself.
     """
@@ -143,6 +145,7 @@ class Settings:
     sinks: tuple[str, ...] = field(default=(), repr=False)  # a password may stand in one
     token_life: str = field(default="24h", metadata={"duration": True})
     capture_life: str = field(default="7d", metadata={"duration": True})
+    content_life: str = field(default="30d", metadata={"duration": True})
     counters: str = field(default="", repr=False)  # a password may stand in it
 
 

@@ -88,7 +88,7 @@ def test_a_folder_with_only_comments(folder):
         ('@row_cap("many") ' + PERMIT, "@row_cap is 'many'; write a number of rows such as"),
         ('@row_cap("-1") ' + PERMIT, "@row_cap is '-1'; write a number of rows such as"),
         ('@affected_cap("1.5") ' + PERMIT, "@affected_cap is '1.5'; write a number of rows such as"),
-        ('@capture("after") ' + PERMIT, "@capture is 'after'; known: before"),
+        ('@capture("after") ' + PERMIT, "@capture is 'after'; known: before, content"),
         (
             '@capture("before") forbid (principal, action in Action::"db", resource);',
             "@capture on a forbid does nothing",

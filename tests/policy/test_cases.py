@@ -151,6 +151,8 @@ def test_what_is_not_as_expected_is_told_in_a_sentence(with_tests, change, says)
 LIMITED = """
 @id("wide") @row_cap("100") @timeout("1m") permit (principal, action == Action::"db.read", resource);
 @id("narrow") @row_cap("0") @capture("before") permit (principal, action == Action::"db.read", resource == Table::"shop.a");
+@id("kept") @capture("content") permit (principal, action == Action::"db.read", resource == Table::"shop.c");
+@id("back") @capture("before") permit (principal, action == Action::"db.read", resource == Table::"shop.c");
 """
 
 
@@ -159,7 +161,17 @@ LIMITED = """
     [
         ("shop.b", '{ row_cap = 100, timeout = "60s" }', None),
         ("shop.a", '{ row_cap = 0, timeout = "1m", capture = "before" }', None),
-        ("shop.a", '{ row_cap = 100, timeout = "1m", capture = "before" }', "got capture 1, row_cap 0, timeout 60"),
+        (
+            "shop.a",
+            '{ row_cap = 100, timeout = "1m", capture = "before" }',
+            "got capture before, row_cap 0, timeout 60",
+        ),
+        ("shop.c", '{ row_cap = 100, timeout = "1m", capture = ["before", "content"] }', None),
+        (
+            "shop.c",
+            '{ row_cap = 100, timeout = "1m", capture = "content" }',
+            "got capture before and content, row_cap 100",
+        ),
         ("shop.b", "{}", "expected limits none, got row_cap 100, timeout 60"),
         (
             "shop.b",
@@ -181,7 +193,7 @@ def test_limits_are_expected_exactly(with_tests, table, limits, says):
         ("{ rows = 1 }", "'rows' is no limit; known: affected_cap, capture, row_cap, timeout"),
         ("{ row_cap = -1 }", "row_cap is -1; write a number of rows"),
         ("{ timeout = 5 }", "timeout is 5; write a time"),
-        ("{ capture = true }", "capture is True; known: before"),
+        ("{ capture = true }", "capture is True; known: before, content"),
         ("3", "limits must be a table"),
     ],
 )

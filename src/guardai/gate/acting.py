@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from guardai.gate.answers import Answers
-from guardai.gate.run import HERE, Here, Run, new_session_id
+from guardai.gate.run import AMBIGUOUS, HERE, Here, Run, new_session_id
 from guardai.identity import acting_agent, acting_app, delegated
 from guardai.model import OWN, Call, Session
 from guardai.sql import inspect
@@ -138,7 +138,7 @@ class Acting:
             agent="ambiguous", user=users.pop() if len(users) == 1 else "ambiguous", chain=()
         )
         made = Run(
-            latest._replace(id="ambiguous", principal=principal, audience="person" if person else "process"),
+            latest._replace(id=AMBIGUOUS, principal=principal, audience="person" if person else "process"),
             self._base,
             Tokens(),
         )

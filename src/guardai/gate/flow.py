@@ -10,6 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from guardai.errors import ResultWithheld
+from guardai.gate.keeping import encoded
 
 if TYPE_CHECKING:
     from guardai.gate.road import Ticket
@@ -79,8 +80,13 @@ class Flow:
         """Ends every channel; what was held back, by channel."""
         return {channel: self.end(channel) for channel in list(self._channels)}
 
-    def snapshot(self, payload: Any) -> Any:
-        """A part that repeats text as a whole, as JSON-like data: masked as a whole, which gives the same text."""
+    def snapshot(self, payload: Any, *, at: str = "") -> Any:
+        """A part that repeats text as a whole, as JSON-like data: masked as a whole, which gives the same text.
+
+        Args:
+            payload: the part.
+            at: where it stands, if it is said only here: the name of a tool that is called, say.
+        """
         ticket = self._ticket
         try:
             masking = ticket.returning()
@@ -89,6 +95,8 @@ class Flow:
             self._broken(exc)
             return payload
         ticket.found({}, masking.masked)
+        if at and ticket.keeping is not None:
+            ticket.keeping.heard(at, masked if isinstance(masked, str) else encoded(masked).decode())
         return masked if ticket.enforcing else payload
 
     def tool_call(self) -> None:
@@ -118,6 +126,8 @@ class Flow:
             out = given
         if out:
             self._texts[channel].append(out)
+            if self._ticket.keeping is not None:
+                self._ticket.keeping.heard(channel, out)
             data = out.encode("utf-8", "surrogatepass")
             self._digest.update(data)
             self._size += len(data)

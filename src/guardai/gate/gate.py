@@ -14,7 +14,7 @@ from guardai.policy import decide
 if TYPE_CHECKING:
     from guardai.gate.acting import Acting
     from guardai.gate.plan import Context, Plan
-    from guardai.ledger import Images
+    from guardai.ledger import Images, ReplayVault
     from guardai.model import Call, Decision, Emit, Event
     from guardai.policy import Counters, Engine, Tally
     from guardai.policy.trust.clock import Until
@@ -34,6 +34,7 @@ class Gate:
         "_scenes",
         "_states",
         "acting",
+        "contents",
         "counters",
         "emit",
         "images",
@@ -53,6 +54,7 @@ class Gate:
         key: bytes,
         acting: Acting,
         images: Images | None = None,
+        contents: ReplayVault | None = None,
         counters: Counters | None = None,
         signed: bool = False,
         until: Until | None = None,
@@ -70,6 +72,7 @@ class Gate:
         self.key = key
         self.acting = acting
         self.images = images
+        self.contents = contents
         #: What policy is asked in this process → the event that holds it. Statements that differ in their literals alone are
         #: asked about in the same way.
         self._scenes: dict[tuple[str | bytes, ...], str] = {}

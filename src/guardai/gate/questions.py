@@ -93,11 +93,13 @@ class Columns(NamedTuple):
         labels: label → how many columns bear it.
         masked: (position, label) of those that are masked as wholes.
         partly: positions of those whose masked cells still show something of what they were.
+        borne: what each column bears.
     """
 
     labels: dict[str, int]
     masked: tuple[tuple[int, str], ...]
     partly: frozenset[int]
+    borne: tuple[frozenset[str], ...]
 
 
 class Scene:
@@ -106,7 +108,7 @@ class Scene:
     Attributes:
         plan, engine: what it was made from; another of either makes another scene.
         context: of the questions.
-        owed, back: the masks owed on the way there and on the way back.
+        owed, back, kept: the masks owed on the way there, on the way back, and on the way into the replay vault.
         decision: of a call in whose payload nothing was found; None until it is known.
         reads_only: whether policy permits nothing but reading there; None until it was asked.
         columns: what is known of a result's columns, by their names and origins.
@@ -122,6 +124,7 @@ class Scene:
         "decision",
         "engine",
         "events",
+        "kept",
         "owed",
         "plan",
         "reads_only",
@@ -139,6 +142,8 @@ class Scene:
         self.owed = Owed(engine, session.principal, plan.to, self.context, tally, observing=observing)
         back = Destination(session.audience, "", settings.region or "unknown", "internal")
         self.back = Owed(engine, session.principal, back, self.context, tally, observing=observing)
+        vault = Destination("vault", "", settings.region or "unknown", "internal")
+        self.kept = Owed(engine, session.principal, vault, self.context, tally, observing=observing)
         self.recorded: Staged | None = None
         self.decision: Decision | None = None
         self.reads_only: bool | None = None

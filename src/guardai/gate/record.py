@@ -6,14 +6,12 @@ No value of a call is in an event: payloads and results are counted, labelled an
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-import msgspec
-
 from guardai.errors import GuardError, PolicyDenied, SessionAborted
+from guardai.gate.keeping import encoded
 from guardai.gate.plan import NOT_UNDERSTOOD, Plan
 from guardai.gate.questions import Scene, told
 from guardai.gate.run import Run, new_call_id
@@ -24,6 +22,7 @@ from guardai.sql import describe, readable
 if TYPE_CHECKING:
     from guardai.approvals import Approval
     from guardai.gate.gate import Gate
+    from guardai.gate.keeping import Keeping
     from guardai.gate.rows import Rows
     from guardai.policy import Tally
 
@@ -41,8 +40,8 @@ class Record:
 
     __slots__ = (
         "_agreed", "_asked", "_bytes", "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies",
-        "_returned", "_scene", "_started", "_tally", "_told", "approval", "call", "decision", "id", "intent", "outcome",
-        "payload", "plan", "rows", "run",
+        "_returned", "_scene", "_started", "_tally", "_told", "approval", "call", "decision", "id", "intent", "keeping",
+        "outcome", "payload", "plan", "rows", "run",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
@@ -75,6 +74,8 @@ class Record:
         self.intent = ""
         self.outcome = ""
         self.rows: Rows | None = None
+        #: What keeps what it carries; None unless policy asks for that.
+        self.keeping: Keeping | None = None
 
     def refuse(self, error: type[PolicyDenied], cause: BaseException | None = None, reason: str = "") -> NoReturn:
         """Raises the refusal, as the session wants it."""
@@ -122,12 +123,12 @@ class Record:
             self._masks.update(masks)
 
     def _committed(self, side: str, payload: Any) -> dict[str, object]:
-        encoded = payload if isinstance(payload, bytes) else _encoded(payload)
-        digest = hashlib.blake2b(encoded, key=self._gate.key, digest_size=16).hexdigest()
-        self._bytes += len(encoded)
+        data = payload if isinstance(payload, bytes) else encoded(payload)
+        digest = hashlib.blake2b(data, key=self._gate.key, digest_size=16).hexdigest()
+        self._bytes += len(data)
         if self._commit is None:
             self._commit = {}
-        told: dict[str, object] = {"bytes": len(encoded), "commit": digest}
+        told: dict[str, object] = {"bytes": len(data), "commit": digest}
         self._commit[side] = told
         return told
 
@@ -156,6 +157,8 @@ class Record:
                 self._committed("parameters", self.payload)
         elif self.payload is not None:
             self._committed("in", self.payload)
+        if self.keeping is not None:
+            self._commit = self.keeping.told(self._commit)
         event = self._event("call.intent")
         event.lineage = self.run.fed.edges() if call.target.kind == "model" else self.run.fed.latest()
         event.resource = plan.uris
@@ -220,6 +223,10 @@ class Record:
     def _write(self, status: str) -> bool:
         """Writes the outcome; whether it could be. One never replaces a result: the ledger has recorded the gap if it could."""
         plan, done = self.plan, self._done
+        if self.keeping is not None:
+            if lost := self.keeping.finish():
+                done["unkept"] = lost
+            self._commit = self.keeping.told(self._commit)
         event = self._event("call.outcome")
         event.status = status
         event.lineage = [{"evidence": "observed", "from": self.intent}] if self.intent else []
@@ -251,15 +258,3 @@ class Record:
 def put(exc: Exception) -> str:
     """What may be said of an exception of ours: its type and, if it is ours, its words. Values may hide in others."""
     return str(exc) if isinstance(exc, GuardError) else type(exc).__name__
-
-
-def _encoded(payload: Any) -> bytes:
-    """The bytes that a commitment is made of. What JSON has no form for stands there by the name of its type."""
-    try:
-        return msgspec.json.encode(payload, enc_hook=_type_name)
-    except (TypeError, ValueError):  # lone surrogates, integers beyond 64 bits, keys that are no strings
-        return json.dumps(payload, default=_type_name, skipkeys=True).encode()
-
-
-def _type_name(value: object) -> str:
-    return f"<{type(value).__name__}>"

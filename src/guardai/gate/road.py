@@ -29,9 +29,11 @@ from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld
 from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
+from guardai.gate.keeping import Keeping
 from guardai.gate.questions import Columns, Owed, Scene
 from guardai.gate.record import RECORDED, Record, put
 from guardai.gate.rows import Rows
+from guardai.gate.run import AMBIGUOUS
 from guardai.model import Call, Decision, Destination, Mask, Obligations
 from guardai.sql import NotKept
 from guardai.text import Masking
@@ -73,6 +75,8 @@ class Ticket(Record):
         cause: Exception | None = None
         try:
             self._inspect_and_decide()
+            if self.decision.effect == "allow":
+                cause = self._keep_request()
         except Exception as exc:
             cause = exc
             self.decision = Decision(
@@ -134,6 +138,30 @@ class Ticket(Record):
             self._intend()
         except LedgerError as exc:
             _log.warning("observe mode: an intent could not be recorded: %s", exc)
+
+    def _keep_request(self) -> Exception | None:
+        """Keeps what is about to leave, where policy asks for it. If it cannot be kept, the call is denied; returns why."""
+        if not self.decision.obligations.content:
+            return None
+        call, scene, session, vault = self.call, self._scene, self.run.session, self._gate.contents
+        try:
+            if vault is None or scene is None:
+                raise GuardError("no vault is there to keep it in (content_life is 0)")
+            if session.id == AMBIGUOUS:
+                raise GuardError("it is not known whose it is")
+            whose = (session.id, session.principal.user, self.id)
+            keeping = Keeping(vault, whose, scene.kept, self._masking(scene.kept, foreign=lambda: True))
+            if call.statement is not None:
+                keeping.request("in", call.statement)
+            if self.payload is not None:
+                keeping.request("in" if call.statement is None else "parameters", self.payload)
+        except Exception as exc:
+            why = f"policy asks that what it carries is kept for replay; {put(exc)}"
+            self.decision = Decision("deny", self.decision.policies, why, errors=(type(exc).__name__,))
+            self.payload = None
+            return exc
+        self.keeping = keeping
+        return None
 
     def _counted(self, *, passed: bool) -> None:
         """Settles what the call took of its counters: it is let through, or it gives that back."""
@@ -198,6 +226,8 @@ class Ticket(Record):
                         "what is sent now may not go there, by "
                         f"{', '.join(decision.policies) or 'want of a permit'}; what was sent before it has been sent"
                     )
+            if self.keeping is not None:
+                self.keeping.more(masked)
             yield masked if self.enforcing else payload
 
     def _unless_unmaskable(self, decision: Decision, scene: Scene) -> Decision:
@@ -232,6 +262,8 @@ class Ticket(Record):
                 self._agreed = self.approval.groups
                 self._force.check()
                 self.decision = self._anew()
+                if self.decision.effect == "allow":
+                    cause = self._keep_request()
             except Exception as exc:
                 cause = exc
                 self.decision = Decision(
@@ -323,6 +355,8 @@ class Ticket(Record):
             if self.enforcing:
                 result = masked
             self._committed("out", result)
+            if self.keeping is not None:
+                self.keeping.result(result)
         if affected is not None and affected >= 0:
             self._done["affected"] = affected
         if usage:
@@ -341,7 +375,12 @@ class Ticket(Record):
         resolve = back.permitted if self.call.target.kind == "model" else None
         return self._masking(back, resolve)
 
-    def _masking(self, owed: Owed, resolve: Callable[[str], bool] | None = None) -> Masking:
+    def _masking(
+        self,
+        owed: Owed,
+        resolve: Callable[[str], bool] | None = None,
+        foreign: Callable[[], bool] | None = None,
+    ) -> Masking:
         run = self.run
         return Masking(
             owed,
@@ -349,9 +388,13 @@ class Ticket(Record):
             key=self._gate.key,
             scope=run.session.id,
             resolve=resolve,
-            foreign=owed.foreign,
+            foreign=foreign or owed.foreign,
             search=self._force.search,
         )
+
+    def owed_kept(self, label: str) -> Mask | None:
+        """The mask that data of this label owes on its way into the replay vault."""
+        return self._scene.kept(label) if self._scene is not None else "redact"
 
     def owed_back(self, label: str) -> Mask | None:
         """The mask that data of this label owes on its way to whoever reads the result."""

@@ -13,10 +13,29 @@ from guardai.sql import Inspection, SqlNotUnderstood, lineage_of, own_name
 if TYPE_CHECKING:
     from guardai.gate.road import Ticket
     from guardai.policy import Catalog
+    from guardai.text import Masking
 
-__all__ = ["Rows"]
+__all__ = ["Form", "Rows"]
 
 _UNKNOWN: Final = LiveSchema()
+
+
+class Form:
+    """How rows are kept for replay: their columns' names, until those are told; what of them is masked there as a whole."""
+
+    __slots__ = ("columns", "masked", "names", "partly")
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self.columns = columns
+        self.names: tuple[str, ...] | None = columns
+        self.masked: tuple[tuple[int, str], ...] = ()
+        self.partly: frozenset[int] = frozenset()
+
+    def passed(self, masking: Masking, rows: Sequence[Any]) -> list[Any]:
+        """The rows as they may be kept."""
+        if self.masked:
+            return _by_column(masking, self.masked, self.partly, self.columns, rows)
+        return masking.rows(list(rows), self.columns)
 
 
 class Rows:
@@ -26,7 +45,7 @@ class Rows:
     text is scanned.
     """
 
-    __slots__ = ("_about", "_cap", "_masked", "_masking", "_partly", "_ticket", "count")
+    __slots__ = ("_about", "_cap", "_form", "_masked", "_masking", "_partly", "_ticket", "count")
 
     def __init__(
         self,
@@ -43,6 +62,7 @@ class Rows:
         self._partly: frozenset[int] = frozenset()
         self._about = (catalog, inspection, columns, origins)
         self._cap = ticket.obligations.row_cap
+        self._form = Form(columns) if ticket.keeping is not None else None
 
     def label(self) -> None:
         """Finds out what the columns are labelled. Until then, and if that fails, no row passes.
@@ -58,32 +78,18 @@ class Rows:
         known = kept.get((columns, origins))
         if known is None:
             try:
-                known = self._known(_labels(catalog, inspection, ticket.call, columns, origins))
+                labelled = _labels(catalog, inspection, ticket.call, columns, origins)
+                known = _known(labelled, ticket.owed_back)
             except Exception as exc:
                 self.withhold(exc)
                 return
             kept[columns, origins] = known
         self._masked, self._partly = known.masked, known.partly
+        if self._form is not None:
+            kept_as = _known(known.borne, ticket.owed_kept)
+            self._form.masked, self._form.partly = kept_as.masked, kept_as.partly
         if known.labels:
             ticket.found(known.labels, {})
-
-    def _known(self, labelled: list[frozenset[str]]) -> Columns:
-        found: dict[str, int] = {}
-        masked: list[tuple[int, str]] = []
-        partly: set[int] = set()
-        for position, labels in enumerate(labelled):
-            owed: dict[Mask, str] = {}
-            for label in sorted(labels):
-                found[label] = found.get(label, 0) + 1
-                mask = self._ticket.owed_back(label)
-                if mask is not None:
-                    owed.setdefault(mask, label)
-            if owed:
-                mask = strongest(list(owed))
-                masked.append((position, owed[mask]))
-                if mask == "partial":
-                    partly.add(position)
-        return Columns(found, tuple(masked), frozenset(partly))
 
     def many(self, rows: list[Any]) -> list[Any]:
         """Rows as the driver gave them (tuples), in one scan.
@@ -98,11 +104,13 @@ class Rows:
         if not ticket.inspecting:
             return rows
         try:
-            passed = self._columns(rows) if self._masked else self._masking.rows(rows, self._about[2])
+            passed = self._passed(rows)
         except Exception as exc:
             self.withhold(exc)
             return rows
         ticket.run.saw(self._masking.found.keys())
+        if self._form is not None and ticket.keeping is not None:
+            ticket.keeping.rows(passed, self._form)
         return passed if ticket.enforcing else rows
 
     def columns(self, count: int, texts: Iterable[int], cells: Callable[[int], list[Any]]) -> dict[int, list[Any]]:
@@ -145,6 +153,9 @@ class Rows:
             self.withhold(exc)
             return {}
         ticket.run.saw(masking.found.keys())
+        if self._form is not None and ticket.keeping is not None:
+            whole = (made.get(at) or cells(at) for at in range(len(names)))
+            ticket.keeping.rows(list(zip(*whole, strict=True)), self._form)
         return made if ticket.enforcing else {}
 
     @property
@@ -204,7 +215,7 @@ class Rows:
         if not ticket.enforcing:
             return rows
         try:
-            return self._columns(rows) if self._masked else self._masking.rows(rows, self._about[2])
+            return self._passed(rows)
         except Exception as exc:
             ticket.withhold(exc)
 
@@ -230,25 +241,57 @@ class Rows:
         """What was found so far, for an outcome that comes before the last row."""
         self._ticket.found(self._masking.found, self._masking.masked)
 
-    def _columns(self, rows: list[Any]) -> list[Any]:
-        """The rows with the cells of labelled columns masked, the others scanned. A cell stays a cell: `drop` leaves None."""
-        masking = self._masking
-        columns: list[Any] = list(zip(*rows, strict=True))
-        finished: dict[int, list[Any]] = {}
-        for position, label in self._masked:
-            masked = masking.column(label, columns[position])
-            if position in self._partly:
-                columns[position] = masked  # what is left of the value may still be something
-            else:
-                finished[position] = masked
-                columns[position] = (None,) * len(rows)
-        scanned = masking.rows(list(zip(*columns, strict=True)), self._about[2])
-        if not finished:
-            return scanned
-        columns = list(zip(*scanned, strict=True))
-        for position, masked in finished.items():
-            columns[position] = masked
-        return list(zip(*columns, strict=True))
+    def _passed(self, rows: list[Any]) -> list[Any]:
+        names = self._about[2]
+        if self._masked:
+            return _by_column(self._masking, self._masked, self._partly, names, rows)
+        return self._masking.rows(rows, names)
+
+
+def _by_column(
+    masking: Masking,
+    labelled: tuple[tuple[int, str], ...],
+    partly: frozenset[int],
+    names: tuple[str, ...],
+    rows: Sequence[Any],
+) -> list[Any]:
+    """The rows with the cells of labelled columns masked, the others scanned. A cell stays a cell: `drop` leaves None."""
+    columns: list[Any] = list(zip(*rows, strict=True))
+    finished: dict[int, list[Any]] = {}
+    for position, label in labelled:
+        masked = masking.column(label, columns[position])
+        if position in partly:
+            columns[position] = masked  # what is left of the value may still be something
+        else:
+            finished[position] = masked
+            columns[position] = (None,) * len(rows)
+    scanned = masking.rows(list(zip(*columns, strict=True)), names)
+    if not finished:
+        return scanned
+    columns = list(zip(*scanned, strict=True))
+    for position, masked in finished.items():
+        columns[position] = masked
+    return list(zip(*columns, strict=True))
+
+
+def _known(labelled: Sequence[frozenset[str]], asked: Callable[[str], Mask | None]) -> Columns:
+    """What columns that bear these labels owe."""
+    found: dict[str, int] = {}
+    masked: list[tuple[int, str]] = []
+    partly: set[int] = set()
+    for position, labels in enumerate(labelled):
+        owed: dict[Mask, str] = {}
+        for label in sorted(labels):
+            found[label] = found.get(label, 0) + 1
+            mask = asked(label)
+            if mask is not None:
+                owed.setdefault(mask, label)
+        if owed:
+            mask = strongest(list(owed))
+            masked.append((position, owed[mask]))
+            if mask == "partial":
+                partly.add(position)
+    return Columns(found, tuple(masked), frozenset(partly), tuple(labelled))
 
 
 def _labels(

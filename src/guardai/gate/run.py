@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from guardai.gate.road import Ticket
     from guardai.text import Tokens
 
-__all__ = ["HERE", "Here", "Run", "new_call_id", "new_session_id", "process"]
+__all__ = ["AMBIGUOUS", "HERE", "Here", "Run", "new_call_id", "new_session_id", "process"]
+
+
+#: The id of the session of a call that may be any of several's.
+AMBIGUOUS: Final = "ambiguous"
 
 
 def new_session_id() -> str:

@@ -28,14 +28,14 @@ _log: Final = logging.getLogger("guardai")
 class Runtime:
     """Settings, ledger, policy and gate of this process."""
 
-    __slots__ = ("acting", "gate", "images", "ledger", "pump", "settings", "shared", "supply", "vault")
+    __slots__ = ("acting", "contents", "gate", "images", "ledger", "pump", "settings", "shared", "supply", "vault")
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
         from guardai.gate.detectors import search_of
         from guardai.gate.gate import Gate
         from guardai.gate.supply import Supply
-        from guardai.ledger import Images, Ledger, Pump, TokenVault
+        from guardai.ledger import Images, Ledger, Pump, ReplayVault, TokenVault
         from guardai.lineage import EdgeTable
         from guardai.policy import Counters, Engine
         from guardai.settings import seconds
@@ -67,6 +67,9 @@ class Runtime:
         self.vault = TokenVault(settings.home, self.ledger.vault_key, life=life) if life else None
         kept = seconds(settings.capture_life)
         self.images = Images(settings.home, self.ledger.vault_key, life=kept) if kept else None
+        kept = seconds(settings.content_life)
+        durable = settings.ledger_mode == "strict"
+        self.contents = ReplayVault(settings.home, self.ledger.vault_key, life=kept, durable=durable) if kept else None
         self.acting = Acting(settings, self.vault)
         self.gate = Gate(
             settings=settings,
@@ -76,6 +79,7 @@ class Runtime:
             key=self.ledger.commitment_key,
             acting=self.acting,
             images=self.images,
+            contents=self.contents,
             counters=counters,
             signed=supplied.signed,
             until=supplied.until,
@@ -149,6 +153,8 @@ class Runtime:
             self.vault.close()
         if self.images is not None:
             self.images.expire()
+        if self.contents is not None:
+            self.contents.close()
         self.ledger.close()
         self.pump.stop()
 

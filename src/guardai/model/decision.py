@@ -22,6 +22,7 @@ class Obligations(msgspec.Struct, frozen=True):
         timeout: a statement may run so many seconds (`@timeout("5s")`). Of several the smallest.
         affected_cap: a statement that changes more rows is taken back (`@affected_cap("100")`). Of several the smallest.
         capture: the rows that a statement changes are kept as they were (`@capture("before")`), if any permit says so.
+        content: what the call carries, in and out, is kept for replay (`@capture("content")`), if any permit says so.
     """
 
     approvals: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class Obligations(msgspec.Struct, frozen=True):
     timeout: int | None = None
     affected_cap: int | None = None
     capture: bool = False
+    content: bool = False
 
 
 def strictest(owed: Iterable[Obligations]) -> Obligations:
@@ -44,6 +46,7 @@ def strictest(owed: Iterable[Obligations]) -> Obligations:
         timeout=least("timeout"),
         affected_cap=least("affected_cap"),
         capture=any(one.capture for one in all_),
+        content=any(one.content for one in all_),
     )
 
 

@@ -34,7 +34,9 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
         action: the verb, `db.read`; "" for records that are no call.
         body: what other kinds than calls carry (`log.open`, `log.close`, `recovered`, …).
         call: ties intent and outcome; children name it as their `parent`.
-        content: keyed commitments to what went `in` and `out`, and their sizes in bytes.
+        content: {side: {`bytes`, `commit`}}: keyed commitments to what went `in` and `out` and to the `parameters` of a
+            statement, and their sizes. Where it was kept for replay, `kept`, the commitment to what was, also of `rows` and of
+            `more` of a request that was only made while the call ran, and `until`, seconds since 1970 that it is kept at least.
         decision: `effect`, `policies`, `bundle`, `masks` {label: mask}, `reason`, `mode`.
         dur: microseconds between intent and outcome.
         findings: {label: count}.

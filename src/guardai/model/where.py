@@ -43,7 +43,7 @@ class Destination(NamedTuple):
     """Where data would go: `context.to` of the reveal question.
 
     Attributes:
-        kind: `model`, `tool`, `host`, `database`, `index`, `process` or `person`.
+        kind: `model`, `tool`, `host`, `database`, `index`, `process`, `person`, or `vault`: what is kept for `guardai replay`.
         provider: who runs it; "" if unknown.
         region: where, `unknown` if the catalog does not say.
         trust: `internal`, `listed` (the catalog knows it) or `unlisted`.

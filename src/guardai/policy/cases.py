@@ -58,7 +58,7 @@ class Expected(NamedTuple):
     policies: frozenset[str] | None
     approvals: frozenset[str] | None
     masked_by: frozenset[str] | None
-    limits: Mapping[str, int] | None
+    limits: Mapping[str, int | tuple[str, ...]] | None
 
 
 class Run(NamedTuple):
@@ -226,19 +226,21 @@ def _expected(entry: dict[str, Any], asked: dict[str, Any]) -> Expected:
     return Expected(decision, masks, policies, approvals, masked_by, _limits(entry))
 
 
-def _limits(entry: dict[str, Any]) -> dict[str, int] | None:
-    """What an annotation of a permit says, as numbers: rows, seconds; of `capture` whether."""
+def _limits(entry: dict[str, Any]) -> dict[str, int | tuple[str, ...]] | None:
+    """What annotations of permits say: numbers of rows and seconds, and what `capture` keeps, sorted."""
     if "limits" not in entry:
         return None
-    found = {}
+    found: dict[str, int | tuple[str, ...]] = {}
     for name, value in _table(entry, "limits").items():
         if name not in ON_PERMITS:
             raise _Wrong("limits", f"{name!r} is no limit; known: {', '.join(sorted(ON_PERMITS))}")
         try:
             if name in NUMBERS:
                 found[name] = number(name, str(value))
-            elif value in ANNOTATIONS[name]:
-                found[name] = 1
+                continue
+            said = value if isinstance(value, list) else [value]
+            if all(one in ANNOTATIONS[name] for one in said):
+                found[name] = tuple(sorted(set(said)))
             else:
                 raise ValueError(f"known: {', '.join(ANNOTATIONS[name])}")
         except ValueError as why:

@@ -110,7 +110,7 @@ def _of_act(decision: Decision) -> Said:
     obligations = decision.obligations
     owed = {
         name: value
-        for name in ("approvals", "row_cap", "timeout", "affected_cap", "capture", "abort")
+        for name in ("approvals", "row_cap", "timeout", "affected_cap", "capture", "content", "abort")
         if (value := getattr(obligations, name)) is not None and value is not False and value != ()
     }
     return Said(decision.effect, decision.policies, tuple(owed.items()), bool(decision.errors))
@@ -148,7 +148,7 @@ def made_up(a: Bundle, b: Bundle) -> Iterator[Asked]:
 def _reveals(labels: list[str]) -> Iterator[Asked]:
     for label in labels:
         base = blank(REVEAL, Principal("Agent", "an-agent", "a-user"), label)
-        for kind in ("model", "tool", "host", "database", "index", "process", "person"):
+        for kind in ("model", "tool", "host", "database", "index", "process", "person", "vault"):
             for trust in ("internal", "listed", "unlisted"):
                 yield base._replace(to=Destination(kind, "", "unknown", trust))
 

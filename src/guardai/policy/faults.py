@@ -127,6 +127,9 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[_Fault]:
     for name in sorted(ON_PERMITS & given.keys()):
         if policy.effect == "forbid":
             yield "error", f"@{name} on a forbid does nothing; it belongs on the permit that allows", ("@", name)
+        elif given[name] == "content":
+            if {REVEAL}.issuperset(scope(tree).actions):
+                yield "error", f"@{name} does nothing on a permit of {REVEAL} alone", ("@", name)
         elif _DATABASE.isdisjoint(scope(tree).actions):
             yield "error", f"@{name} does nothing on a permit that covers no action of databases", ("@", name)
     if policy.effect == "forbid" and "mask" in given and REVEAL not in scope(tree).actions:

@@ -66,7 +66,8 @@ ANNOTATIONS_MEAN: Final = MappingProxyType(
         "row_cap": "No more rows than this are handed over.",
         "timeout": 'A statement that takes longer is ended: `"30s"`, `"5m"`, `"1h"`.',
         "affected_cap": "A statement that changes more rows than this is rolled back.",
-        "capture": "The rows that an UPDATE or DELETE changes are kept as they were, for `guardai rollback`.",
+        "capture": "`before`: the rows that an UPDATE or DELETE changes are kept as they were, for `guardai rollback`. `content`: "
+        "what the call carries is kept encrypted, for `guardai replay`. For both, two permits.",
     }
 )
 

@@ -30,5 +30,6 @@ def owed_by(said: Mapping[str, str]) -> Obligations:
         row_cap=limit("row_cap"),
         timeout=limit("timeout"),
         affected_cap=limit("affected_cap"),
-        capture="capture" in said,
+        capture=said.get("capture") == "before",
+        content=said.get("capture") == "content",
     )

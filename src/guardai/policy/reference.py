@@ -176,6 +176,8 @@ def _annotations() -> Iterator[tuple[str, ...]]:
         where = "permits of `db`" if name in ON_PERMITS else "forbids" if name in ON_FORBIDS else "every policy"
         if name == "mask":
             where = f"forbids of `{REVEAL}`"
+        if name == "capture":
+            where = "permits; `before`: of `db`"
         value = _choices(choices) or ("a number" if name in NUMBERS and name != "timeout" else "text")
         yield f"`@{name}`", where, "a time" if name == "timeout" else value, ANNOTATIONS_MEAN[name]
 

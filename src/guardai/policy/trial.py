@@ -92,9 +92,11 @@ def _differences(expected: Expected, decision: Decision, reveals: dict[str, Reve
     approvals = frozenset(decision.obligations.approvals)
     if expected.approvals not in (None, approvals):
         yield f"expected approvals of {_names(expected.approvals)}, got {_names(approvals)}"
-    said = {name: getattr(decision.obligations, name) for name in ON_PERMITS}
-    # A limit of 0 is one: only None and False are none.
-    owed = {name: int(value) for name, value in said.items() if value is not None and value is not False}
+    obligations = decision.obligations
+    said: dict[str, int | tuple[str, ...] | None] = {name: getattr(obligations, name) for name in ON_PERMITS}
+    said["capture"] = ("before",) * obligations.capture + ("content",) * obligations.content
+    # A limit of 0 is one: only None and () are none.
+    owed = {name: value for name, value in said.items() if value is not None and value != ()}
     if expected.limits not in (None, owed):
         yield f"expected limits {_limits(expected.limits)}, got {_limits(owed)}"
     if expected.masks is not None:
@@ -112,8 +114,9 @@ def _fate(mask: str | None) -> str:
     return f"masked with {mask}" if mask else "revealed"
 
 
-def _limits(limits: Mapping[str, int] | None) -> str:
-    return ", ".join(f"{name} {value}" for name, value in sorted((limits or {}).items())) or "none"
+def _limits(limits: Mapping[str, int | tuple[str, ...]] | None) -> str:
+    told = {name: " and ".join(value) if isinstance(value, tuple) else value for name, value in (limits or {}).items()}
+    return ", ".join(f"{name} {value}" for name, value in sorted(told.items())) or "none"
 
 
 def _names(names: Iterable[str] | None) -> str:

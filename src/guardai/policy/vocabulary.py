@@ -59,7 +59,7 @@ class Attribute(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
-_KINDS: Final = ("model", "tool", "host", "database", "index", "process", "person")
+_KINDS: Final = ("model", "tool", "host", "database", "index", "process", "person", "vault")
 _TRUST: Final = ("internal", "listed", "unlisted")
 _EFFECTS: Final = ("read", "write", "destroy", "admin", "exec", "file", "network", "session", "unknown")
 
@@ -255,11 +255,11 @@ ANNOTATIONS: Final = MappingProxyType(
         "row_cap": (),
         "timeout": (),
         "affected_cap": (),
-        "capture": ("before",),
+        "capture": ("before", "content"),
     }
 )
 
-#: Annotations of permits: they say how a call that is allowed is done.
+#: Annotations of permits: they say how a call that is allowed is done. All are of databases alone but `@capture("content")`.
 ON_PERMITS: Final = frozenset({"row_cap", "timeout", "affected_cap", "capture"})
 #: Those whose value is a number.
 NUMBERS: Final = frozenset({"row_cap", "timeout", "affected_cap"})

@@ -145,7 +145,8 @@ class Choice:
                     self._said = True
                 elif key in _NAMES:
                     self._said = True
-                    holder[key] = self._flow.snapshot(value)
+                    at = f"{self.index}/{'/'.join(map(str, path))}/{key}" if key == "name" else ""
+                    holder[key] = self._flow.snapshot(value, at=at)
                 elif self.opaque and key == "data":
                     self._said = True
                 else:

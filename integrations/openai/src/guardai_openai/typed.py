@@ -157,7 +157,9 @@ class Typed:
             return binary(key, value) if self._opaque else None
 
         without = lift(data, pick, known)
-        masked: dict[str, Any] = self._flow.snapshot(without)
+        # What the deltas of an item do not say: which tool is called.
+        at = f"output/{data.get('output_index')}" if data.get("type") == "response.output_item.added" else ""
+        masked: dict[str, Any] = self._flow.snapshot(without, at=at)
         put(masked, [(path, wholes.get(value, value) if isinstance(value, str) else value) for path, value in known])
         neutral(data, masked)
         return masked
