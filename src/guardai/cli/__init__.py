@@ -20,12 +20,14 @@ from guardai.cli import (
     policy_tests,
     prove,
     pulled,
+    replay,
     rollback,
     run,
     scaffold,
     scan,
     sinks,
     sql,
+    vault,
     verify,
     whatif,
 )
@@ -58,7 +60,7 @@ def _root(
     """A gate in front of everything an AI agent does: decided, masked, recorded, provable."""
 
 
-for group in (demo, doctor, ledger, log, prove, rollback, run, scaffold, scan, verify):
+for group in (demo, doctor, ledger, log, prove, replay, rollback, run, scaffold, scan, verify):
     group.register(app)
 policy_tests.register(policy.app)
 whatif.register(policy.app)
@@ -67,6 +69,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(sql.app, name="sql")
+app.add_typer(vault.app, name="vault")
 
 
 def main() -> None:
