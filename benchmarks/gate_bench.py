@@ -6,7 +6,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks.measure import Measure, Row
 
@@ -89,9 +91,33 @@ def rows(measure: Measure) -> Iterator[Row]:
         )
     finally:
         guardai.shutdown()
+    with tempfile.TemporaryDirectory() as folder:
+        yield _kept(measure, Path(folder), (TEXT * 8)[:1024])
     yield _process(measure, "import guardai", "pass", "import guardai", 60)
     yield _process(measure, "import guardai.auto, after the first run", "pass", "import guardai.auto", 200)
     yield measure.memory("memory of a process that has governed 200 statements", STATEMENTS, limit=60)
+
+
+def _kept(measure: Measure, folder: Path, argument: str) -> Row:
+    import guardai
+
+    (folder / "policies").mkdir()
+    (folder / "policies" / "kept.cedar").write_text(
+        '@id("kept") @capture("content") permit (principal, action, resource);'
+    )
+    (folder / "catalog.toml").touch()
+    guardai.init(policy=folder, integrations=[])
+    try:
+        tool = guardai.tool(name="length")(len)
+        with guardai.session(agent="bench"):
+            return measure.paired(
+                "tool call, 1 KB of arguments, kept for replay",
+                lambda: len(argument),
+                lambda: tool(argument),
+                limit=None,
+            )
+    finally:
+        guardai.shutdown()
 
 
 def _process(measure: Measure, what: str, bare: str, covered: str, limit: float) -> Row:
