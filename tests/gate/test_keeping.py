@@ -329,6 +329,18 @@ class TestFailure:
         with session(), pytest.raises(guardai.PolicyDenied, match="content_life is 0"):
             tool({}, None) and tool({"n": 1}, None)
 
+    def test_what_may_be_any_of_several_peoples_cannot_be_kept(self, begin, tmp_path):
+        begin(integrations=["dbapi"])
+        connection = sqlite3.connect(tmp_path / "shop.db")
+        connection.execute("CREATE TABLE orders_2026 (customer, turnover)")
+        statement = "SELECT customer, turnover FROM orders_2026"
+        for user in ("ann", "bob"):
+            with guardai.session(user=user):
+                opened(Call("llm.generate", MODEL, payload={"m": "hi"})).close({"content": statement})
+        with pytest.raises(guardai.PolicyDenied, match="not known whose it is"):
+            connection.execute(statement)
+        connection.close()
+
     def test_result_that_cannot_be_kept_is_handed_over_and_the_record_says_so(self, begin, home, calls, caplog):
         begin()
         with session():

@@ -198,8 +198,6 @@ class ReplayVault:
             self.expire()
         self._file.close()
 
-    # ---- inside of one transaction ----
-
     def keep(self, scope: bytes, subject: str, known: _Session | None, boxes: list[_Part]) -> _Session:
         """Keeps parts of a content, all or none; the session under whose key they stand.
 
@@ -226,6 +224,8 @@ class ReplayVault:
             return session
 
         return self._file.write(work)
+
+    # ---- inside of one transaction ----
 
     def _found(self, db: sqlite3.Connection, scope: bytes, subject: str, call: str, side: str, commit: str) -> Found:
         session = self._known(db, scope, subject)
