@@ -17,6 +17,7 @@ import guardai
 from guardai.approvals import Verdict
 from guardai.gate import HERE, current
 from guardai.gate.supply import Supplied
+from guardai.gate.vault import erase, record_look
 from guardai.hooks import Call, Target, opened
 from guardai.ledger import EventError, read_event, revoke, rotate
 from guardai.ledger import events as stored
@@ -31,6 +32,7 @@ MODEL = Target("model", "api.openai.com", "gpt-4o")
 MAIL = "alice@example.com"
 POLICY = """
 @id("all") @capture("before") permit (principal, action, resource);
+@id("kept") @capture("content") permit (principal, action in [Action::"tool.call", Action::"db.read", Action::"db.write"], resource);
 @id("ask") @reason("ask first") @approval("dba") forbid (principal, action == Action::"db.destroy", resource)
 unless { context.approvals.contains("dba") };
 @id("never") @reason("not here") forbid (principal, action == Action::"db.admin", resource);
@@ -73,6 +75,10 @@ def calls_of_each_status():
         opened(tool).fail(ValueError())
         opened(tool).fail(KeyboardInterrupt())
         opened(tool).abandon()
+        unkept = opened(tool)
+        with pytest.MonkeyPatch.context() as full:
+            full.setattr("guardai.ledger.contents._MOST", 10)
+            unkept.close({"answer": "longer than that"})
         circle = []
         circle.append(circle)
         with pytest.raises(guardai.ResultWithheld):
@@ -88,6 +94,7 @@ def statements(path):
         connection = sqlite3.connect(path)
         connection.execute("INSERT INTO copies SELECT email FROM people WHERE id = 1")
         assert len(connection.execute("SELECT id, email FROM people").fetchall()) == 2
+        connection.executemany("INSERT INTO copies VALUES (?)", ((f"c{n}",) for n in range(2)))
         connection.execute("UPDATE people SET email = ? WHERE id = 2", ("c@example.com",))
         connection.commit()
         with pytest.raises(guardai.ApprovalPending):
@@ -168,6 +175,8 @@ def recorded(tmp_path, monkeypatch):
         [sys.executable, "-c", command, "rollback", changed, "--home", home, "--policy", folder, "--values"],
         capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60,
     )  # fmt: skip
+    record_look(home, "s-1", 3, by="eve")
+    erase(home, "ann", by="eve")
     former = rotate(home, projection=EdgeTable()).former
     revoke(home, former, projection=EdgeTable())
     return list(stored(home))

@@ -24,7 +24,7 @@ class Flow:
     INVARIANT: what leaves, joined, is what masking the whole text would give; after a failure nothing leaves.
     """
 
-    __slots__ = ("_channels", "_digest", "_masking", "_size", "_texts", "_ticket", "_tools")
+    __slots__ = ("_channels", "_digest", "_masking", "_reported", "_said", "_size", "_texts", "_ticket", "_tools")
 
     def __init__(self, ticket: Ticket) -> None:
         self._ticket = ticket
@@ -33,6 +33,9 @@ class Flow:
         self._texts: dict[str, list[str]] = {}
         self._digest = hashlib.blake2b(key=ticket.key, digest_size=16)
         self._size = 0
+        #: Something was kept for replay, of no size in itself.
+        self._said = False
+        self._reported = False
         self._tools = False
 
     def feed(self, channel: str, text: str, *, quoted: bool = False) -> str:
@@ -95,7 +98,8 @@ class Flow:
             self._broken(exc)
             return payload
         ticket.found({}, masking.masked)
-        if at and ticket.keeping is not None:
+        if at and ticket.keeping is not None and not ticket.ended:
+            self._said = True
             ticket.keeping.heard(at, masked if isinstance(masked, str) else encoded(masked).decode())
         return masked if ticket.enforcing else payload
 
@@ -107,18 +111,18 @@ class Flow:
 
     def finish(self, *, responded: str = "", usage: dict[str, int] | None = None) -> None:
         """The stream is complete, every channel ended and handed out."""
-        self._report()
+        self.report()
         self._ticket.close(None, responded=responded, usage=usage, tool_calls=self._tools)
 
     def fail(self, exc: BaseException) -> None:
         """The library raised in the middle."""
-        self._report()
+        self.report()
         self._ticket.fail(exc)
 
     def abandon(self) -> None:
         """Nobody reads the rest; what was held back is dropped."""
         if not self._ticket.ended:
-            self._report()
+            self.report()
             self._ticket.abandon()
 
     def _let(self, channel: str, given: str, out: str) -> str:
@@ -133,14 +137,16 @@ class Flow:
             self._size += len(data)
         return out
 
-    def _report(self) -> None:
-        if not self._ticket.ended:
+    def report(self) -> None:
+        """What was found and handed out so far, for the outcome. Once: the first of those who end the call counts."""
+        if not self._reported and not self._ticket.ended:
+            self._reported = True
             self._ticket.found(self._masking.found, self._masking.masked)
-            if self._size:
+            if self._size or self._said:
                 self._ticket.commit_stream(self._digest.hexdigest(), self._size)
 
     def _broken(self, exc: Exception) -> str:
-        self._report()
+        self.report()
         if self._ticket.enforcing:
             self._ticket.withhold(exc)
         self._ticket.unseen(exc)

@@ -62,11 +62,12 @@ class Phase(Enum):
 class Ticket(Record):
     """One call on the road. All ends are idempotent: the first one counts."""
 
-    __slots__ = ("phase",)
+    __slots__ = ("flow", "phase")
 
     def __init__(self, gate: Gate, call: Call, run: Run, parent: str) -> None:
         super().__init__(gate, call, run, parent)
         self.phase = Phase.OPEN
+        self.flow: Flow | None = None
 
     # ------------------------------------------------------------------ before the effect
 
@@ -449,7 +450,8 @@ class Ticket(Record):
     def stream(self) -> Flow:
         """The answer comes in parts."""
         self.run.open.add(self)
-        return Flow(self)
+        flow = self.flow = Flow(self)
+        return flow
 
     def fail(self, exc: BaseException, *, unknown: bool = False) -> None:
         """The library raised. Its exception goes on unchanged; this only records.
@@ -518,6 +520,7 @@ class Ticket(Record):
     def disown(self) -> None:
         """In a forked child: the call is the parent's, who records its end. INVARIANT: no call goes on in both."""
         self.phase = Phase.ENDED
+        self.flow = None
 
     def abandon(self) -> None:
         """Nobody will read the rest; or, of a call that is paused, wait for it."""
@@ -580,6 +583,9 @@ class Ticket(Record):
             return
         if self.rows is not None:
             self.rows.report()
+        if self.flow is not None:
+            self.flow.report()
+            self.flow = None  # which holds this ticket
         self.phase = Phase.ENDED
         # INVARIANT: only what had no effect gives its numbers back.
         self._counted(passed=status not in ("denied", "cancelled"))

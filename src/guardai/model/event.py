@@ -20,7 +20,7 @@ READS: Final = frozenset({VERSION - 1, VERSION} - {0})
 #: First words of the kinds that guardai writes, or will: no program's event begins with one.
 RESERVED: Final = (
     "approval", "bundle", "call", "checkpoint", "gap", "grant", "key", "lineage", "log", "policy", "recovered", "rows", "scene",
-    "session",
+    "session", "vault",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from guardai.model.event import VERSION
 from guardai.model.kinds.calls import CallIntent, CallOutcome, Scene
 from guardai.model.kinds.logs import Gap, KeyCertified, KeyRevoked, LogClose, LogOpen, Recovery
 from guardai.model.kinds.parts import Recorded
+from guardai.model.kinds.replays import VaultErase, VaultErased, VaultShown
 from guardai.model.kinds.sessions import (
     BundleAdopted,
     BundleRefused,
@@ -37,6 +38,9 @@ KINDS: Final = MappingProxyType(
         "bundle.adopted": BundleAdopted,
         "bundle.refused": BundleRefused,
         "rows.shown": RowsShown,
+        "vault.shown": VaultShown,
+        "vault.erase": VaultErase,
+        "vault.erased": VaultErased,
         "log.open": LogOpen,
         "log.close": LogClose,
         "recovered": Recovery,

@@ -14,6 +14,7 @@ from guardai.model.kinds.parts import (
     Edge,
     EventId,
     Fact,
+    Kept,
     Key,
     Named,
     Part,
@@ -44,9 +45,14 @@ class Sent(Part, frozen=True, kw_only=True, rename={"sent": "in"}):
 
 
 class Received(Part, frozen=True, kw_only=True):
-    """What came back."""
+    """What came back, and what was sent while the call ran."""
 
-    out: Annotated[Commitment, Meta(description="what was handed out, masked")]
+    more: Annotated[
+        Kept | UnsetType,
+        Meta(description="sets of parameters that were only made while the call ran, as lines of JSON"),
+    ] = UNSET
+    out: Annotated[Commitment | UnsetType, Meta(description="what was handed out, masked")] = UNSET
+    rows: Annotated[Kept | UnsetType, Meta(description="rows that were handed out, as lines of JSON")] = UNSET
 
 
 class Asks(Part, frozen=True, kw_only=True):
@@ -87,6 +93,10 @@ class Came(Part, frozen=True, kw_only=True):
         dict[Key, Mask | Literal[""]] | UnsetType, Meta(description='label → what came back as; "" for as it is')
     ] = UNSET
     rows: Annotated[Count | UnsetType, Meta(description="rows that were handed out")] = UNSET
+    unkept: Annotated[
+        list[Literal["more", "out", "rows"]] | UnsetType,
+        Meta(description="what should have been kept for replay, and could not be"),
+    ] = UNSET
     why: Annotated[str | UnsetType, Meta(description="why it was reduced")] = UNSET
 
 

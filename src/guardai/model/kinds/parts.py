@@ -17,10 +17,12 @@ __all__ = [
     "Commitment",
     "Count",
     "Decision",
+    "Digest",
     "Edge",
     "EventId",
     "Fact",
     "Hash",
+    "Kept",
     "LogId",
     "Named",
     "Part",
@@ -41,6 +43,7 @@ _ID: Final = r"^[0-9a-f]{16}-(0|[1-9a-f][0-9a-f]{0,12})$"
 Count = Annotated[int, Meta(ge=0, le=_SAFE)]
 Time = Annotated[int, Meta(ge=0, le=_SAFE, description="microseconds since 1970, UTC")]
 Whole = Annotated[int, Meta(ge=-_SAFE, le=_SAFE)]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 LogId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 EventId = Annotated[str, Meta(pattern=_ID)]
@@ -89,7 +92,22 @@ class Commitment(Part, frozen=True, kw_only=True):
     """Stands for content that is not in the ledger: who has the content and the home's key can show that it was this."""
 
     bytes: Annotated[Count, Meta(description="its size")]
-    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$", description="keyed BLAKE2b, 128 bits, of its bytes")]
+    commit: Annotated[Digest, Meta(description="keyed BLAKE2b, 128 bits, of its bytes")]
+    kept: Annotated[
+        Digest | UnsetType,
+        Meta(description="where it was kept for replay: the same of what was kept, under a key of its own"),
+    ] = UNSET
+    until: Annotated[
+        Count | UnsetType, Meta(description="seconds since 1970 until which that is kept at least, unless it is erased")
+    ] = UNSET
+
+
+class Kept(Part, frozen=True, kw_only=True):
+    """Stands for content of which nothing is recorded unless it is kept for replay."""
+
+    bytes: Annotated[Count, Meta(description="the size of what was kept")]
+    kept: Annotated[Digest, Meta(description="keyed BLAKE2b, 128 bits, of what was kept, under a key of its own")]
+    until: Annotated[Count, Meta(description="seconds since 1970 until which it is kept at least, unless it is erased")]
 
 
 class Resource(Part, frozen=True, kw_only=True):
