@@ -224,3 +224,11 @@ def test_content_that_has_expired_is_no_fault(replay, home, monkeypatch):
     found = replayed(home, "one")
     assert [content.state for step in found.steps for content in step.contents] == ["expired", "expired"]
     assert found.faults == []
+
+
+def test_store_that_cannot_be_read_is_said_so(guardai_command, recorded, home):
+    (home / "ledger" / "store.db").write_bytes(b"\xff" * 8192)
+    done = guardai_command("replay", "one")
+    assert done.returncode == 2
+    assert "the store cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import sqlite3
 import time
 import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -55,6 +54,7 @@ def replay(
     from guardai.errors import GuardError
     from guardai.gate.reports.session import replayed
     from guardai.gate.vault import record_look
+    from guardai.ledger import StoreError
 
     where = ledger_in(home_of(home))
     try:
@@ -75,7 +75,7 @@ def replay(
             )
         if contents and found.shown:
             record_look(where, session, found.shown, by=getpass.getuser())
-    except sqlite3.Error as error:
+    except StoreError as error:
         unreadable(error)
     except GuardError as error:
         refuse(str(error), code=USAGE)

@@ -148,7 +148,7 @@ def replayed(
     Raises:
         LedgerError: the home's keys cannot be read.
         VaultError: the vault cannot be.
-        sqlite3.Error: the store cannot be read.
+        StoreError: the store cannot be read.
     """
     report = verify(home, projection=EdgeTable(), progress=progress)
     wrong = {fault.event: fault.code for fault in report.faults if fault.event}
