@@ -227,29 +227,66 @@ def test_bundle_is_written_into_the_file_that_the_shell_has_opened(policy, tmp_p
     assert (tmp_path / "out").read_bytes().endswith(b"end\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="needs a folder that root gives to nobody")
-def test_bundle_is_written_into_a_file_of_ones_own_in_a_folder_of_others(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such links")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_what_the_shell_has_opened_is_written_to_by_whatever_name(tmp_path, name):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    (tmp_path / "out").write_bytes(b"before ")
+    script = "import sys; from pathlib import Path; from guardai.policy.trust.writing import put; put(Path(sys.argv[1]), b'bundle')"
+    with (tmp_path / "out").open("r+b") as out:
+        subprocess.run([sys.executable, "-c", script, name], cwd=tmp_path, check=True, stdout=out)
+        assert os.fstat(out.fileno()).st_nlink == 1  # it is still the file of that name
+    assert (tmp_path / "out").read_bytes() == b"bundle"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a folder that is no disk")
+def test_file_below_the_devices_is_a_file(tmp_path):
+    import tempfile
+
     from guardai.policy.trust.writing import put
 
-    folder = tmp_path / "others"
-    folder.mkdir(mode=0o755)
-    (folder / "b").write_bytes(b"before")
-    os.chown(folder / "b", 65534, 65534)
-    tmp_path.chmod(0o755)
-    reaches = [one for one in folder.parents if not one.stat().st_mode & 0o001]
-    for one in reaches:
-        one.chmod(one.stat().st_mode | 0o001)
-    child = os.fork()
-    if not child:
-        try:
-            os.setgroups([])
-            os.setgid(65534)
-            os.setuid(65534)
-            put(folder / "b", b"after")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert (folder / "b").read_bytes() == b"after"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder) / "b"
+        file.write_bytes(b"good" * 1000)
+        with full_disk(100), pytest.raises(OSError, match="File too large"):
+            put(file, b"other" * 1000)
+        assert file.read_bytes() == b"good" * 1000
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EACCES, errno.EBUSY])
+def test_file_that_none_can_be_put_in_the_place_of_is_written_to(tmp_path, monkeypatch, error):
+    """In a folder of somebody else, or one that is mounted alone into a container."""
+    from guardai.policy.trust.writing import put
+
+    def held(*_):
+        raise OSError(error, os.strerror(error))
+
+    (tmp_path / "b").write_bytes(b"before")
+    monkeypatch.setattr(Path, "replace", held)
+    put(tmp_path / "b", b"after")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"after"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+def test_bundle_that_is_written_anew_stays_whose_it_was(tmp_path):
+    from guardai.policy.trust.writing import put
+
+    (tmp_path / "b").write_bytes(b"before")
+    os.chown(tmp_path / "b", 1000, 33)
+    put(tmp_path / "b", b"after")
+    found = (tmp_path / "b").stat()
+    assert (found.st_uid, found.st_gid, (tmp_path / "b").read_bytes()) == (1000, 33, b"after")
+
+
+def test_two_who_write_one_file_at_once_leave_it_whole(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from guardai.policy.trust.writing import put
+
+    contents = [bytes([n]) * 10_000 for n in range(1, 9)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda content: put(tmp_path / "b", content), contents * 5))
+    assert [file.read_bytes() in contents for file in tmp_path.iterdir()] == [True]
 
 
 def test_bundle_that_nobody_signed_is_refused(bundle, policy):
