@@ -254,14 +254,17 @@ def test_thief_with_removed_keys_convinces_whoever_knows_no_better(client, stole
 
 
 @pytest.mark.parametrize(
-    "damage", ["none", "emptied", "removed", "replaced", "the newest", "all but the newest", "its note", "all"]
-)
-@pytest.mark.parametrize("alive", [True, False])
+    ("damage", "alive"),
+    [
+        *((damage, alive) for alive in (True, False) for damage in (
+            "none", "emptied", "removed", "replaced", "the newest", "all but the newest", "its note", "its note and another", "metadata",
+        )),
+        ("all", True),  # who begins with nothing begins from the trusted root, as documented
+    ],
+)  # fmt: skip
 def test_removed_key_counts_no_more_where_the_way_to_the_root_that_removed_it_is_lost(
     client, server, publisher, stolen, tmp_path, damage, alive
 ):
-    if damage == "all" and not alive:
-        return  # who begins with nothing begins from the trusted root, as documented
     one = client()
     good = taken(one)
     history = tmp_path / "cache" / "metadata" / "root_history"
@@ -281,7 +284,12 @@ def test_removed_key_counts_no_more_where_the_way_to_the_root_that_removed_it_is
             for file in followed[:-1]:
                 file.unlink()
         case "its note":
-            (history.parent / "newest.json").write_bytes(b"")
+            (tmp_path / "cache" / "newest.root.json").write_bytes(b"")
+        case "its note and another":
+            (tmp_path / "cache" / "newest.root.json").unlink()
+            followed[0].unlink()
+        case "metadata":
+            shutil.rmtree(history.parent)
         case "all":
             shutil.rmtree(tmp_path / "cache")
     honest = server.folder
@@ -300,12 +308,15 @@ def test_removed_key_counts_no_more_where_the_way_to_the_root_that_removed_it_is
 def test_what_was_refused_leaves_nothing_in_the_cache(client, server, stolen, tmp_path):
     taken(client())
     (tmp_path / "cache" / "metadata" / "root_history" / "2.root.json").unlink()
-    files = {file: file.read_bytes() for file in (tmp_path / "cache").rglob("*.*") if file.is_file()}
+
+    def files():
+        cache = tmp_path / "cache"
+        return {file: file.read_bytes() for file in cache.rglob("*") if file.is_file() and file.name != "state.json"}
+
+    before = files()
     stolen()
     refused(client())
-    del files[tmp_path / "cache" / "state.json"]
-    left = {file: file.read_bytes() for file in (tmp_path / "cache").rglob("*.*") if file.is_file()}
-    assert files == {file: data for file, data in left.items() if file.name != "state.json"}
+    assert files() == before
 
 
 @pytest.mark.parametrize("stolen", ["root, too"], indirect=True)
@@ -346,6 +357,97 @@ def test_root_that_another_process_follows_meanwhile_is_no_reason_to_drop_a_bund
 
     monkeypatch.setattr(one._roots, "_newest", meanwhile)
     assert one.vouches(served)
+
+
+def test_no_bit_of_the_newest_root_that_is_kept_keeps_a_client_from_an_honest_server(publisher, client, tmp_path, now):
+    """What is damaged does not sign itself, and the roots that are left say how far the client had come."""
+    publisher.repository.rotate((), publisher.roots, now=now)
+    one = client()
+    good = taken(one)
+    note = tmp_path / "cache" / "newest.root.json"
+    whole = note.read_bytes()
+    for at in random.Random(7).sample(range(len(whole) * 8), 60):
+        data = bytearray(whole)
+        data[at // 8] ^= 1 << at % 8
+        note.write_bytes(data)
+        assert one.vouches(one.cached()[0])
+    assert taken(client()) == good
+    assert note.read_bytes() == whole
+
+
+def test_root_that_somebody_signs_once_more_is_the_same(publisher, client, now, key, signer):
+    from tuf.api.metadata import Metadata
+
+    publisher.repository.rotate((), publisher.roots[:2], now=now)
+    good = taken(client())
+    file = publisher.folder / "metadata" / "2.root.json"
+    again = Metadata.from_file(str(file))
+    again.sign(publisher.roots[2], append=True)
+    file.write_bytes(again.to_bytes())
+    assert taken(client()) == good
+
+
+def test_older_bundle_is_refused_also_where_what_tuf_goes_by_is_lost(publisher, client, server, tmp_path):
+    was = copied(publisher, tmp_path, "was")
+    new = (publisher.publish("2"), taken(client()))[1]
+    for role in ("timestamp", "snapshot", "targets"):
+        (tmp_path / "cache" / "metadata" / f"{role}.json").unlink()
+    server.folder = was
+    assert "offers older metadata than before: targets 1 after 2" in refused(client())
+    assert kept(client()) == [new]
+
+
+def test_slow_environment_does_not_put_older_metadata_beside_a_bundle_that_another_keeps(
+    publisher, server, tmp_path, time_, now, key, signer
+):
+    def client(environment):
+        return Client(server.url, publisher.root, tmp_path / "cache", Clock(), environment=environment)
+
+    slow, quick = client("slow"), client("quick")
+    old = slow.refresh()
+    new = [signer(key(f"new-{n}")) for n in range(2)]
+    publisher.repository.rotate(
+        ["targets"], [*publisher.roots, *publisher.online, *publisher.targets, *new], data=publisher.data,
+        add=[one.public_key for one in new], remove=[one.public_key for one in publisher.targets], now=now,
+    )  # fmt: skip
+    good = quick.refresh()
+    quick.keep(good)
+    slow.keep(old)
+    assert [one.version for one in client("quick").cached()] == [good.version]
+
+
+def test_more_roots_than_are_followed_at_once_are_followed_at_several_questions(publisher, client, now, monkeypatch):
+    from guardai.policy.trust import fetch
+
+    monkeypatch.setattr(fetch, "ROOTS", 3)
+    one = client()
+    taken(one)
+    for _ in range(8):
+        publisher.repository.rotate((), publisher.roots, now=now)
+    for version in (4, 7, 9):
+        taken(one)
+        assert one._roots.follow()[0].version == version
+
+
+def test_thread_that_is_slow_takes_no_root_back(publisher, client, tmp_path, now, monkeypatch):
+    one = client()
+    served = one.refresh()
+    publisher.repository.rotate((), publisher.roots, now=now)
+    on, first = one._roots._on, []
+
+    def slow(folder):
+        way = on(folder)
+        if not first:
+            first.append(True)
+            other = threading.Thread(target=one.refresh)
+            other.start()
+            other.join()
+        return way
+
+    monkeypatch.setattr(one._roots, "_on", slow)
+    one.vouches(served)
+    shutil.rmtree(tmp_path / "cache")
+    assert one._roots.follow()[0].version == 2
 
 
 def test_draft_of_a_process_that_was_killed_is_removed(publisher, client, tmp_path):
@@ -748,7 +850,7 @@ def pipe():
 @pytest.mark.parametrize(
     "place",
     ["metadata/timestamp.json", "metadata/snapshot.json", "metadata/targets.json", "metadata/root_history/2.root.json",
-     "metadata/newest.json", "bundles/{sha}.bundle", "draft-x", "good/.{mark}.new", ".state.json.new"],
+     "newest.root.json", "bundles/{sha}.bundle", "draft-x", "good/.{mark}.new", ".state.json.new"],
 )  # fmt: skip
 def test_pipe_in_the_cache_holds_nobody(publisher, client, server, tmp_path, pipe, place, now):
     publisher.repository.rotate((), publisher.roots, now=now)

@@ -2,7 +2,7 @@
 
 ::
 
-    metadata/root_history/…         the roots that were followed, and which is the newest: `roots.py`
+    metadata/root_history/…, newest.root.json   the roots that were followed: `roots.py`
     metadata/timestamp.json …       what was fetched last: rollback is told by it
     bundles/<sha256>.bundle         the last good bundle
     bundles/<sha256>.targets.json   the signed metadata that vouches for it
@@ -14,8 +14,8 @@ SECURITY INVARIANT: nothing in the cache is believed. Whatever is read from it i
 comes from whoever configures the process; damage can make a client ask again or refuse, and nothing else. What a client has once
 verified, the newest root and the newest bundle's metadata, it remembers for as long as it lives, whatever becomes of the cache.
 
-SECURITY INVARIANT: what is refused leaves nothing in the cache. tuf works in a draft of it; what it has verified is taken over
-if it goes on from what was known.
+SECURITY INVARIANT: tuf works in a draft of the cache. Of what it has verified nothing is taken over that does not go on from the
+roots that were known.
 
 SECURITY INVARIANT: nothing in the cache holds whoever reads it. Plain files alone are opened.
 
@@ -49,7 +49,7 @@ from guardai.policy.trust.clock import Clock, Limit
 from guardai.policy.trust.fetch import ONLINE, bundle, named, refreshed
 from guardai.policy.trust.lock import held
 from guardai.policy.trust.manifest import sha256
-from guardai.policy.trust.reading import METADATA_BYTES, read, there
+from guardai.policy.trust.reading import METADATA_BYTES, plain, read, there
 from guardai.policy.trust.roots import HISTORY, Roots, role, signatures
 from guardai.policy.trust.writing import replace
 
@@ -120,7 +120,7 @@ class Client:
         self.clock = clock or Clock()
         self._newest: Served | None = None
         self._metadata = folder / "metadata"
-        self._roots = Roots(root, self._metadata)
+        self._roots = Roots(root, folder)
         self._bundles = folder / "bundles"
         self._marks = folder / "good"
         self._mark = self._marks / sha256(environment.encode())[:16]
@@ -238,11 +238,14 @@ class Client:
         """
         self._make_folders()
         with held(self.folder / "lock", seconds):
-            kept = self._good(self._roots.follow()[0], _marked(self._mark))
+            root, _ = self._roots.follow()
+            kept = self._good(root, _marked(self._mark))
             if kept is not None and kept.version > served.version:
                 return
-            replace(self._bundles / f"{served.sha256}.bundle", served.data)
-            replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
+            same = self._good(root, served.sha256)  # as another environment keeps it, vouched for anew perhaps
+            if same is None or same.version < served.version:
+                replace(self._bundles / f"{served.sha256}.bundle", served.data)
+                replace(self._bundles / f"{served.sha256}.targets.json", served.targets)
             # What is named is there before it is named: a process that is killed here leaves the former one.
             replace(self._mark, served.sha256.encode())
             self._clear()
@@ -268,7 +271,7 @@ class Client:
             except Exception:
                 # What failed may have come after a new root, which counts all the same.
                 if self._roots.take(draft / HISTORY) is not None:
-                    self._take(draft)
+                    self._take_over(draft)
                 raise
             root = self._roots.take(draft / HISTORY)
             if root is None:
@@ -278,11 +281,13 @@ class Client:
                     "the cache: `guardai bundle status` tells where it is"
                 )
             served = self._vouched(root, read(draft / "targets.json", METADATA_BYTES), data)
+            for kept in self._kept(root).values():  # what tuf goes by may be lost, and they not
+                self._remember(kept)
             if self._newest is not None and served.version < self._newest.version and self.vouches(self._newest):
                 raise BundleError(
                     f"{self._where} offers older metadata than before: targets {served.version} after {self._newest.version}"
                 )
-            self._take(draft)
+            self._take_over(draft)
             self._remember(served)
             return served
 
@@ -303,7 +308,7 @@ class Client:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _take(self, draft: Path) -> None:
+    def _take_over(self, draft: Path) -> None:
         for one in ONLINE:
             data = there(draft / one, METADATA_BYTES)
             if data is not None and data != there(self._metadata / one, METADATA_BYTES):
@@ -348,13 +353,13 @@ class Client:
                     if not one.is_dir():
                         one.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise BundleError(f"the cache cannot be used: {_plain(error)}") from error
+            raise BundleError(f"the cache cannot be used: {plain(error)}") from error
 
     def _note(self, state: State) -> None:
         try:
             replace(self.folder / "state.json", msgspec.json.encode(state))
         except OSError as error:
-            _log.warning("what came of asking for the policy cannot be noted in its cache: %s", _plain(error))
+            _log.warning("what came of asking for the policy cannot be noted in its cache: %s", plain(error))
 
 
 def _marked(mark: Path) -> str:
@@ -371,7 +376,3 @@ def _moment(seconds: float) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None
     except (OverflowError, OSError, ValueError):
         return None
-
-
-def _plain(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

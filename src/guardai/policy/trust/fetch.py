@@ -13,7 +13,7 @@ from guardai.errors import BundleError
 from guardai.policy.trust.archive import MAX_BYTES
 from guardai.policy.trust.chain import TARGET
 from guardai.policy.trust.clock import Limit
-from guardai.policy.trust.reading import read
+from guardai.policy.trust.reading import plain, read
 from guardai.policy.trust.roots import ROOTS
 
 if TYPE_CHECKING:
@@ -110,7 +110,6 @@ def named(where: str) -> Iterator[None]:
     except tuf.RepositoryError as error:
         raise BundleError(f"{where}: what it offers is not what was signed: {error}") from error
     except (OSError, ValueError) as error:
-        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         raise BundleError(
-            f"the cache cannot be used: {why}; if there is room on its disk, remove it: `guardai bundle status` tells where it is"
+            f"the cache cannot be used: {plain(error)}; if there is room on its disk, remove it: `guardai bundle status` tells where it is"
         ) from error

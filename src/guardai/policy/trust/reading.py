@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["METADATA_BYTES", "opened", "read", "there"]
+__all__ = ["METADATA_BYTES", "opened", "plain", "read", "there"]
 
 #: No metadata of a repository is this large.
 METADATA_BYTES: Final = 1024 * 1024
@@ -47,3 +47,8 @@ def there(file: Path, most: int) -> bytes | None:
         return read(file, most)
     except (OSError, ValueError):
         return None
+
+
+def plain(error: Exception) -> str:
+    """What went wrong, without the file that it went wrong with."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

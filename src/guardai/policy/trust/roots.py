@@ -2,12 +2,12 @@
 
 ::
 
-    root_history/<version>.root.json    those that were followed
-    newest.json                         which was the newest of them
+    metadata/root_history/<version>.root.json   those that were followed
+    newest.root.json                            the newest of them, once more
 
 SECURITY INVARIANT: no other root takes the place of one that was followed. Whoever has a key that was removed can sign another of
-the same number, and everything after it. What was followed is remembered in memory as long as the process lives, and in
-`newest.json` for those that begin after it: they follow nothing that does not lead over that one.
+the same number, and everything after it. What was followed is remembered in memory as long as the process lives, and in the cache
+for those that begin after it: they follow nothing that does not lead over the newest that is left there.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-
 from guardai.errors import BundleError
-from guardai.policy.trust.manifest import sha256
 from guardai.policy.trust.reading import METADATA_BYTES, there
 from guardai.policy.trust.writing import replace
 
@@ -27,28 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["HISTORY", "ROOTS", "Roots", "role", "signatures"]
 
-#: The folder of a cache that roots stand in; tuf has it so.
+#: The folder, of tuf's metadata, that roots stand in.
 HISTORY: Final = "root_history"
-#: Roots that are followed from the trusted one: more rotations than a client sleeps through.
+#: Roots that are followed at one question: more rotations than a client sleeps through.
 ROOTS: Final = 256
 
 
-class _Newest(msgspec.Struct, frozen=True):
-    version: int
-    sha256: str
+class _One(NamedTuple):
+    """A root: its file, what is signed in it, and as tuf reads it."""
 
-
-class _Way(NamedTuple):
-    """Roots, the trusted one first, and the last of them."""
-
-    files: tuple[bytes, ...]
+    file: bytes
+    signed: bytes
     root: Root
-
-    def leads_over(self, newest: _Newest | None) -> bool:
-        if newest is None:
-            return True
-        at = newest.version - (self.root.version - len(self.files) + 1)
-        return 0 <= at < len(self.files) and sha256(self.files[at]) == newest.sha256
 
 
 class Roots:
@@ -64,16 +51,13 @@ class Roots:
 
     def __init__(self, trusted: bytes, folder: Path) -> None:
         from tuf.api.exceptions import RepositoryError
-        from tuf.api.metadata import Metadata
 
-        self._folder = folder
+        self._history = folder / "metadata" / HISTORY
+        self._note = folder / "newest.root.json"
         try:
-            made: Metadata[Any] = Metadata.from_bytes(trusted)
-            root: Root = role(made, "root")
-            root.verify_delegate("root", *signatures(made))
+            self._followed: tuple[_One, ...] = (_read(trusted),)
         except (RepositoryError, ValueError) as error:
             raise BundleError(f"the trusted root is no root metadata of TUF: {error}") from None
-        self._followed = _Way((trusted,), root)
 
     def follow(self) -> tuple[Root, bool]:
         """What this process has followed, and what others of the same cache have since.
@@ -82,16 +66,16 @@ class Roots:
             The newest root, and whether no newer one is known. Where one is, and no way to it, a key that was removed would count.
         """
         newest = self._newest()  # before the roots: another process writes it after them
-        way = self._on(self._folder / HISTORY)
-        if not way.leads_over(newest):
-            return self._followed.root, False
-        self._followed = way
-        return way.root, True
+        way = self._on(self._history)
+        if not _leads_over(way, newest):
+            return self._followed[-1].root, False
+        self._remember(way)
+        return way[-1].root, True
 
     @property
     def last(self) -> bytes:
         """The file of the newest root that this process has followed."""
-        return self._followed.files[-1]
+        return self._followed[-1].file
 
     def take(self, folder: Path) -> Root | None:
         """Follows what was fetched into a folder, and keeps it in the cache, with what was lost there. The caller has the lock.
@@ -104,48 +88,82 @@ class Roots:
         """
         newest = self._newest()
         way = self._on(folder)
-        if not way.leads_over(newest):
+        if not _leads_over(way, newest):
             return None
-        self._followed = way
-        first = way.root.version - len(way.files) + 1
-        for version, data in enumerate(way.files[1:], first + 1):
-            file = self._folder / HISTORY / f"{version}.root.json"
-            if there(file, METADATA_BYTES) != data:
-                replace(file, data)
-        now = _Newest(way.root.version, sha256(way.files[-1]))
-        if now != newest:
-            replace(self._folder / "newest.json", msgspec.json.encode(now))
-        return way.root
+        self._remember(way)
+        for one in way[1:]:
+            file = self._history / f"{one.root.version}.root.json"
+            if there(file, METADATA_BYTES) != one.file:
+                replace(file, one.file)
+        if there(self._note, METADATA_BYTES) != way[-1].file:
+            replace(self._note, way[-1].file)
+        return way[-1].root
 
-    def _on(self, folder: Path) -> _Way:
+    def _remember(self, way: tuple[_One, ...]) -> None:
+        if len(way) > len(self._followed):  # another thread may have come further meanwhile
+            self._followed = way
+
+    def _on(self, folder: Path) -> tuple[_One, ...]:
         """From where this process has come, as far as the files of a folder lead."""
         from tuf.api.exceptions import RepositoryError
-        from tuf.api.metadata import Metadata
 
         way = self._followed
-        while len(way.files) <= ROOTS:
-            version = way.root.version + 1
-            data = there(folder / f"{version}.root.json", METADATA_BYTES)
-            if data is None:
-                break
+        while (data := there(folder / f"{way[-1].root.version + 1}.root.json", METADATA_BYTES)) is not None:
             try:
-                made: Metadata[Any] = Metadata.from_bytes(data)
-                new: Root = role(made, "root")
-                way.root.verify_delegate("root", *signatures(made))
-                new.verify_delegate("root", *signatures(made))
+                new = _read(data, way[-1].root)
             except (RepositoryError, ValueError):
                 break
-            if new.version != version:
-                break
-            way = _Way((*way.files, data), new)
+            way = (*way, new)
         return way
 
-    def _newest(self) -> _Newest | None:
-        data = there(self._folder / "newest.json", METADATA_BYTES)
+    def _newest(self) -> _One | None:
+        """The newest that was followed. Where its copy is damaged, the newest that is left: a damaged one does not sign itself."""
         try:
-            return None if data is None else msgspec.json.decode(data, type=_Newest)
-        except (ValueError, msgspec.MsgspecError, RecursionError):
-            return None
+            files = [self._note, *self._history.iterdir()]
+        except OSError:
+            files = [self._note]
+        for file in sorted(files, key=lambda file: (file == self._note, _number(file)), reverse=True):
+            found = _signed_by_itself(there(file, METADATA_BYTES))
+            if found is not None:
+                return found
+        return None
+
+
+def _leads_over(way: tuple[_One, ...], newest: _One | None) -> bool:
+    # What is signed, not the file: somebody may have signed it once more.
+    return newest is None or any(one.signed == newest.signed for one in way)
+
+
+def _number(file: Path) -> int:
+    number = file.name.partition(".")[0]
+    return int(number) if number.isdecimal() and len(number) < 10 else 0
+
+
+def _signed_by_itself(data: bytes | None) -> _One | None:
+    from tuf.api.exceptions import RepositoryError
+
+    try:
+        return None if data is None else _read(data)
+    except (RepositoryError, ValueError):
+        return None
+
+
+def _read(data: bytes, former: Root | None = None) -> _One:
+    """A root that is signed as it says itself, and as the one before it says, whose number it follows.
+
+    Raises:
+        tuf.api.exceptions.RepositoryError, ValueError: it is not.
+    """
+    from tuf.api.metadata import Metadata
+
+    made: Metadata[Any] = Metadata.from_bytes(data)
+    root: Root = role(made, "root")
+    root.verify_delegate("root", *signatures(made))
+    if former is not None:
+        former.verify_delegate("root", *signatures(made))
+        if root.version != former.version + 1:
+            raise ValueError(f"it is root {root.version}, not {former.version + 1}")
+    return _One(data, made.signed_bytes, root)
 
 
 def role(made: Metadata[Any], name: str) -> Any:
