@@ -66,6 +66,64 @@ def test_a_blank_before_an_address_stays_one(value):
     assert mask(f"password = {value}") == "password = " + value.replace("john.doe@example.com", "[EMAIL]")
 
 
+#: What is whitespace and not ASCII; and other signs behind which another text may begin.
+WIDE = [chr(code) for code in range(0x80, 0x10000) if chr(code).isspace()]
+SIGNS = ["\u200b", "\ufeff", "\u00ad", "\u2014", "\u201d", "\u3002", "\uff0c", "\uff08", "\u00a7"]
+NAMES = [
+    "password = ",
+    "pwd: ",
+    "api_key = ",
+    "secret = ",
+    "run --password ",
+    "Server=db;User Id=app;Password=",
+    "the password is ",
+    "curl -u bob:",
+]
+#: Behind a space none of them is of the value; within one, code or an example would be no secret.
+TAILS = ["=> next", "-> b", "f(x)", "${X}", "a[0]", "see example", "example", "changeme"]
+SECRETS = ["Qz#7o9iCfkd4", "aB3dE5gH7jK9" + "mN1pQ2sT4vW6yZ8"]
+
+
+@pytest.mark.parametrize("space", WIDE, ids=ascii)
+def test_a_secret_ends_at_any_space_as_it_does_at_ascii_s(space):
+    for name in NAMES:
+        for value in SECRETS:
+            for tail in TAILS:
+                plain = f"{name}{value} {tail}"
+                text = f"{name}{value}{space}{tail}"
+                assert scan(text) == scan(plain)
+                masked = mask(text)
+                assert value not in masked or value in mask(plain)
+                assert mask(masked) == masked
+    text, seen = f"password{space}={space}{SECRETS[0]}{space}x", "\n" if len(f"a{space}b".splitlines()) > 1 else " "
+    assert scan(text) == scan(text.replace(space, seen))
+
+
+@pytest.mark.parametrize("sign", SIGNS, ids=ascii)
+def test_what_follows_a_sign_that_is_not_ascii_makes_no_blank_of_a_secret(sign):
+    for name in NAMES:
+        for value in SECRETS:
+            if value in mask(f"{name}{value} x"):
+                continue  # under that name it is none
+            for tail in TAILS:
+                masked = mask(f"{name}{value}{sign}{tail}")
+                assert value not in masked
+                assert mask(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "value", ["Gr\u00fcn7#Haus", "\u5bc6\u78017#xQz", "Qz#7\u2013o9iCfkd4", "Pass\u00a7w0rd!", "Qz#7o9\u200biCfkd4"]
+)
+def test_letters_and_signs_of_any_script_are_masked_with_the_secret_that_they_are_in(value):
+    assert mask(f"password = {value} x") == "password = [SECRET:GENERIC] x"
+
+
+@pytest.mark.parametrize("value", ["changeme", "example", "xxxx", "abc\u2026"])
+@pytest.mark.parametrize("behind", ["\u00a0see", "\u3002see", "\u2014see"])
+def test_a_blank_stays_one_whatever_stands_behind_it(value, behind):
+    assert scan(f"password = {value}{behind}") == []
+
+
 @given(st.text())
 def test_masking_any_text_twice_is_masking_it_once(text):
     masked = mask(text)

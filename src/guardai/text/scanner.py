@@ -27,6 +27,7 @@ from guardai.text.engines.re2 import Re2Engine
 from guardai.text.escapes import escaped, view
 from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
+from guardai.text.judging.wide import narrow
 from guardai.text.packs.assigned import SHORT_NAMES
 from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
@@ -174,7 +175,7 @@ class Scanner:
         if first is not None:
             line = data.find(b"\n", max(first[1] - 1, start), end)
             end = max(first[1], line if line >= 0 else end)
-        elif judge(value) is False:
+        elif judge(narrow(value)) is False:
             return found
         label, score = (first[2], first[3]) if first is not None else (_ASSIGNED, _ASSIGNED_SCORE)
         return [(start, end, label, score), *(one for one in found if one[0] >= end)]

@@ -88,6 +88,9 @@ def _strings(inside: str, *, closed: bool = True) -> str:
     return "|".join(made)
 
 
+#: Signs that are not ASCII, by how they begin: behind a value, what it does not go on with may begin with one
+#: (`judging/wide.py`).
+_SIGN_BEHIND: Final = r"[\xc2\xe2]|\xe3\x80|\xef[\xbb\xbc]"
 #: A string without whitespace; or a word that is not quoted, up to whitespace, a comma, a semicolon, without the full stop
 #: of its sentence. Nothing behind a value but the next character decides: by then it has left a stream.
 _VALUE: Final = (
@@ -99,7 +102,7 @@ _VALUE: Final = (
     # writes so; and with brackets, if they are closed and more follows.
     r"""|(?<!["'`])(?:[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~]|\$(?=[A-Za-z0-9_]{1,24}[!#^]))"""
     r"""(?:[^\s"'`,;<>(){}\[\]&|\x00\\]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]){%(rest)d,160}(?<!\.)(?<!\*\*)"""
-    r"""(?=(?:\*\*)?\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z)))"""
+    rf"""(?=(?:\*\*)?\.{{0,3}}(?:[\s"'`,;<)}}\]&|\x00\\]|{_SIGN_BEHIND}|\Z)))"""
 )
 #: A string of several words; and one that has not come to its end.
 _WORDS: Final = rf"(?P<value>{_strings('(?:{first})(?:{item}|[ ](?=[^ ])){5,120}')})"
@@ -271,10 +274,9 @@ def generic() -> tuple[Detector, ...]:
         rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
         r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
     )
-    word = (
-        r"(?P<value>[^\s\"'`,;<>(){}\[\]|\\]{6,128}(?<![.:?])(?<!!\")(?<!\*\*))(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
-    )
-    long = r"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{18,100}[A-Za-z0-9_=])(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
+    ends = rf"(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<|]|{_SIGN_BEHIND}|\Z))"
+    word = rf"(?P<value>[^\s\"'`,;<>(){{}}\[\]|\\]{{6,128}}(?<![.:?])(?<!!\")(?<!\*\*)){ends}"
+    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=]){ends}"
     # Of these an anchor ends where whitespace begins.
     spaced = tuple(f"{word} " for word in _KEY_WORDS)
     return (
@@ -363,7 +365,7 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?(?P<value>(?!\*)[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<!\.)(?<!\*\*))(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))",
+            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?(?P<value>(?!\*)[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<!\.)(?<!\*\*))(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|{_SIGN_BEHIND}|\Z))",
             validator=_modest("certain"),
             score=0.5,
         ),

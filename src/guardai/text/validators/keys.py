@@ -105,12 +105,8 @@ def _wordy(value: bytes) -> float:
     return known / len(value)
 
 
-#: What is no part of a value that it stands behind or within: whatever follows a space that is wider or narrower than
-#: ASCII's, which no pattern of a value ends at, and an address, which is masked as one.
-_BESIDE: Final = re.compile(
-    rb"(?s)(?:\xc2\xa0|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe3\x80\x80).*|"
-    rb"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9.\-]{1,100}\.[A-Za-z]{2,}"
-)
+#: An address is masked as one: it is no part of a value that it stands behind or within.
+_BESIDE: Final = re.compile(rb"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9.\-]{1,100}\.[A-Za-z]{2,}")
 
 
 def _is_blank(value: bytes) -> bool:
