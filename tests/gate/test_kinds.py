@@ -195,6 +195,11 @@ def test_every_kind_is_written_as_its_struct_and_the_published_schema_say(everyt
     assert outcomes == {"ok", "error", "denied", "withheld", "cancelled", "unknown", "abandoned"}
 
 
+def test_of_what_a_provider_reports_as_usage_only_whole_numbers_are_recorded(everything):
+    told = [json.loads(data) for data in everything if b'"usage"' in data]
+    assert [event["usage"] for event in told] == [{"details.cached": 2, "total_tokens": 7}]
+
+
 def test_what_is_no_event_is_refused_by_struct_and_schema_alike(everything, validator):
     """One field gone, one too many, or of another type, anywhere in an event of each kind."""
     tried, chance = 0, random.Random(8785)
