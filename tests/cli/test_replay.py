@@ -57,7 +57,7 @@ def test_session_is_told_step_by_step_with_what_was_kept(guardai_command, record
     ids = {event["kind"]: event["id"] for event in events(session="one")}
     assert [line.rpartition("  ")[0] for line in lines if line.endswith(tuple(ids.values()))] == [
         "session.open  bot for ann  purpose help",
-        "→ llm.generate  gpt-4o  bot for ann  allow by kept",
+        "→ llm.generate  model://api.openai.com/gpt-4o  bot for ann  allow by kept",
         *[line.rpartition("  ")[0] for line in lines if line.startswith("← llm.generate  ok  ")],
         'session.close  bot for ann  labels ["pii.email"]',
     ]

@@ -34,14 +34,15 @@ def without_times_and_ids(text):
 
 
 def test_program_and_commands_of_the_page_print_what_the_page_says(tmp_path):
-    [policies], [program] = blocks("cedar"), blocks("python")
+    [policies], [printed] = blocks("cedar"), blocks("")
     (tmp_path / "guardai-policy" / "policies").mkdir(parents=True)
     (tmp_path / "guardai-policy" / "catalog.toml").touch()
     (tmp_path / "guardai-policy" / "policies" / "replay.cedar").write_text(policies)
-    (tmp_path / "page.py").write_text(program)
+    (tmp_path / "page.py").write_text("\n".join(blocks("python")))
     checked = run([*GUARDAI, "policy", "check", "guardai-policy"], tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert run([sys.executable, "page.py"], tmp_path).returncode == 0
+    done = run([sys.executable, "page.py"], tmp_path)
+    assert (done.stdout, done.returncode) == (printed, 0), done.stderr
     for block in blocks("console"):
         command, _, printed = block.removeprefix("$ guardai ").partition("\n")
         done = run([*GUARDAI, *shlex.split(command)], tmp_path)

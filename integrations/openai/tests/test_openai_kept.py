@@ -56,6 +56,7 @@ def test_stream_with_the_tool_that_it_asks_for(kept):
     assert found["out"] == {
         "0/tool_calls/0/function/arguments": '{"to": "<EMAIL_1>"}',
         "0/tool_calls/0/function/name": "send_mail",
+        "0/tool_calls/0/id": found["out"]["0/tool_calls/0/id"],
     }
 
 

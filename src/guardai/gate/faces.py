@@ -62,7 +62,7 @@ def governed(gate: Gate, call: Call, effect: Callable[[Any], Any], results: bool
     ticket = opened(gate, call)
     try:
         with inside(ticket):
-            result = effect(ticket.payload)
+            result = effect(ticket.payload) if gate.player is None else gate.player.result(ticket)
     except BaseException as exc:
         ticket.fail(exc)
         raise
@@ -79,7 +79,7 @@ async def agoverned(
     ticket = opened(gate, call)
     try:
         with inside(ticket):
-            result = await effect(ticket.payload)
+            result = await effect(ticket.payload) if gate.player is None else gate.player.result(ticket)
     except BaseException as exc:
         ticket.fail(exc)
         raise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guardai.errors import GuardError
 from guardai.gate.in_force import InForce
+from guardai.gate.player import playing
 from guardai.gate.questions import Scene
 from guardai.gate.road import Ticket
 from guardai.gate.run import HERE, Run, process
@@ -41,6 +43,7 @@ class Gate:
         "in_force",
         "key",
         "mode",
+        "player",
         "settings",
     )
 
@@ -73,6 +76,7 @@ class Gate:
         self.acting = acting
         self.images = images
         self.contents = contents
+        self.player = playing()
         #: What policy is asked in this process → the event that holds it. Statements that differ in their literals alone are
         #: asked about in the same way.
         self._scenes: dict[tuple[str | bytes, ...], str] = {}
@@ -180,6 +184,8 @@ class Gate:
             LedgerError: the intent cannot be recorded; nothing happened.
         """
         here = HERE.get()
+        if self.player is not None:
+            call = self.player.described(call)
         if run is None:
             run, here = self.acting.enter(call, here)
         ticket = Ticket(self, call, run, here.call if here is not None else "")
@@ -189,6 +195,12 @@ class Gate:
             ticket.observe()
         else:
             ticket.enforce()
+        if self.player is not None:
+            try:
+                self.player.opened(ticket)
+            except GuardError as differs:
+                ticket.fail(differs)
+                raise
         return ticket
 
     def foresee(self, call: Call, run: Run) -> bool | None:

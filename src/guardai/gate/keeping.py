@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from guardai.ledger import Held, ReplayVault, Writer
     from guardai.text import Masking
 
-__all__ = ["Keeping", "encoded"]
+__all__ = ["Keeping", "encoded", "plain"]
 
 _log: Final = logging.getLogger("guardai")
 #: What JSON has a form for. Not dataclasses and their like, whose fields nobody has looked into.
@@ -79,7 +79,7 @@ class Keeping:
         Raises:
             GuardError: it cannot be kept.
         """
-        self._line("more", self._plain(self._masking.payload(payload)))
+        self._line("more", plain(self._masking.payload(payload), self._owed))
 
     # ---- after it: none of these raises ----
 
@@ -101,7 +101,8 @@ class Keeping:
                 self._line("rows", {"columns": list(form.names)})
                 form.names = None
             for row in form.passed(self._masking, rows):
-                self._line("rows", self._plain(list(row.values()) if isinstance(row, Mapping) else list(row)))
+                cells = list(row.values()) if isinstance(row, Mapping) else list(row)
+                self._line("rows", plain(cells, self._owed))
 
         self._try("rows", keep)
 
@@ -139,7 +140,7 @@ class Keeping:
 
     def _whole(self, side: str, payload: Any) -> None:
         writer = self._vault.writer(*self._whose, side)
-        writer.add(encoded(self._plain(self._masking.payload(payload))))
+        writer.add(encoded(plain(self._masking.payload(payload), self._owed)))
         self._end(side, writer)
 
     def _line(self, side: str, value: Any) -> None:
@@ -148,28 +149,25 @@ class Keeping:
             writer = self._lines[side] = self._vault.writer(*self._whose, side)
         writer.add(encoded(value) + b"\n")
 
-    def _plain(self, value: Any) -> Any:
-        """As JSON has it. An object is its type's name; so are bytes that nobody can look into, unless policy reveals them."""
-        kind = type(value)
-        if kind is str or isinstance(value, _AS_THEY_ARE):
-            return value
-        if isinstance(value, str):
-            return str.__str__(value)
-        if kind is dict:
-            return {key if type(key) is str else _key(key): self._plain(child) for key, child in value.items()}
-        if kind is list or kind is tuple:
-            return [self._plain(child) for child in value]
-        if isinstance(value, Mapping):
-            return {_key(key): self._plain(child) for key, child in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self._plain(child) for child in value]
-        if isinstance(value, _BYTES):
-            raw = bytes(value)
-            try:
-                return raw.decode()
-            except UnicodeDecodeError:
-                return raw if self._owed.foreign() else f"<{kind.__name__}: {len(raw)} bytes>"
-        return _type_name(value)
+
+def plain(value: Any, owed: Owed) -> Any:
+    """As JSON has it. An object is its type's name; so are bytes that nobody can look into, unless policy reveals them."""
+    kind = type(value)
+    if kind is str or isinstance(value, _AS_THEY_ARE):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping):
+        return {key if type(key) is str else _key(key): plain(child, owed) for key, child in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(child, owed) for child in value]
+    if isinstance(value, _BYTES):
+        raw = bytes(value)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return raw if owed.foreign() else f"<{kind.__name__}: {len(raw)} bytes>"
+    return _type_name(value)
 
 
 def _key(key: object) -> str:

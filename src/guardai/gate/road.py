@@ -25,11 +25,13 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import msgspec
+
 from guardai.approvals import Approval, State, Verdict
 from guardai.errors import ApprovalDenied, GuardError, LedgerError, PolicyDenied, ResultWithheld
 from guardai.gate.capture import Capture
 from guardai.gate.flow import Flow
-from guardai.gate.keeping import Keeping
+from guardai.gate.keeping import Keeping, encoded, plain
 from guardai.gate.questions import Columns, Owed, Scene
 from guardai.gate.record import RECORDED, Record, put
 from guardai.gate.rows import Rows
@@ -139,6 +141,21 @@ class Ticket(Record):
             self._intend()
         except LedgerError as exc:
             _log.warning("observe mode: an intent could not be recorded: %s", exc)
+
+    def as_kept(self) -> dict[str, Any]:
+        """What it carries out, as the replay vault would have it; whether or not it is kept there. For test doubles."""
+        scene, call = self._scene, self.call
+        if scene is None:
+            return {}
+        sides = (
+            {"in": call.statement, "parameters": self.payload} if call.statement is not None else {"in": self.payload}
+        )
+        masking = self._masking(scene.kept, foreign=lambda: True)
+        return {
+            side: msgspec.json.decode(encoded(plain(masking.payload(payload), scene.kept)))
+            for side, payload in sides.items()
+            if payload is not None
+        }
 
     def _keep_request(self) -> Exception | None:
         """Keeps what is about to leave, where policy asks for it. If it cannot be kept, the call is denied; returns why."""

@@ -1,1 +1,1 @@
-"""What authors of integrations test with: the model stand-in, the conformance kit, the pytest plugin."""
+"""What authors of integrations test with: the model stand-in, cassettes, the conformance kit, the pytest plugin."""

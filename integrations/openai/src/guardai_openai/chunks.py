@@ -145,7 +145,7 @@ class Choice:
                     self._said = True
                 elif key in _NAMES:
                     self._said = True
-                    at = f"{self.index}/{'/'.join(map(str, path))}/{key}" if key == "name" else ""
+                    at = f"{self.index}/{'/'.join(map(str, path))}/{key}" if key in {"id", "name"} else ""
                     holder[key] = self._flow.snapshot(value, at=at)
                 elif self.opaque and key == "data":
                     self._said = True

@@ -44,7 +44,6 @@ class _Event(msgspec.Struct):
     content: dict[str, _Side] | None = None
     decision: dict[str, Any] | None = None
     dur: int | None = None
-    model: dict[str, str] | None = None
     parent: str = ""
     principal: dict[str, Any] = {}
     resource: list[dict[str, Any]] | None = None
@@ -181,8 +180,6 @@ def _step(event: _Event, depths: dict[str, int], reading: _Reading, fault: str) 
         depths[event.call] = depths.get(event.parent, -1) + 1
     decision, body = event.decision or {}, event.body or {}
     on = tuple(str(one.get("uri", "")) for one in event.resource or [])
-    if event.model:
-        on = (event.model.get("responded") or event.model.get("requested", ""),)
     return Step(
         event.id,
         event.kind,
