@@ -101,6 +101,15 @@ def test_without_contents_nothing_is_read_and_nothing_recorded(guardai_command, 
     assert events(kind="vault.shown") == []
 
 
+def test_another_root_is_not_taken_for_the_homes_own(replay, home, tmp_path):
+    from guardai.ledger import Ledger
+
+    assert replay("one", "--key", str(home / "keys" / "root.pub"))[1] == 0
+    Ledger.open(tmp_path / "other").close()
+    told, code = replay("one", "--key", str(tmp_path / "other" / "keys" / "root.pub"))
+    assert (told["ledger"], code) == ("broken", 1)
+
+
 def test_session_that_there_is_not_is_said_so(guardai_command, recorded):
     done = guardai_command("replay", "four")
     assert done.returncode == 2

@@ -248,6 +248,22 @@ class TestPolicy:
             assert ticket.close({"content": "dear <EMAIL_1>"}) == {"content": f"dear {MAIL}"}
         assert kept() == [("in", {"m": "write to <EMAIL_1>"}), ("out", {"content": "dear <EMAIL_1>"})]
 
+    def test_what_limits_count_of_the_vault_is_settled_with_the_call(self, begin, kept):
+        begin(
+            KEPT
+            + '@id("two") @mask("redact") forbid (principal, action == Action::"reveal", resource in Label::"pii") '
+            'when { context.to.kind == "vault" && context.count.same_resource.session > 2 };'
+        )
+        with session():
+            for _ in range(4):
+                flow = opened(Call("llm.generate", MODEL, payload={"m": "hi"})).stream()
+                flow.feed("c", f"to {MAIL}.") + flow.end("c")
+                flow.finish()
+            entries = [entry for row in current().gate.counters.rows.values() for entry in row.values()]
+            assert entries
+            assert [entry.reserved for entry in entries] == [0] * len(entries)
+        assert [value["c"] for side, value in kept() if side == "out"] == [f"to {MAIL}."] * 2 + ["to [EMAIL]."] * 2
+
     def test_objects_are_kept_by_the_names_of_their_types(self, begin, kept):
         @dataclasses.dataclass
         class Customer:
@@ -323,6 +339,26 @@ class TestFailure:
         assert MAIL not in str(told.value)
         assert calls()[-1][0]["decision"]["effect"] == "deny"
         assert calls()[-1][1]["status"] == "denied"
+
+    def test_interrupt_while_it_is_kept_leaves_a_call_that_did_not_happen(self, begin, kept, monkeypatch):
+        begin()
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        with session():
+            with monkeypatch.context() as patch:
+                patch.setattr("guardai.ledger.contents.ReplayVault._begun", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    tool({"n": 1}, None)
+            tool({"n": 2}, None)
+        assert kept() == [("in", {"n": 2})]
+
+    def test_where_events_are_on_the_disk_before_the_effect_contents_are_too(self, begin):
+        begin(ledger_mode="strict")
+        with session():
+            tool({"n": 1}, None)
+            assert current().contents._file.read(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (2,)
 
     def test_without_a_vault_nothing_that_has_to_be_kept_happens(self, begin):
         begin(content_life="0")

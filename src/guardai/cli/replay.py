@@ -9,6 +9,7 @@ import getpass
 import json
 import time
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -41,6 +42,12 @@ def replay(
     ],
     home: Home = None,
     as_json: Json = False,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False
+        ),
+    ] = None,
     contents: Annotated[
         bool, typer.Option("--contents/--no-contents", help="Read what was kept of the calls; that is recorded.")
     ] = True,
@@ -57,6 +64,8 @@ def replay(
     from guardai.ledger import StoreError
 
     where = ledger_in(home_of(home))
+    if key is not None and not key.is_file():
+        refuse(f"there is no key {key}", code=USAGE)
     try:
         with Bar("verifying", shown=not as_json) as bar:
             checked = 0
@@ -66,7 +75,7 @@ def replay(
                 checked += events
                 bar("events", checked, 0)
 
-            found = replayed(where, session, contents=contents, progress=progress)
+            found = replayed(where, session, contents=contents, key=key, progress=progress)
         if not found.steps:
             refuse(
                 f"there is no session {session!r} under {where}",

@@ -224,8 +224,6 @@ class Record:
         """Writes the outcome; whether it could be. One never replaces a result: the ledger has recorded the gap if it could."""
         plan, done = self.plan, self._done
         if self.keeping is not None:
-            if lost := self.keeping.finish():
-                done["unkept"] = lost
             self._commit = self.keeping.told(self._commit)
         event = self._event("call.outcome")
         event.status = status

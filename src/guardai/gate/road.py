@@ -603,6 +603,10 @@ class Ticket(Record):
         if self.flow is not None:
             self.flow.report()
             self.flow = None  # which holds this ticket
+        if self.keeping is not None and (
+            lost := self.keeping.finish()
+        ):  # policy is asked about labels: before it is settled
+            self._done["unkept"] = lost
         self.phase = Phase.ENDED
         # INVARIANT: only what had no effect gives its numbers back.
         self._counted(passed=status not in ("denied", "cancelled"))

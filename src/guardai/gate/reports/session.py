@@ -134,7 +134,12 @@ class Replayed(NamedTuple):
 
 
 def replayed(
-    home: Path, session: str, *, contents: bool = True, progress: Callable[[int], None] | None = None
+    home: Path,
+    session: str,
+    *,
+    contents: bool = True,
+    key: Path | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Replayed:
     """A session, from the ledger and the replay vault of a home.
 
@@ -142,6 +147,7 @@ def replayed(
         home: whose.
         session: its id.
         contents: whether the vault is opened at all; if not, what it should hold counts as kept.
+        key: the root's public key (PEM); without it the home's own is trusted.
         progress: told the number of events verified since the last call.
 
     Raises:
@@ -149,7 +155,7 @@ def replayed(
         VaultError: the vault cannot be.
         StoreError: the store cannot be read.
     """
-    report = verify(home, projection=EdgeTable(), progress=progress)
+    report = verify(home, key=key, projection=EdgeTable(), progress=progress)
     wrong = {fault.event: fault.code for fault in report.faults if fault.event}
     vault = ReplayVault(home, open_keys(home, create=False).vault, life=0)
     found: list[_Event] = []
