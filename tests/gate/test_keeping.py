@@ -264,6 +264,36 @@ class TestPolicy:
             assert [entry.reserved for entry in entries] == [0] * len(entries)
         assert [value["c"] for side, value in kept() if side == "out"] == [f"to {MAIL}."] * 2 + ["to [EMAIL]."] * 2
 
+    def test_what_json_has_no_form_for_is_kept_as_text_or_number(self, begin, kept):
+        import datetime as dt
+        import decimal
+        import enum
+        import fractions
+        import uuid
+
+        class Named(str):
+            pass
+
+        class Level(enum.IntEnum):
+            HIGH = 7
+
+        given = {
+            "date": dt.date(2024, 1, 2), "time": dt.datetime(2024, 1, 2, 3, 4, tzinfo=dt.UTC), "span": dt.timedelta(hours=30),
+            "price": decimal.Decimal("1.50"), "id": uuid.UUID(int=7), "named": Named("x"), "level": Level.HIGH,
+            "third": fractions.Fraction(1, 4), "large": 2**70, "set": frozenset(["a"]), "nothing": None,
+        }  # fmt: skip
+        begin()
+        with session():
+            tool(given, None)
+        assert kept() == [(
+            "in",
+            {
+                "date": "2024-01-02", "time": "2024-01-02T03:04:00+00:00", "span": "1 day, 6:00:00", "price": "1.50",
+                "id": "00000000-0000-0000-0000-000000000007", "named": "x", "level": 7, "third": 0.25, "large": 2**70,
+                "set": ["a"], "nothing": None,
+            },
+        )]  # fmt: skip
+
     def test_objects_are_kept_by_the_names_of_their_types(self, begin, kept):
         @dataclasses.dataclass
         class Customer:
@@ -400,6 +430,24 @@ class TestFailure:
             connection.close()
         assert calls()[-1][1]["body"]["unkept"] == ["rows"]
         assert "content" not in calls()[-1][1] or "rows" not in calls()[-1][1]["content"]
+
+    def test_columns_that_cannot_be_read_are_no_reason_to_hand_out_nothing(self, begin, calls):
+        begin()
+        sql = "SELECT id, odd FROM t"
+
+        def cells(at):
+            return [1] if at == 0 else 1 / 0
+
+        with session():
+            run = acting(sql, "duckdb")
+            call = Call(
+                "db", Target("database", "duckdb:///:memory:"), statement=sql, dialect="duckdb", schema=LiveSchema()
+            )
+            rows = opened(call, run).result_rows(["id", "odd"])
+            rows.label()
+            assert rows.columns(1, [], cells) == {}
+            rows.end()
+        assert calls()[-1][1]["body"] == {"rows": 1, "unkept": ["rows"]}
 
     def test_parameters_that_cannot_be_kept_do_not_reach_the_database(self, begin, home, monkeypatch):
         begin(integrations=["dbapi"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import numbers
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, time, timedelta
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Keeping", "encoded", "plain"]
 
 _log: Final = logging.getLogger("guardai")
-#: What JSON has a form for. Not dataclasses and their like, whose fields nobody has looked into.
-_AS_THEY_ARE: Final = (int, float, type(None), date, time, timedelta, Decimal, uuid.UUID)
+_AS_THEY_ARE: Final = frozenset((str, int, float, bool, type(None)))
 _BYTES: Final = (bytes, bytearray, memoryview)
 
 
@@ -91,7 +91,7 @@ class Keeping:
         """A piece of an answer's text, as it left."""
         self._texts.setdefault(channel, []).append(text)
 
-    def rows(self, rows: Sequence[Any], form: Form) -> None:
+    def rows(self, rows: Callable[[], Sequence[Any]], form: Form) -> None:
         """Rows, as they are about to be handed out."""
         if "rows" in self._lost:
             return
@@ -100,7 +100,7 @@ class Keeping:
             if form.names is not None:
                 self._line("rows", {"columns": list(form.names)})
                 form.names = None
-            for row in form.passed(self._masking, rows):
+            for row in form.passed(self._masking, rows()):
                 cells = list(row.values()) if isinstance(row, Mapping) else list(row)
                 self._line("rows", plain(cells, self._owed))
 
@@ -153,7 +153,7 @@ class Keeping:
 def plain(value: Any, owed: Owed) -> Any:
     """As JSON has it. An object is its type's name; so are bytes that nobody can look into, unless policy reveals them."""
     kind = type(value)
-    if kind is str or isinstance(value, _AS_THEY_ARE):
+    if kind in _AS_THEY_ARE:
         return value
     if isinstance(value, str):
         return str.__str__(value)
@@ -167,7 +167,16 @@ def plain(value: Any, owed: Owed) -> Any:
             return raw.decode()
         except UnicodeDecodeError:
             return raw if owed.foreign() else f"<{kind.__name__}: {len(raw)} bytes>"
-    return _type_name(value)
+    # By what they are, not by their class: NumPy's numbers and pandas' times are these, too.
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta | Decimal | uuid.UUID):
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return _type_name(value)  # dataclasses and their like, too, whose fields nobody has looked into
 
 
 def _key(key: object) -> str:

@@ -110,7 +110,7 @@ class Rows:
             return rows
         ticket.run.saw(self._masking.found.keys())
         if self._form is not None and ticket.keeping is not None:
-            ticket.keeping.rows(passed, self._form)
+            ticket.keeping.rows(lambda: passed, self._form)
         return passed if ticket.enforcing else rows
 
     def columns(self, count: int, texts: Iterable[int], cells: Callable[[int], list[Any]]) -> dict[int, list[Any]]:
@@ -154,8 +154,10 @@ class Rows:
             return {}
         ticket.run.saw(masking.found.keys())
         if self._form is not None and ticket.keeping is not None:
-            whole = (made.get(at) or cells(at) for at in range(len(names)))
-            ticket.keeping.rows(list(zip(*whole, strict=True)), self._form)
+            every = range(len(names))
+            ticket.keeping.rows(
+                lambda: list(zip(*(made.get(at) or cells(at) for at in every), strict=True)), self._form
+            )
         return made if ticket.enforcing else {}
 
     @property
