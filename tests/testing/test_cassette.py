@@ -217,6 +217,36 @@ class TestModel:
             assert ask(stream) == f"It is {MAIL}, who else?"
         assert "OPENAI_BASE_URL" not in os.environ
 
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    def test_turns_of_the_responses_protocol_are_what_they_were(self, start, stream, tmp_path):
+        openai = pytest.importorskip("openai")
+
+        def answered(client, **more):
+            made = client.responses.create(model="gpt-4o", stream=stream, **more)
+            if not stream:
+                return made
+            [last] = [event.response for event in made if event.type == "response.completed"]
+            return last
+
+        def run(**more):
+            find, _ = World().tools()
+            with openai.OpenAI(api_key="none", max_retries=0, **more) as client, guardai.session(user="ann", id="s"):
+                first = answered(client, input=f"who is {MAIL}?")
+                [call] = [item for item in first.output if item.type == "function_call"]
+                found = json.dumps(find(**json.loads(call.arguments)))
+                told = [{"type": "function_call_output", "call_id": call.call_id, "output": found}]
+                return answered(client, input=told, previous_response_id=first.id).output_text
+
+        home = start("recorded")
+        script = [text("I look. ") + tool_call("find", '{"name": "alice"}'), text("It is <EMAIL_1>, who else?")]
+        with ModelServer(script) as server:
+            assert run(base_url=server.base_url) == f"It is {MAIL}, who else?"
+        guardai.shutdown()
+        made = Cassette.of(home, "s")
+        start("played")
+        with made.play():
+            assert run() == f"It is {MAIL}, who else?"
+
     def test_provider_that_refused_refuses(self, start, tmp_path):
         openai = pytest.importorskip("openai")
 

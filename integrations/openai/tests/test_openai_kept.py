@@ -67,6 +67,7 @@ def test_stream_of_the_responses_protocol_with_the_tool_that_it_asks_for(kept):
 
     found = kept([tool_call("send_mail", '{"to": "<EMAIL_1>"}')], ask)
     assert '"name":"send_mail"' in found["out"]["output/0"]
+    assert found["out"]["id"].startswith("resp_")
     assert '{"to": "<EMAIL_1>"}' in found["out"].values()
 
 

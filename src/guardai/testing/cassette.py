@@ -14,8 +14,7 @@ action, its other side and what it carries are, in the form in which the vault k
 return, or raise, what they did then. Model requests of the openai client go to a server on loopback that answers what the model answered.
 
 What differs raises `CassetteError`, with the id of the recorded event and the place, and never a value. So does a call that is not
-answered from a cassette: SQL statements and HTTP requests of an agent outside of tools, embeddings, and streams of the
-Responses protocol.
+answered from a cassette: SQL statements and HTTP requests of an agent outside of tools, and embeddings.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from guardai.gate import Phase, player
 from guardai.gate.reports.session import Step, replayed
 from guardai.gate.vault import record_look
 from guardai.testing.model_server import ModelServer, Reply, text
-from guardai.testing.wire.replayed import chunks
+from guardai.testing.wire.replayed import stream
 from guardai.testing.wire.reply import error
 
 if TYPE_CHECKING:
@@ -273,7 +272,7 @@ class _Server(ModelServer):
     def __init__(self, playing: Playing) -> None:
         super().__init__()
         self._playing = playing
-        self._streams: dict[int, list[Piece]] = {}
+        self._streams: dict[int, dict[str, str]] = {}
 
     def _answer(self, request: Request) -> Reply | dict[str, Any] | Iterator[Piece]:
         call, out = self._playing.answer(dict(request.body))
@@ -282,12 +281,12 @@ class _Server(ModelServer):
             return error(status, f"recorded: {call.error or call.status}", headers={"x-should-retry": "false"})
         if not request.stream:
             return dict(out)
-        self._streams[id(request)] = chunks(request.body.get("model", ""), out or {})
+        self._streams[id(request)] = out or {}
         return text("")
 
     def _pieces(self, request: Request, reply: Reply) -> Iterator[Piece]:
         del reply
-        yield from self._streams.pop(id(request))
+        yield from stream(request, self._streams.pop(id(request)))
 
 
 def _recorded(intent: Step, outcome: Step | None) -> RecordedCall:
@@ -298,8 +297,6 @@ def _recorded(intent: Step, outcome: Step | None) -> RecordedCall:
     returned = {content.side: content.value for content in outcome.contents} if outcome is not None else {}
     out = returned.get("out")
     sent = {content.side: content.value for content in intent.contents}
-    if intent.action == "llm.generate" and sent.get("in", {}).get("stream") and "messages" not in sent["in"]:
-        raise CassetteError(f"event {intent.id} is a stream of another protocol than chat completions")
     return RecordedCall(
         intent.id,
         intent.action,

@@ -76,6 +76,8 @@ class Typed:
             before = self._end([self._address(kind.removesuffix(".done"), data)])
         elif kind in _LAST:
             before = self.rest()
+        if kind == "response.created" and isinstance(data.get("response"), dict):
+            self._flow.snapshot(data["response"].get("id"), at="id")  # by which the next request goes on
         item = data.get("item")
         if item is not None and asks(item):
             self._flow.tool_call()
