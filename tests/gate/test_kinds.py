@@ -75,6 +75,9 @@ def calls_of_each_status():
         opened(tool).fail(ValueError())
         opened(tool).fail(KeyboardInterrupt())
         opened(tool).abandon()
+        doubled = opened(tool)
+        doubled.played()
+        doubled.close({"answer": "recorded"})
         unkept = opened(tool)
         with pytest.MonkeyPatch.context() as full:
             full.setattr("guardai.ledger.contents._MOST", 10)

@@ -93,6 +93,16 @@ class TestTools:
             assert playing.left == []
         assert world.reached == []
 
+    def test_record_says_that_they_did_not_run(self, tape, tmp_path):
+        from guardai.ledger import events
+
+        made = tape(find="alice")
+        with made.play():
+            agent(World(), find="alice")
+        guardai.shutdown()
+        outcomes = [event for event in map(json.loads, events(tmp_path / "played")) if event["kind"] == "call.outcome"]
+        assert [event["body"]["played"] for event in outcomes] == [True]
+
     def test_they_raise_where_they_raised(self, tape):
         broken = World()
         broken.broken = True

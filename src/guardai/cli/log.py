@@ -166,6 +166,8 @@ def _status(row: _Row) -> str:
     """How it ended; "kept 2" is what `guardai rollback` can put back."""
     kept = (row.body or {}).get("captured") if row.kind == "call.outcome" else None
     status = row.status or ("intent" if row.kind == "call.intent" else "")
+    if row.kind == "call.outcome" and (row.body or {}).get("played"):
+        status += ", played"  # from a cassette: it did not happen
     return f"{status}, kept {kept}" if kept else status
 
 

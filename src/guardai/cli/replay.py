@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 #: How `more` of an event is told, in this order; whatever else it holds is for programs.
-_TOLD: Final = ("rows", "affected", "captured", "error", "does", "purpose", "labels")
+_TOLD: Final = ("rows", "affected", "captured", "played", "error", "does", "purpose", "labels")
 #: Longer JSON is laid out in lines.
 _WIDE: Final = 100
 _VERDICTS: Final = ("whole", "broken", "cannot tell")

@@ -197,7 +197,8 @@ class Gate:
             ticket.enforce()
         if self.player is not None:
             try:
-                self.player.opened(ticket)
+                if self.player.opened(ticket):
+                    ticket.played()
             except GuardError as differs:
                 ticket.fail(differs)
                 raise

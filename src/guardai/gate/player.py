@@ -18,8 +18,8 @@ class Player(Protocol):
         """The call as it was when it was recorded: the other side is the player now, and policy is not to see that."""
         ...
 
-    def opened(self, ticket: Ticket) -> None:
-        """A call was let through and is about to happen.
+    def opened(self, ticket: Ticket) -> bool:
+        """A call was let through and is about to happen; whether the player answers it, so that it does not.
 
         Raises:
             GuardError: it is none that was recorded. It does not happen.

@@ -142,6 +142,10 @@ class Ticket(Record):
         except LedgerError as exc:
             _log.warning("observe mode: an intent could not be recorded: %s", exc)
 
+    def played(self) -> None:
+        """A test double answers it, and nothing is reached. INVARIANT: the record says so."""
+        self._done["played"] = True
+
     def as_kept(self) -> dict[str, Any]:
         """What it carries out, as the replay vault would have it; whether or not it is kept there. For test doubles."""
         scene, call = self._scene, self.call

@@ -211,9 +211,9 @@ class Playing:
         # What policy knows of the model counts, not where the answer comes from now.
         return dataclasses.replace(call, target=target._replace(host=self._hosts.get(target.name, target.host)))
 
-    def opened(self, ticket: Ticket) -> None:
+    def opened(self, ticket: Ticket) -> bool:
         if not ticket.inspecting or ticket.phase is not Phase.OPEN:
-            return  # the application's own, which stays its own; or it waits for a human
+            return False  # the application's own, which stays its own; or it waits for a human
         if not ticket.enforcing:
             raise CassetteError("a cassette is not played while guardai only observes")
         action = ticket.plan.action or ticket.call.action
@@ -238,6 +238,7 @@ class Playing:
                 self._answers[ticket.id] = call
             else:
                 self._asked.append((ticket.payload, call))
+        return True
 
     def result(self, ticket: Ticket) -> Any:
         call = self._answers.pop(ticket.id)

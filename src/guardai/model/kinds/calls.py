@@ -80,6 +80,9 @@ class Came(Part, frozen=True, kw_only=True):
         dict[Key, list[str]] | UnsetType, Meta(description="written column → the columns that it is made of")
     ] = UNSET
     error: Annotated[str | UnsetType, Meta(description="type of the exception")] = UNSET
+    played: Annotated[
+        Literal[True] | UnsetType, Meta(description="a test double answered it, and nothing was reached")
+    ] = UNSET
     reduced: Annotated[
         list[str] | UnsetType, Meta(description="fields that were too large or could not be written, and are left out")
     ] = UNSET
