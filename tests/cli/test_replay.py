@@ -1,6 +1,7 @@
 """`guardai replay SESSION` and `guardai vault erase`: what a person sees, what a program gets, and what stays recorded."""
 
 import json
+import shutil
 import sqlite3
 
 import pytest
@@ -202,6 +203,20 @@ class TestErased:
         guardai.shutdown()
         told, code = replay("one")
         assert (states(told), code) == (["erased", "erased", "kept", "kept"], 0)
+
+    def test_what_was_erased_and_put_back_from_a_copy_is_named_and_not_shown(self, guardai_command, replay, home):
+        copy = home.parent / "copy"
+        shutil.copytree(home / "vault", copy)
+        assert guardai_command("vault", "erase", "--subject", "ann", "--yes").returncode == 0
+        shutil.rmtree(home / "vault")
+        shutil.copytree(copy, home / "vault")
+        told, code = replay("one")
+        assert (states(told), code) == (["put back", "put back"], 1)
+        assert MAIL not in json.dumps(told)
+        assert states(replay("three")[0]) == ["kept", "kept"]
+        assert guardai_command("vault", "erase", "--subject", "ann", "--yes").returncode == 0
+        told, code = replay("one")
+        assert (states(told), code) == (["erased", "erased"], 0)
 
     def test_nobody_who_does_not_agree_loses_anything(self, guardai_command, replay, events):
         assert guardai_command("vault", "erase", "--subject", "ann").returncode == 1

@@ -1,5 +1,6 @@
 """The replay vault: contents come back as they were or not at all, nobody else reads them, and one person's can be destroyed."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -7,10 +8,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from guardai.ledger import ReplayVault, VaultError
 from guardai.ledger.epochs import HOUR
@@ -296,6 +302,53 @@ class TestErased:
         key.unlink()  # removed, and the transaction never ended
         assert vaults().erase("ann") == 1
         assert not key.exists()
+
+
+class Story(RuleBasedStateMachine):
+    """Any order of keeping, erasing and expiring, by two processes' vaults: what is there is what was kept last and not erased."""
+
+    users = st.sampled_from(["ann", "bob"])
+    sessions = st.sampled_from(["s", "t"])
+
+    def __init__(self):
+        super().__init__()
+        self.home = Path(tempfile.mkdtemp())
+        self.vaults = [ReplayVault(self.home, SECRET, life=LIFE) for _ in range(2)]
+        self.there, self.gone, self.calls = {}, {}, itertools.count()
+
+    @rule(one=st.integers(0, 1), session=sessions, user=users, content=st.binary(max_size=40))
+    def keep(self, one, session, user, content):
+        call = f"c-{next(self.calls)}"
+        self.there[session, user, call] = keep(self.vaults[one], content, call, session=session, user=user), content
+
+    @rule(one=st.integers(0, 1), user=users)
+    def erase(self, one, user):
+        mine = [place for place in self.there if place[1] == user]
+        assert self.vaults[one].holds(user) == len(mine)
+        assert self.vaults[one].erase(user) == len(mine)
+        self.gone |= {place: self.there.pop(place) for place in mine}
+
+    @rule(one=st.integers(0, 1))
+    def restart(self, one):
+        self.vaults[one].close()
+        self.vaults[one] = ReplayVault(self.home, SECRET, life=LIFE)
+
+    @invariant()
+    def what_is_kept_can_be_read_and_nothing_else(self):
+        for state, places in (("kept", self.there), ("gone", self.gone)):
+            for (session, user, call), (held, content) in places.items():
+                for vault in self.vaults:
+                    found = read(vault, held, call, session=session, user=user)
+                    assert found == (state, content if state == "kept" else b"")
+
+    def teardown(self):
+        for vault in self.vaults:
+            vault.release()
+        shutil.rmtree(self.home)
+
+
+Story.TestCase.settings = settings(max_examples=25, stateful_step_count=20)
+TestStory = Story.TestCase
 
 
 class TestExpired:

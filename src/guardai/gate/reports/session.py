@@ -18,7 +18,9 @@ from guardai.lineage import EdgeTable
 
 __all__ = ["Content", "Replayed", "State", "Step", "replayed"]
 
-State = Literal["kept", "not captured", "could not be kept", "erased", "expired", "missing", "altered"]
+State = Literal["kept", "not captured", "could not be kept", "erased", "expired", "missing", "altered", "put back"]
+#: Those that are faults.
+_WRONG: Final = ("missing", "altered", "put back")
 
 #: What policy was asked is for programs that ask it again.
 _ASIDE: Final = frozenset({"scene", "session.state"})
@@ -59,7 +61,7 @@ class Content(NamedTuple):
 
     Attributes:
         side: `in`, `parameters` of a statement, `more` (of a request that was made while the call ran), `out`, `rows`.
-        state: `kept`; or why it is not there. `missing` and `altered` are faults.
+        state: `kept`; or why it is not there. `missing`, `altered` and `put back` (erased, and there again) are faults.
         bytes: how many crossed, or were kept.
         value: of what was kept: JSON-like data, for `more` and `rows` a list of it, whose first item tells the columns of rows.
     """
@@ -129,7 +131,7 @@ class Replayed(NamedTuple):
             (step.id, f"{content.side}: {content.state}")
             for step in self.steps
             for content in step.contents
-            if content.state in ("missing", "altered")
+            if content.state in _WRONG
         ]
 
 
@@ -159,8 +161,10 @@ def replayed(
     wrong = {fault.event: fault.code for fault in report.faults if fault.event}
     vault = ReplayVault(home, open_keys(home, create=False).vault, life=0)
     found: list[_Event] = []
-    erased: dict[str, int] = {}
-    wanted, erasing = msgspec.json.encode(session), b'"kind":"vault.erased"'
+    #: Subject → when the last erasure that was done was begun, and when it was done.
+    erased: dict[str, tuple[int, int]] = {}
+    begun: dict[str, int] = {}
+    wanted, erasing = msgspec.json.encode(session), b'"kind":"vault.erase'
     for data in events(home):
         if wanted not in data and erasing not in data:
             continue
@@ -170,8 +174,12 @@ def replayed(
             continue  # not what an event looks like: `verify` has named it
         if event.session == session and event.kind not in _ASIDE:
             found.append(event)
-        elif event.kind == "vault.erased" and event.body is not None:
-            erased[str(event.body.get("subject", ""))] = event.ts
+        elif event.kind in ("vault.erase", "vault.erased") and event.body is not None:
+            subject = str(event.body.get("subject", ""))
+            if event.kind == "vault.erase":
+                begun[subject] = event.ts
+            else:
+                erased[subject] = begun.get(subject, 0), event.ts
     depths: dict[str, int] = {}
     reading = _Reading(vault if contents else None, erased)
     try:
@@ -210,7 +218,7 @@ def _step(event: _Event, depths: dict[str, int], reading: _Reading, fault: str) 
 
 
 class _Reading:
-    def __init__(self, vault: ReplayVault | None, erased: dict[str, int]) -> None:
+    def __init__(self, vault: ReplayVault | None, erased: dict[str, tuple[int, int]]) -> None:
         self._vault = vault
         self._erased = erased
 
@@ -230,6 +238,9 @@ class _Reading:
             return Content(side, "not captured" if not about.kept else "kept", about.bytes)
         user = str(event.principal.get("user", ""))
         found = vault.read(event.session, user, event.call, side, about.kept)
+        since, until = self._erased.get(vault.subject(user), (0, 0))
+        if found.state != "gone" and event.ts < since:
+            return Content(side, "put back", about.bytes)
         if found.state == "altered":
             return Content(side, "altered", about.bytes)
         if found.state == "kept":
@@ -239,6 +250,6 @@ class _Reading:
                 else msgspec.json.decode(found.content)
             )
             return Content(side, "kept", about.bytes, value)
-        if self._erased.get(vault.subject(user), 0) + _SLACK >= event.ts:
+        if until + _SLACK >= event.ts:
             return Content(side, "erased", about.bytes)
         return Content(side, "expired" if about.until <= time.time() else "missing", about.bytes)
