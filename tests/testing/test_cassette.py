@@ -163,6 +163,44 @@ class TestTools:
                 sqlite3.connect(tmp_path / "real.db").execute("CREATE TABLE t (a)")
         assert sqlite3.connect(tmp_path / "real.db").execute("SELECT * FROM sqlite_master").fetchall() == []
 
+    @pytest.fixture
+    def shop(self, tmp_path):
+        """An agent that asks a database itself, and the statements that reached it."""
+
+        def ask(statement, *parameters):
+            connection = sqlite3.connect(tmp_path / "shop.db")
+            with guardai.session(user="ann", agent="bot", id="s"):
+                found = connection.execute(statement, parameters).fetchall()
+            connection.close()
+            return found
+
+        with sqlite3.connect(tmp_path / "shop.db") as connection:
+            connection.executescript(f"CREATE TABLE t (mail); INSERT INTO t VALUES ('{MAIL}');")
+        connection.close()
+        return ask
+
+    def test_statements_that_may_happen_are_held_against_those_that_were_recorded(self, start, shop):
+        home = start("recorded")
+        assert shop("SELECT mail FROM t WHERE mail = ?", MAIL) == [(MAIL,)]
+        guardai.shutdown()
+        made = Cassette.of(home, "s")
+        start("played")
+        with made.play(run=["db"]):
+            assert shop("SELECT mail FROM t WHERE mail = ?", MAIL) == [(MAIL,)]
+        with (
+            pytest.raises(CassetteError, match=r"differs from db.read .* at \$.parameters\[0\]"),
+            made.play(run=["db"]),
+        ):
+            shop("SELECT mail FROM t WHERE mail = ?", "nobody")
+        with pytest.raises(CassetteError, match=r'play\(run=\["db"\]\)'), made.play():
+            shop("SELECT mail FROM t WHERE mail = ?", MAIL)
+
+    def test_statements_may_happen_where_none_were_kept(self, tape, shop):
+        made = tape(find="alice")
+        with made.play(run=["db"]):
+            agent(World(), find="alice")
+            assert shop("SELECT mail FROM t") == [(MAIL,)]
+
     def test_afterwards_tools_run_again(self, tape):
         made, world = tape(find="alice"), World()
         with made.play():

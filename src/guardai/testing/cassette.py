@@ -14,7 +14,8 @@ action, its other side and what it carries are, in the form in which the vault k
 return, or raise, what they did then. Model requests of the openai client go to a server on loopback that answers what the model answered.
 
 What differs raises `CassetteError`, with the id of the recorded event and the place, and never a value. So does a call that is not
-answered from a cassette: SQL statements and HTTP requests of an agent outside of tools, and embeddings.
+answered from a cassette: SQL statements and HTTP requests of an agent outside of tools, and embeddings. `play(run=["db"])` lets the
+statements happen, in the database that the test has made, if they are those that were recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import getpass
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -115,12 +116,11 @@ class Cassette(msgspec.Struct, frozen=True):
             raise CassetteError("the session was altered; guardai replay tells where")
         record_look(home, session, found.shown, by=getpass.getuser())
         outcomes = {step.call: step for step in found.steps if step.kind == "call.outcome"}
-        calls = [
-            _recorded(step, outcomes.get(step.call))
-            for step in found.steps
-            if step.kind == "call.intent" and step.effect == "allow" and not step.depth and step.action in _ANSWERED
-        ]
-        return cls(session, calls)
+        intents = (
+            step for step in found.steps if step.kind == "call.intent" and step.effect == "allow" and not step.depth
+        )
+        calls = (_recorded(step, outcomes.get(step.call)) for step in intents)
+        return cls(session, [call for call in calls if call is not None])
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -146,15 +146,18 @@ class Cassette(msgspec.Struct, frozen=True):
         replace(path, msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n", 0o600)
 
     @contextlib.contextmanager
-    def play(self) -> Iterator[Playing]:
+    def play(self, *, run: Collection[str] = ()) -> Iterator[Playing]:
         """Within, calls are answered from it, in this process; `OPENAI_BASE_URL` names the server that answers as the model.
+
+        Args:
+            run: groups of actions, `db` say, of which calls happen. Where such calls were kept, they have to be those.
 
         Raises:
             CassetteError: (at the end) not every call that was recorded has been made.
         """
         if player.playing() is not None:
             raise CassetteError("another cassette is being played")
-        playing = Playing(self)
+        playing = Playing(self, frozenset(run))
         with _Server(playing) as server, _environment(OPENAI_BASE_URL=server.base_url):
             playing.base_url = server.base_url
             player.use(playing)
@@ -176,9 +179,12 @@ class Playing:
         base_url: for a client that is not made by the environment.
     """
 
-    def __init__(self, tape: Cassette) -> None:
+    def __init__(self, tape: Cassette, run: frozenset[str]) -> None:
         self.base_url = ""
-        self._left = list(tape.calls)
+        self._run = run
+        self._left = [call for call in tape.calls if call.action in _ANSWERED or _group(call.action) in run]
+        #: Groups of which calls were kept.
+        self._known = {_group(call.action) for call in tape.calls}
         self._hosts = {
             parts.path.lstrip("/"): parts.netloc
             for call in tape.calls
@@ -217,8 +223,14 @@ class Playing:
         if not ticket.enforcing:
             raise CassetteError("a cassette is not played while guardai only observes")
         action = ticket.plan.action or ticket.call.action
-        if action not in _ANSWERED:
-            raise CassetteError(f"{action} is not answered from a cassette; put it into a governed tool, which is")
+        group = _group(action)
+        if action not in _ANSWERED and group not in self._run:
+            raise CassetteError(
+                f"{action} is not answered from a cassette; put it into a governed tool, which is, or let it happen: "
+                f'play(run=["{group}"])'
+            )
+        if action not in _ANSWERED and group not in self._known:
+            return False
         on = tuple(one["uri"] for one in msgspec.json.decode(ticket.plan.uris or b"[]"))
         sent = ticket.as_kept()
         with self._lock:
@@ -236,9 +248,9 @@ class Playing:
                 raise CassetteError(_why(f"{action} on {', '.join(on)}", same, places, self._left))
             if action == "tool.call":
                 self._answers[ticket.id] = call
-            else:
+            elif action in _ANSWERED:
                 self._asked.append((ticket.payload, call))
-        return True
+        return action in _ANSWERED
 
     def result(self, ticket: Ticket) -> Any:
         call = self._answers.pop(ticket.id)
@@ -290,10 +302,17 @@ class _Server(ModelServer):
         yield from stream(request, self._streams.pop(id(request)))
 
 
-def _recorded(intent: Step, outcome: Step | None) -> RecordedCall:
+def _group(action: str) -> str:
+    return action.partition(".")[0]
+
+
+def _recorded(intent: Step, outcome: Step | None) -> RecordedCall | None:
+    """The call; None of what is not answered and was not kept."""
     for step in (intent, outcome) if outcome is not None else (intent,):
         for content in step.contents:
             if content.state != "kept":
+                if intent.action not in _ANSWERED and content.state == "not captured":
+                    return None
                 raise CassetteError(f"what event {step.id} carried is not there: {content.side} is {content.state}")
     returned = {content.side: content.value for content in outcome.contents} if outcome is not None else {}
     out = returned.get("out")
