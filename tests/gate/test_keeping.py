@@ -407,6 +407,20 @@ class TestFailure:
             connection.execute(statement)
         connection.close()
 
+    def test_what_may_be_of_several_sessions_of_one_person_is_theirs(self, begin, home, tmp_path):
+        begin(integrations=["dbapi"])
+        connection = sqlite3.connect(tmp_path / "shop.db")
+        connection.execute("CREATE TABLE orders_2026 (customer, turnover)")
+        statement = "SELECT customer, turnover FROM orders_2026"
+        for _ in range(2):
+            with guardai.session(user="ann"):
+                opened(Call("llm.generate", MODEL, payload={"m": "hi"})).close({"content": statement})
+        assert connection.execute(statement).fetchall() == []
+        connection.close()
+        guardai.shutdown()
+        [intent, *_] = replayed(home, "ambiguous").steps
+        assert (intent.user, [one.value for one in intent.contents]) == ("ann", [statement])
+
     def test_result_that_cannot_be_kept_is_handed_over_and_the_record_says_so(self, begin, home, calls, caplog):
         begin()
         with session():

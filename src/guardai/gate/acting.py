@@ -135,7 +135,7 @@ class Acting:
         users = {run.session.principal.user for run in runs}
         person = any(run.session.audience == "person" for run in runs)
         principal = latest.principal._replace(
-            agent="ambiguous", user=users.pop() if len(users) == 1 else "ambiguous", chain=()
+            agent="ambiguous", user=users.pop() if len(users) == 1 else AMBIGUOUS, chain=()
         )
         made = Run(
             latest._replace(id=AMBIGUOUS, principal=principal, audience="person" if person else "process"),

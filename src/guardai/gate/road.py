@@ -169,7 +169,7 @@ class Ticket(Record):
         try:
             if vault is None or scene is None:
                 raise GuardError("no vault is there to keep it in (content_life is 0)")
-            if session.id == AMBIGUOUS:
+            if session.id == session.principal.user == AMBIGUOUS:
                 raise GuardError("it is not known whose it is")
             whose = (session.id, session.principal.user, self.id)
             keeping = Keeping(vault, whose, scene.kept, self._masking(scene.kept, foreign=lambda: True))

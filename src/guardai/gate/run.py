@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AMBIGUOUS", "HERE", "Here", "Run", "new_call_id", "new_session_id", "process"]
 
 
-#: The id of the session of a call that may be any of several's.
+#: The id of the session of a call that may be any of several's; its user, too, where theirs differ.
 AMBIGUOUS: Final = "ambiguous"
 
 
