@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import Masking, Tokens, mask, scan
+from guardai.text import Masking, Tokens, mask, mask_payload, scan
 from guardai.text.masks.render import hashed, partial, redact
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -122,6 +122,19 @@ def test_letters_and_signs_of_any_script_are_masked_with_the_secret_that_they_ar
 @pytest.mark.parametrize("behind", ["\u00a0see", "\u3002see", "\u2014see"])
 def test_a_blank_stays_one_whatever_stands_behind_it(value, behind):
     assert scan(f"password = {value}{behind}") == []
+
+
+@pytest.mark.parametrize("space", WIDE, ids=ascii)
+@pytest.mark.parametrize(
+    "value", ["hunter2 and more", "Qz#7o9iC fkd4(x)!", "Qz#7 o9i", "Qz#7o9iCfkd4", "correct horse battery staple"]
+)
+def test_the_whole_value_under_a_password_s_name_begins_and_ends_at_any_space(space, value):
+    seen = "\n" if len(f"a{space}b".splitlines()) > 1 else " "
+    assert mask_payload({"password": f"{space}{value}"}) == {"password": f"{space}[SECRET:GENERIC]"}
+    for text in (f"{space} {value}{space}", value.replace(" ", space), f"{value}{space}next words"):
+        twin = text.replace(space, seen)
+        assert scan(text, hint="password") == scan(twin, hint="password")
+        assert mask_payload({"password": text})["password"].replace(space, seen) == mask_payload({"password": twin})["password"]
 
 
 @given(st.text())

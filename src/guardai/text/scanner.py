@@ -27,7 +27,7 @@ from guardai.text.engines.re2 import Re2Engine
 from guardai.text.escapes import escaped, view
 from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
-from guardai.text.judging.wide import narrow
+from guardai.text.judging.wide import even, narrow
 from guardai.text.packs.assigned import SHORT_NAMES
 from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
@@ -166,16 +166,17 @@ class Scanner:
         begins as one is one to the end of its line.
         """
         judge = self.secret(name)
-        value = data.strip()
+        shown = even(data)
+        value = shown.strip()
         if judge is None or not value:
             return found
-        start = len(data) - len(data.lstrip())
+        start = len(shown) - len(shown.lstrip())
         end = start + len(value)
         first = found[0] if found and found[0][0] <= start and found[0][2].startswith("secret.") else None
         if first is not None:
-            line = data.find(b"\n", max(first[1] - 1, start), end)
+            line = shown.find(b"\n", max(first[1] - 1, start), end)
             end = max(first[1], line if line >= 0 else end)
-        elif judge(narrow(value)) is False:
+        elif judge(narrow(data[start:end])) is False:
             return found
         label, score = (first[2], first[3]) if first is not None else (_ASSIGNED, _ASSIGNED_SCORE)
         return [(start, end, label, score), *(one for one in found if one[0] >= end)]
