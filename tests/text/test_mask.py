@@ -134,7 +134,10 @@ def test_the_whole_value_under_a_password_s_name_begins_and_ends_at_any_space(sp
     for text in (f"{space} {value}{space}", value.replace(" ", space), f"{value}{space}next words"):
         twin = text.replace(space, seen)
         assert scan(text, hint="password") == scan(twin, hint="password")
-        assert mask_payload({"password": text})["password"].replace(space, seen) == mask_payload({"password": twin})["password"]
+        assert (
+            mask_payload({"password": text})["password"].replace(space, seen)
+            == mask_payload({"password": twin})["password"]
+        )
 
 
 @given(st.text())

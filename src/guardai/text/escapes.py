@@ -2,8 +2,8 @@ r"""Escapes in a text that nobody has read as JSON or as source: what they hide,
 
 `jane\u0040example.com` is an address in a log, in a line of JSON lines, in the half of a document that a stream has brought
 so far; `x\nghp_…` is a token behind a line feed, not a word that begins with `n`. Colours of a terminal (ECMA-48, 8.3.117) are
-escapes, too: behind `ESC [33m` a word begins. A *view* is the text as its reader will see it; what is found there is told by
-its place in the text.
+escapes, too: behind `ESC [33m` a word begins. A *view* is the text as its reader will see it, with a space of ASCII for any
+other (`spaces.py`); what is found there is told by its place in the text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from heapq import merge
 from typing import Final
 
-__all__ = ["HALF", "HALVED", "LONGEST", "View", "escaped", "plainly", "view"]
+from guardai.text.spaces import narrow, spaces, wide
+
+__all__ = ["HALF", "HALVED", "LONGEST", "View", "escaped", "hides", "plainly", "view"]
 
 #: Written once or, JSON within JSON, several times over. An escaped quote is none: it hides nothing, for it is no letter.
 #: Of those, what JSON writes and what Python's `repr` does. (A literal before the repetition: it is searched ten times as fast.)
@@ -51,11 +53,11 @@ def _said(match: re.Match[bytes]) -> bytes:
     what = match[kind]
     if kind == "control":
         return b"" if what == b"m" else b" "
-    return _ONE_BYTE[what] if kind == "one" else chr(int(what, 16)).encode("utf-8", "surrogatepass")
+    return _ONE_BYTE[what] if kind == "one" else narrow(chr(int(what, 16)).encode("utf-8", "surrogatepass"))
 
 
 class View:
-    """A text without its escapes, and where its pieces come from: in turn one without escapes, and one escape.
+    """A text without its escapes and wide spaces, and where its pieces come from: in turn one without, and one of them.
 
     Args:
         raw: the text.
@@ -79,7 +81,7 @@ class View:
             return
         # Most are line feeds, and those need no function.
         data = _LINE.sub(b"\n", raw)
-        self.data = self._escape.sub(_said, data) if escaped(data) else data
+        self.data = narrow(self._escape.sub(_said, data) if escaped(data) else data)
 
     def _read(self) -> bytes:
         """Notes the places, which are asked for only where something was found."""
@@ -89,7 +91,8 @@ class View:
         hidden = [
             (*match.span(), _said(match)) for match in self._escape.finditer(raw) if match.start() not in self._folders
         ]
-        for start, end, said in merge(hidden, self._said) if self._said else hidden:
+        besides = ((start, end, narrow(said)) for start, end, said in self._said)
+        for start, end, said in merge(hidden, spaces(raw), besides):
             size += start - done
             seen += (size, size + len(said))
             places += (start, end)
@@ -100,7 +103,7 @@ class View:
         return b"".join(pieces)
 
     def seen(self, place: int) -> int:
-        """Where in the view that is which stands at `place` of the text; of an escape, its beginning."""
+        """Where in the view that is which stands at `place` of the text; of an escape or a space, its beginning."""
         if not self._places:
             self._read()
         piece = bisect_right(self._places, place) - 1
@@ -155,14 +158,19 @@ def escaped(data: bytes) -> bool:
     return b"\\" in data or b"\x1b" in data
 
 
+def hides(data: bytes) -> bool:
+    """Whether its reader may see another text: it may have escapes, or has spaces that are not ASCII's."""
+    return b"\\" in data or b"\x1b" in data or wide(data)
+
+
 def _escape(data: bytes) -> re.Pattern[bytes]:
     """What finds all of its escapes. Controls are rare, and not looked for where none can be."""
     return _CONTROLS if any(begin in data for begin in _CONTROLLED) else _ESCAPE
 
 
 def view(data: bytes) -> View | None:
-    """The text without its escapes; None if it has none."""
-    return None if _escape(data).search(data) is None else View(data)
+    """The text as its reader sees it; None if that is what stands there."""
+    return None if _escape(data).search(data) is None and not wide(data) else View(data)
 
 
 def plainly(text: str) -> str:

@@ -24,13 +24,13 @@ from guardai.text.detectors.detector import Pack, PackError
 from guardai.text.engines.hyper import HyperEngine
 from guardai.text.engines.plain import PlainEngine
 from guardai.text.engines.re2 import Re2Engine
-from guardai.text.escapes import escaped, view
+from guardai.text.escapes import hides, view
 from guardai.text.judging.judge import LISTED, NONE, Found, judge
 from guardai.text.judging.program import Program
-from guardai.text.judging.wide import even, narrow
 from guardai.text.packs.assigned import SHORT_NAMES
 from guardai.text.recognise import Recogniser, Recognisers
 from guardai.text.recognise import load as load_recognisers
+from guardai.text.spaces import even, narrow
 from guardai.text.validators import VALIDATORS, Validator
 
 __all__ = [
@@ -94,7 +94,7 @@ class Scanner:
         Raises:
             RecogniserError: a recogniser failed.
         """
-        if self.names is not None or escaped(data):
+        if self.names is not None or hides(data):
             found = self.find_patterns(data)
             return found if self.names is None else self.names.add(data, found)
         hits = self._see(data)
@@ -102,7 +102,7 @@ class Scanner:
 
     def find_patterns(self, data: bytes) -> list[Found]:
         """`find` without names: several texts may stand in `data`, and no name is read across two."""
-        if escaped(data) and (seen := view(data)) is not None:
+        if hides(data) and (seen := view(data)) is not None:
             return [seen.told(one) for one in self.find_shown(seen.data)[0]]
         return self.find_shown(data)[0]
 
@@ -129,7 +129,7 @@ class Scanner:
             name = str.__str__(
                 name
             )  # a member of an enumeration is remembered as its value, and formats as its own name
-            data = f"{name}: ".encode("utf-8", "surrogatepass")
+            data = narrow(f"{name}: ".encode("utf-8", "surrogatepass"))
             known = bool(self._see(data)) or self.program.words.announces(data)
             if len(self._columns) < _REMEMBERED:
                 self._columns[name] = known
@@ -182,7 +182,7 @@ class Scanner:
         return [(start, end, label, score), *(one for one in found if one[0] >= end)]
 
     def find_shown(self, data: bytes, low: int = 0, earlier: Found = NONE) -> tuple[list[Found], int]:
-        """The same of a text without escapes, and from where on more text may change it (see `judge`)."""
+        """The same of a text that hides nothing, and from where on more text may change it (see `judge`)."""
         hits = self._see(data)
         return judge(self.program, data, hits, low, earlier) if hits or earlier[2] in LISTED else ([], len(data))
 

@@ -30,7 +30,7 @@ from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
 from guardai.text.documents import dumped, unwritten, written
-from guardai.text.escapes import HALF, LONGEST, View, escaped, view
+from guardai.text.escapes import HALF, LONGEST, View, escaped, hides, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.phones import SEPARATOR
@@ -189,7 +189,7 @@ class StreamMasker:
             current = self._scanner or scanner()
             if self._outline is not None:
                 self._outline.read(data)
-            seen = view(data) if escaped(data) else None
+            seen = view(data) if hides(data) else None
             found = _found(current, data, low, self._last, seen)[0]
             if (told := self._besides(data, seen)) is not None:
                 found = _together(found, _found(current, data, low, *told)[0])
@@ -223,7 +223,7 @@ class StreamMasker:
         names = current.names
         if names is not None and names.boundary(data, low, size, ()) == low:
             return ""
-        seen = view(data) if escaped(data) else None
+        seen = view(data) if hides(data) else None
         found, hold, endless, wait = _certain(current, data, low, self._last, seen)
         alone = also = found
         if hold > low and (told := self._besides(data, seen)) is not None:
@@ -436,8 +436,8 @@ def _certain(
 ) -> tuple[list[Found], int, bool, int]:
     """What is found from `low` on, up to where that is certain, and whether the last word goes on beyond all bounds.
 
-    And how much more must come before it is worth to look again, 0 if anything may help. Where there are escapes, all is
-    judged in the text as its reader will see it.
+    And how much more must come before it is worth to look again, 0 if anything may help. Where there are escapes or wide
+    spaces, all is judged in the text as its reader will see it.
     """
     shown, at = (data, low) if seen is None else (seen.data, seen.seen(low))
     size = len(shown)

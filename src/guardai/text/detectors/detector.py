@@ -126,14 +126,16 @@ def called(validator: str | Validator) -> Validator | None:
 class Detector:
     """Finds one kind of value by something that it begins with or follows.
 
+    All of it sees ASCII's spaces and line feeds, whatever spaces a text has (`spaces.py`).
+
     Attributes:
         label: what a finding bears.
         literals: the anchors, of two bytes or more, without whitespace but at their end.
         anchors: instead of them, expressions of fixed width: characters and classes with exact counts, of two bytes or
             more, without whitespace. They, or a literal with `then`, are of `MAX_ANCHOR` bytes at most.
         pattern: expression over UTF-8 bytes, matched where the anchor begins; with a `head`, where that begins. The
-            finding is its group `value`, or all of it. It sees `MAX_DECISION` bytes, ASCII's spaces and line feed in them
-            for Unicode's (`judging/wide.py`); if the value may be longer, `run` says of which bytes.
+            finding is its group `value`, or all of it. It sees `MAX_DECISION` bytes; if the value may be longer, `run`
+            says of which bytes.
         then: what must follow the literal for the anchor to count: an expression of fixed width. It is not for
             precision, `pattern` is, but spares work.
         head: expression that must match directly before the anchor and belongs to the match: at most `MAX_LEAD` bytes,

@@ -18,7 +18,7 @@ from typing import Final
 from guardai.text import validators
 from guardai.text.detectors.detector import MAX_DECISION, MAX_FORM
 from guardai.text.judging import kinds, numbers, phones
-from guardai.text.judging.program import BACK, IP4, NUMBER, PEM, Program, Raw
+from guardai.text.judging.program import IP4, NUMBER, PEM, Program, Raw
 from guardai.text.judging.runs import begins, digits
 from guardai.text.judging.words import PLACES
 
@@ -27,6 +27,8 @@ __all__ = ["LISTED", "NONE", "Found", "judge"]
 #: A strict number outranks all but what has a checksum of its own.
 _NUMBER_RANK: Final = 4
 _IP_RANK: Final = 3
+#: How far back from where a value begins a detector looks.
+_BACK: Final = 128
 #: How near to the end of the text a decision can still change: what a detector sees, and a word behind it.
 _DOUBT: Final = MAX_DECISION + PLACES
 _STRICT: Final = frozenset((3, 4, *range(12, 20)))
@@ -64,14 +66,13 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
     """
     raws: list[Raw] = []
     later: list[_Later] = []
-    judges = program.judges if data.isascii() else program.foreign
-    runs_on, doubts, size = program.runs, program.doubts, len(data)
+    judges, runs_on, doubts, size = program.judges, program.runs, program.doubts, len(data)
     ends: dict[int, int] = {}
     tried: dict[int, int] = {}
     still_open, seen, opened = size, low, False
     # What stands before `low` may begin anywhere in the text: too near to its beginning, what seems to begin there may
     # have begun before, and be something else. No detector looks back further.
-    floor = BACK if low > BACK else 0
+    floor = _BACK if low > _BACK else 0
     named, unsorted = program.named, False
     machines, near_end, plain = False, size - _DOUBT, program.plain
     hits.sort()

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from guardai.text.detectors.detector import MAX_DECISION, MAX_LEAD, Detector, Opening, Pack, called, width
 from guardai.text.judging import forms, kinds, runs
-from guardai.text.judging.wide import beginning, sight
+from guardai.text.judging.signs import beginnings
 from guardai.text.judging.words import Words, placed
-from guardai.text.validators import CARDS_ALONE, IBAN_LENGTHS
+from guardai.text.validators import CARDS_ALONE, IBAN_LENGTHS, Validator
 
-__all__ = ["BACK", "IP4", "IP6", "NUMBER", "PEM", "Anchor", "Program", "Raw"]
+__all__ = ["IP4", "IP6", "NUMBER", "PEM", "Anchor", "Program", "Raw"]
 
 
 #: A match before overlaps are resolved: (start, end, whether it is valid for sure, rank, label, score), in bytes.
@@ -80,8 +80,6 @@ class Program:
         self.starts = runs.starts(headed=headed)
         self.anchors: list[Anchor] = []
         self.judges: list[Judge | None] = []
-        #: The same for a text that is not ASCII alone.
-        self.foreign: list[Judge | None] = []
         #: By anchor: how a value goes on after it was decided, and which detector it is of.
         self.runs: list[tuple[Run, int] | None] = []
         #: By anchor: what says that a decision is not final, if the text ends within `MAX_DECISION` bytes.
@@ -105,20 +103,13 @@ class Program:
         #: the runs that are none, and mean nothing to one that reports all runs.
         self.named, self.followed = len(self.anchors), len(self.anchors) + 1
         self.judges += [None, None]
-        self.foreign += [None, None]
         self.hints = [(e, self.named) for e in look.named] + [(e, self.followed) for e in look.followed]
 
     def _add(
-        self,
-        anchor: Anchor,
-        judge: Judge | None,
-        run: tuple[Run, int] | None = None,
-        doubt: Doubt | None = None,
-        foreign: Judge | None = None,
+        self, anchor: Anchor, judge: Judge | None, run: tuple[Run, int] | None = None, doubt: Doubt | None = None
     ) -> None:
         self.anchors.append(anchor)
         self.judges.append(judge)
-        self.foreign.append(foreign or judge)
         self.runs.append(run)
         self.doubts.append(doubt)
 
@@ -166,19 +157,16 @@ class Program:
             size = anchor.width
 
             def decide(data: bytes, to: int, size: int = size) -> Raw | None:
-                return judge(data, to - size, ascii_=True)
-
-            def foreign(data: bytes, to: int, size: int = size) -> Raw | None:
-                return judge(data, to - size, ascii_=False)
+                return judge(data, to - size)
 
             def doubt(data: bytes, to: int, size: int = size) -> int:
-                if opens is not None and not _opened(opens, data, to - size):
+                if opens is not None and not opens(data, to - size):
                     return -1
-                if not detector.spaced and shape(data, to - size, ascii_=False) is None:
+                if not detector.spaced and shape(data, to - size) is None:
                     return -1
                 return max(0, to - size - back)
 
-            self._add(anchor, decide, run, doubt if detector.spaced or detector.words else None, foreign)
+            self._add(anchor, decide, run, doubt if detector.spaced or detector.words else None)
 
 
 def _literals(detector: Detector) -> Iterator[Anchor]:
@@ -249,32 +237,23 @@ def _lazily(expression: str, flags: int) -> Callable[[bytes, int], re.Match[byte
     return ask
 
 
-def _opened(opens: Callable[[bytes, int], re.Match[bytes] | None], data: bytes, at: int) -> bool:
-    """Whether a value has begun from `at` on that the end of the text cuts off."""
-    seen = sight(data, max(0, at - BACK), at, len(data))
-    return (opens(data, at) if seen is None else opens(seen.data, seen.at)) is not None
-
-
-#: How far back from where a value begins a detector looks.
-BACK: Final = 128
 _SPACE: Final = re.compile(rb"\s")
 #: (start, end, whether it is valid for sure) of a match, whatever it needs besides.
 _Shape = tuple[int, int, bool]
 
 
-class _Shapes(Protocol):
-    def __call__(self, data: bytes, at: int, *, ascii_: bool) -> _Shape | None: ...
+def _valid(validator: Validator, value: bytes) -> bool | None:
+    """What a validator says of a value, or else of what stands before a sign in it."""
+    valid = validator(value)
+    if valid is False and not value.isascii():
+        return next((said for part in beginnings(value) if (said := validator(part)) is not False), False)
+    return valid
 
 
-class _Judges(Protocol):
-    def __call__(self, data: bytes, at: int, *, ascii_: bool) -> Raw | None: ...
-
-
-def _judge(detector: Detector, words: Words) -> tuple[_Shapes, _Judges]:
-    """What finds the match of `detector` where its anchor begins, and what decides whether it counts.
-
-    Both are told whether the text is ASCII alone, as most are: it need not be looked at for other spaces, then.
-    """
+def _judge(
+    detector: Detector, words: Words
+) -> tuple[Callable[[bytes, int], _Shape | None], Callable[[bytes, int], Raw | None]]:
+    """What finds the match of `detector` where its anchor begins, and what decides whether it counts."""
     # Compiled when it is first seen: a process sees few of several hundred, and all of them take it 0.1 s.
     match: Callable[[bytes, int, int], re.Match[bytes] | None] | None = None
     head = re.compile(rb"(?:" + detector.head.encode() + rb")\Z").search if detector.head else None
@@ -283,7 +262,7 @@ def _judge(detector: Detector, words: Words) -> tuple[_Shapes, _Judges]:
     label, score, rank, needs = detector.label, detector.score, detector.rank, detector.needs
     spaced, worded = detector.spaced, bool(detector.words)
 
-    def shape(data: bytes, at: int, *, ascii_: bool) -> _Shape | None:
+    def shape(data: bytes, at: int) -> _Shape | None:
         nonlocal match
         start = at
         if head is not None:
@@ -295,29 +274,21 @@ def _judge(detector: Detector, words: Words) -> tuple[_Shapes, _Judges]:
             return None
         if match is None:
             match = re.compile(detector.pattern.encode(), _flags(detector)).match
-        begin, stop = start, start + MAX_DECISION
-        seen = None if ascii_ else sight(data, max(0, start - BACK), start, stop)
-        shown = data if seen is None else seen.data
-        found = match(data, start, stop) if seen is None else match(shown, seen.at, len(shown))
+        found = match(data, start, start + MAX_DECISION)
         if found is None:
             return None
-        start, end = found.span(found.lastindex or 0)
-        value = shown[start:end]
-        if seen is not None:
-            start, end = seen.place(start), seen.place(end)
+        begin, (start, end) = start, found.span(found.lastindex or 0)
         if start > begin and placed(data, begin, start):
             return None  # the name of a mask announces nothing, and nothing is announced across one
-        valid = None if validator is None else validator(value)
-        if valid is False and validator is not None and not value.isascii() and (first := beginning(value)):
-            valid = validator(first)
-        if valid is False:
+        valid = None
+        if validator is not None and (valid := _valid(validator, data[start:end])) is False:
             return None
-        if not spaced and (not value or _SPACE.search(value)):
+        if not spaced and (start == end or _SPACE.search(data, start, end)):
             return None  # a value is one word: a stream lets go of words that have ended
         return start, end, valid is True
 
-    def judge(data: bytes, at: int, *, ascii_: bool) -> Raw | None:
-        found = shape(data, at, ascii_=ascii_)
+    def judge(data: bytes, at: int) -> Raw | None:
+        found = shape(data, at)
         if found is None:
             return None
         start, end, valid = found

@@ -89,7 +89,7 @@ def _strings(inside: str, *, closed: bool = True) -> str:
 
 
 #: Signs that are not ASCII, by how they begin: behind a value, what it does not go on with may begin with one
-#: (`judging/wide.py`).
+#: (`judging/signs.py`).
 _SIGN_BEHIND: Final = r"[\xc2\xe2]|\xe3\x80|\xef[\xbb\xbc]"
 #: A string without whitespace; or a word that is not quoted, up to whitespace, a comma, a semicolon, without the full stop
 #: of its sentence. Nothing behind a value but the next character decides: by then it has left a stream.

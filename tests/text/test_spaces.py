@@ -1,0 +1,117 @@
+"""Spaces that are not ASCII's: a text that has them is looked through as the same with ASCII's."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardai.text import StreamMasker, mask, mask_payload, scan
+from guardai.text.escapes import View, view
+from guardai.text.spaces import even, narrow, wide
+
+on_every_engine = pytest.mark.usefixtures("engine")
+
+SPACES = [chr(code) for code in range(0x80, 0x110000) if chr(code).isspace()]
+#: What keyboards, typesetters and editors put there; and one that ends a line.
+COMMON = ["\u00a0", "\u202f", "\u3000", "\u2028"]
+TEXTS = st.text(st.sampled_from([*SPACES, *"a7# \n\u00fc\u5bc6\u3001\u20ac\u2014\u00c2\u1681\U0001f600\\nu"]))
+PASSWORD, KEY = "Qz#7o9iCfkd4", "aB3dE5gH7jK9" + "mN1pQ2sT4vW6yZ8"
+
+
+def through(text, size):
+    masker = StreamMasker()
+    return "".join(masker.feed(text[at : at + size]) for at in range(0, len(text), size)) + masker.finish()
+
+
+def shown(space):
+    return "\n" if len(f"a{space}b".splitlines()) > 1 else " "
+
+
+def test_every_space_of_unicode_is_seen_as_one_of_ascii_and_nothing_else_is():
+    every = "a".join(chr(code) for code in (*range(0xD800), *range(0xE000, 0x110000)))
+    assert narrow(every.encode()).decode() == every.translate({ord(space): shown(space) for space in SPACES})
+    assert not wide(every.translate(dict.fromkeys(map(ord, SPACES))).encode())
+    for space in SPACES:
+        raw = space.encode()
+        assert wide(raw) and even(raw) == narrow(raw) * len(raw)
+
+
+@given(TEXTS)
+def test_what_is_seen_is_told_by_its_place(text):
+    raw = text.encode()
+    seen = view(raw)
+    assert seen is not None or not wide(raw)
+    assert "\\" in text or View(raw, [(0, 0, "x\u3000".encode())]).data == b"x " + narrow(raw)
+    if seen is None or "\\" in text:
+        return
+    characters = seen.data.decode()
+    assert len(characters) == len(text)
+    for count in range(len(text) + 1):
+        at, place = len(characters[:count].encode()), len(text[:count].encode())
+        assert seen.end(at) == place and seen.place(at) == place and seen.seen(place) == at
+
+
+@on_every_engine
+def test_every_kind_is_found_between_any_spaces_as_between_ascii_s(example):
+    _, value, before = example
+    for space in ("\u3000", "\u2028"):
+        seen = shown(space)
+        plain = f"so {before}{value} x".replace(" ", seen)
+        text = plain.replace(seen, space)
+        assert scan(text) == scan(plain)
+        assert through(text, 7) == mask(text)
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_a_text_with_any_spaces_is_masked_as_with_ascii_s_and_so_in_a_stream(examples, engine, plain, data):
+    parts = data.draw(st.lists(st.sampled_from(examples), min_size=1, max_size=5))
+    twin = " ".join(before + value for _, value, before in parts)
+    text = "".join(data.draw(st.sampled_from([" ", *COMMON[:3]])) if sign == " " else sign for sign in twin)
+    assert scan(text) == scan(twin)
+    assert through(text, data.draw(st.sampled_from([1, 2, 5, 13, 64, 257]))) == mask(text)
+    utf8 = text.encode("utf-8", "surrogatepass")
+    assert engine.find(utf8) == plain.find(utf8)
+
+
+#: Names that end in a space, or have one.
+NAMED = [
+    *(
+        f"{name} {PASSWORD}"
+        for name in ("mdp :", "pass :", "psk =", "pw", "clave :", "mot de passe est", "the token is")
+    ),
+    *(f"{name} {KEY}" for name in ("API key:", "private key =", "clé API :", "API キー：", "bearer", "secret key")),
+    f"curl -u bob:{PASSWORD}",
+    f"CREATE USER u IDENTIFIED BY '{PASSWORD}'",
+]
+
+
+@on_every_engine
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u3000"], ids=ascii)
+@pytest.mark.parametrize("text", NAMED)
+def test_a_name_is_known_by_any_space_that_is_part_of_it(text, space):
+    masked = mask(text)
+    assert PASSWORD not in masked and KEY not in masked
+    assert mask(text.replace(" ", space)) == masked.replace(" ", space)
+
+
+@on_every_engine
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u3000"], ids=ascii)
+def test_a_key_of_a_payload_is_known_by_any_space(space):
+    for name in (f"API{space}key", f"mdp{space}", f"client{space}secret"):
+        assert mask_payload({name: KEY}) == {name: "[SECRET:GENERIC]"}
+
+
+@on_every_engine
+def test_of_a_value_behind_many_wide_spaces_nothing_is_let_out():
+    value = "Qz#7" + KEY * 3 + "Zend0"
+    text = "password" + "\u3000" * 30 + "=" + "\u3000" * 30
+    assert mask(f"{text}{value} tail") == f"{text}[SECRET:GENERIC] tail"
+    assert mask(f"{text}{PASSWORD}\u3000tail") == f"{text}[SECRET:GENERIC]\u3000tail"
+
+
+@on_every_engine
+def test_an_escape_that_stands_for_a_wide_space_is_one():
+    for escape in (r"\u00a0", r"\\u3000", r"\u2009"):
+        text = f"mdp{escape}: {PASSWORD}{escape}f(x)"
+        assert mask(text) == f"mdp{escape}: [SECRET:GENERIC]{escape}f(x)"
+        assert through(text, 3) == mask(text)
