@@ -68,7 +68,23 @@ def test_a_blank_before_an_address_stays_one(value):
 
 #: What is whitespace and not ASCII; and other signs behind which another text may begin.
 WIDE = [chr(code) for code in range(0x80, 0x10000) if chr(code).isspace()]
-SIGNS = ["\u200b", "\ufeff", "\u00ad", "\u2014", "\u201d", "\u3002", "\uff0c", "\uff08", "\u00a7"]
+SIGNS = [
+    *(
+        "\u200b",
+        "\ufeff",
+        "\u00ad",
+        "\u2014",
+        "\u201d",
+        "\u3002",
+        "\uff0c",
+        "\uff08",
+        "\u00a7",
+        "\U0001f600",
+        "\u060c",
+        "\u0964",
+    ),
+    *("\u30fb", "\uff61", "\uff5e", "\u00d7", "\u037e", "\u0589", "\u1362", "\u17d4"),
+]
 NAMES = [
     "password = ",
     "pwd: ",
@@ -109,6 +125,28 @@ def test_what_follows_a_sign_that_is_not_ascii_makes_no_blank_of_a_secret(sign):
                 masked = mask(f"{name}{value}{sign}{tail}")
                 assert value not in masked
                 assert mask(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "“V”。example", "「V」，example", "“V”（example）", "«V»example", "\ufeffV—example", "Qz—#7o9iCfkd4。example",
+        "Q\u200bz#7o9iCfkd4。example", "V—example、b、c、d、e、f、g、h、i、j", "“V”—f(x)",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["password = ", "password：", "the password is "])
+def test_a_secret_within_signs_or_with_one_in_it_is_none_the_less_one(name, value):
+    masked = mask(name + value.replace("V", SECRETS[0]))
+    assert "fkd4" not in masked and masked.startswith(f"{name}[SECRET:GENERIC]")
+
+
+@pytest.mark.parametrize("tail", ["(x) y", "{x} y", "[0] y", "> y", "`x` y", ", y"])
+@pytest.mark.parametrize("value", ["Qz#7—o9iCfkd4x", "Qz#7o9iC。fkd4x", "Qz#7😀o9iCfkd4x"])
+def test_nothing_is_let_out_of_a_secret_with_a_sign_in_it_whatever_ends_it(value, tail):
+    for name in ("password = ", "run --password ", "the password is "):
+        masked = mask(f"{name}{value}{tail}")
+        assert masked.startswith(f"{name}[SECRET:") and masked.endswith(" y")
+        assert not any(part in masked for part in ("Qz", "o9iC", "fkd4x"))
 
 
 @pytest.mark.parametrize(

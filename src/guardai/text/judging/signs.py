@@ -22,27 +22,28 @@ _MOST: Final = 8
 
 
 def beginnings(value: bytes) -> Iterator[bytes]:
-    """What stands before the signs of a value: before its first, its second, at most its eighth; nothing if it has none.
+    """What stands before the signs of a value, its first, its second, at most its eighth; and all of it, if less is left.
 
     What it begins with, a quote say, and invisible signs are left out: of `“Qz#7”。example`, `Qz#7` is one.
     """
-    if value.isascii():
-        return
-    whole = value.decode("utf-8", "replace")
-    text = "".join(sign for sign in whole if sign.isascii() or category(sign) != "Cf")
+    text = value.decode("utf-8", "replace")
     first = 0
     while first < len(text) and _is_sign(text[first]):
         first += 1
-    text, asked = text[first:], 0
-    for at in range(1, len(text)):
+    asked = 0
+    for at in range(first + 1, len(text)):
         if _is_sign(text[at]) and not _is_sign(text[at - 1]):
-            yield text[:at].encode()
+            yield _visible(text[first:at])
             asked += 1
             if asked == _MOST:
                 return
-    if len(text) < len(whole):
-        yield text.encode()
+    if (whole := _visible(text[first:])) and whole != value:
+        yield whole
 
 
 def _is_sign(sign: str) -> bool:
     return not sign.isascii() and category(sign)[0] not in "LMN" and sign not in _LEFT_OUT
+
+
+def _visible(text: str) -> bytes:
+    return "".join(sign for sign in text if category(sign) != "Cf").encode()

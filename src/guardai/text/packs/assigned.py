@@ -88,9 +88,23 @@ def _strings(inside: str, *, closed: bool = True) -> str:
     return "|".join(made)
 
 
-#: Signs that are not ASCII, by how they begin: behind a value, what it does not go on with may begin with one
-#: (`judging/signs.py`).
-_SIGN_BEHIND: Final = r"[\xc2\xe2]|\xe3\x80|\xef[\xbb\xbc]"
+#: How a sign or letter begins that is not ASCII. A value that has one goes on as far as it may, whatever ends it: what stands
+#: behind such a sign may be another text, `…。f(x)`, and say nothing of the value (`judging/signs.py`).
+_FOREIGN: Final = r"[\xc2-\xf4]"
+
+
+def _has_foreign(inside: str) -> str:
+    """Ahead: one in a word of what this is the inside of a character class for, of at most 160 bytes."""
+    return rf"(?=[{inside}\x80-\xff]{{0,160}}{_FOREIGN})"
+
+
+#: A word that is not quoted. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what
+#: HTML writes so; and with brackets, if they are closed and more follows.
+_UNQUOTED: Final = r"""^\s"'`,;<>(){}\[\]&|\x00\\"""
+_BARE: Final = (
+    r"""(?<!["'`])(?:[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~]|\$(?=[A-Za-z0-9_]{1,24}[!#^]))"""
+    rf"""(?:[{_UNQUOTED}]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{{1,20}}\)[A-Za-z0-9]){{%(rest)d,160}}"""
+)
 #: A string without whitespace; or a word that is not quoted, up to whitespace, a comma, a semicolon, without the full stop
 #: of its sentence. Nothing behind a value but the next character decides: by then it has left a stream.
 _VALUE: Final = (
@@ -98,11 +112,9 @@ _VALUE: Final = (
     + _strings(r"(?:{first})(?:{item}){<rest>,160}").replace("%", "%%").replace("<rest>", "%(rest)d")
     # One that another quote closes, or that goes on behind a space: as far as it goes.
     + r"""|(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`])"""
-    # A word. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what HTML
-    # writes so; and with brackets, if they are closed and more follows.
-    r"""|(?<!["'`])(?:[^\s"'`,;<>(){}\[\]&|\x00$%%*\\~]|\$(?=[A-Za-z0-9_]{1,24}[!#^]))"""
-    r"""(?:[^\s"'`,;<>(){}\[\]&|\x00\\]|&[0-9!$*+\-?@^~]|\([A-Za-z0-9]{1,20}\)[A-Za-z0-9]){%(rest)d,160}(?<!\.)(?<!\*\*)"""
-    rf"""(?=(?:\*\*)?\.{{0,3}}(?:[\s"'`,;<)}}\]&|\x00\\]|{_SIGN_BEHIND}|\Z)))"""
+    + rf"|{_BARE}"
+    + r"""(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z))"""
+    + rf"|{_has_foreign(_UNQUOTED)}{_BARE})"
 )
 #: A string of several words; and one that has not come to its end.
 _WORDS: Final = rf"(?P<value>{_strings('(?:{first})(?:{item}|[ ](?=[^ ])){5,120}')})"
@@ -274,9 +286,13 @@ def generic() -> tuple[Detector, ...]:
         rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
         r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
     )
-    ends = rf"(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<|]|{_SIGN_BEHIND}|\Z))"
-    word = rf"(?P<value>[^\s\"'`,;<>(){{}}\[\]|\\]{{6,128}}(?<![.:?])(?<!!\")(?<!\*\*)){ends}"
-    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=]){ends}"
+    ends = r"(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
+    inside = r"^\s\"'`,;<>(){}\[\]|\\"
+    bare = rf"[{inside}]{{6,128}}"
+    word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare})"
+    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?={_FOREIGN})[{inside}]{{1,128}}))"
+    told = r"(?!\*)[^\s\"'`,;<>(){}\[\]]{5,160}"
+    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told})"
     # Of these an anchor ends where whitespace begins.
     spaced = tuple(f"{word} " for word in _KEY_WORDS)
     return (
@@ -365,7 +381,7 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?(?P<value>(?!\*)[^\s\"'`,;<>(){{}}\[\]]{{5,160}}(?<!\.)(?<!\*\*))(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|{_SIGN_BEHIND}|\Z))",
+            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?{told}",
             validator=_modest("certain"),
             score=0.5,
         ),
