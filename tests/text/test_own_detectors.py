@@ -185,6 +185,10 @@ class TestAdmission:
             ({"head": "(?<=" + "x" * 41 + ")[a-z]"}, "head: a lookbehind sees 40 bytes at most"),
             ({"then": "[0-9] [0-9]", "spaced": True}, "then: it reads on behind whitespace"),
             ({"literals": ("EMP ",), "then": "[0-9]"}, "then: nothing is looked for behind a literal that ends in whitespace"),
+            ({"pattern": "EMP\u00a0[0-9]{6}"}, "pattern: a space that is not ASCII's, U+00A0, is seen as one that is"),
+            ({"literals": ("EMP\u3000",)}, "literals: a space that is not ASCII's, U+3000"),
+            ({"then": "\u202f"}, "then: a space that is not ASCII's, U+202F"),
+            ({"run": "a-z\u2009"}, "run: a space that is not ASCII's, U+2009"),
         ],
     )  # fmt: skip
     def test_detector_that_may_not_be_used_is_told_with_pack_and_label(self, fields, told):
@@ -203,6 +207,16 @@ class TestAdmission:
     )  # fmt: skip
     def test_detector_that_may_be_used_is(self, fields):
         admit(one(**fields))
+
+    def test_value_runs_on_to_the_first_space_of_any_width(self):
+        configure(own=one(pattern="EMP-[0-9]{6}", run=r"^\s\x00"))
+        for space in " \u00a0\u3000\u2028":
+            assert mask(f"EMP-004211/x{space}rest") == f"[EMPLOYEE_ID]{space}rest"
+
+    def test_words_are_known_by_any_space(self):
+        configure(own=one(pattern="EMP-[0-9]{6}", words=("badge\u00a0number",), needs="word"))
+        for space in " \u00a0\u3000":
+            assert labels(f"badge{space}number{space}EMP-004211") == ["pii.employee_id"]
 
     def test_number_that_can_blow_up_is_told(self):
         with pytest.raises(PackError, match=r"pack acme: pii\.x: form: the expression can blow up"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from guardai.text.detectors import safety
@@ -70,8 +70,10 @@ def _spoken_of(pack: Pack, beside: Callable[[], Iterable[Pack]]) -> str | None:
 
 def _detector(kind: Detector) -> str | None:
     fold = kind.ignore_case
+    written = {"literals": kind.literals, "anchors": kind.anchors, "pattern": kind.pattern, "then": kind.then}
     return (
-        _unnamed(kind.pattern)
+        _unseen(written | {"head": kind.head, "before": kind.before, "run": kind.run})
+        or _unnamed(kind.pattern)
         or _far(kind.pattern)
         or _told("pattern", safety.refusal(kind.pattern, length=MAX_DECISION, ignore_case=fold))
         # It is looked for, so it may begin anywhere in what is seen.
@@ -84,10 +86,20 @@ def _detector(kind: Detector) -> str | None:
 
 def _number(kind: Number) -> str | None:
     return (
-        _far(kind.form)
+        _unseen({"form": kind.form, "head": kind.head})
+        or _far(kind.form)
         or _told("form", safety.refusal(kind.form, length=MAX_FORM))
         or _told("head", kind.head and safety.refusal(kind.head, length=MAX_HEAD))
     )
+
+
+def _unseen(written: Mapping[str, Sequence[str]]) -> str | None:
+    """Why what is looked for is never seen: a text is looked through with ASCII's spaces for all others."""
+    for what, expressions in written.items():
+        for sign in "".join(expressions):
+            if not sign.isascii() and sign.isspace():
+                return f"{what}: a space that is not ASCII's, U+{ord(sign):04X}, is seen as one that is: write an ordinary one"
+    return None
 
 
 def _told(what: str, why: str | None) -> str | None:

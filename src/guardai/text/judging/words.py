@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from guardai.text.spaces import narrow
+
 __all__ = ["LOOK", "PLACES", "Words", "placed"]
 
 #: How far before a value words count, in bytes.
@@ -34,7 +36,7 @@ class _Table:
         self.inside: dict[bytes, Kinds] = {}
 
     def add(self, kind: str, phrase: str) -> None:
-        parts = _WORD.findall(phrase.lower().encode())
+        parts = _WORD.findall(narrow(phrase.lower().encode()))
         if not parts:
             return
         if len(parts) > 1:
@@ -104,7 +106,7 @@ class Words:
         for table in after:
             for kind, words in table.items():
                 for word in words:
-                    raw = word.lower().encode()
+                    raw = narrow(word.lower().encode())
                     self._after[raw] = _with(self._after.get(raw, _NONE), kind)
         for label, words in own:
             for word in words:
