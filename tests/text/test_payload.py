@@ -515,6 +515,13 @@ def test_a_password_s_name_is_known_in_capitals_of_any_language(key):
     assert mask_payload({key: "Tr0ub4" + "dor&3", "a": 1}) == {key: "[SECRET:GENERIC]", "a": 1}
 
 
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u2003", "\u3000"], ids=ascii)
+def test_a_space_before_a_string_ends_hides_no_password(space):
+    assert mask(f'"password": "Blue42!x{space}"') == '"password": "[SECRET:GENERIC]"'
+    for value in ("changeme", "Enter", "abc1"):
+        assert mask(f'"password": "{value}{space}"') == f'"password": "{value}{space}"'
+
+
 def test_a_key_s_whole_value_is_masked_where_it_begins_as_one():
     value = "9fQ2xV7bLm4Z" + "t8Rk1Wc6Hs3D"
     assert mask_payload({"api_key": f"{value};{value}"}) == {"api_key": "[SECRET:GENERIC]"}

@@ -254,6 +254,8 @@ _CAPITALS: Final = re.compile(rb"[A-Z]{3,}\]|_[0-9]{1,6}>")
 def _phrase(value: bytes) -> bool | None:
     """Several words in a string that is assigned to a password, and are none for a person to read: `correct horse …`."""
     words = value.split(b" ")
+    if len(words) == 2 and not words[1]:
+        return None if _password(words[0]) is not False else False  # one word, and a space before its string ends
     if (
         not 2 <= len(words) <= 8
         or b"" in words
