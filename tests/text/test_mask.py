@@ -83,7 +83,7 @@ SIGNS = [
         "\u060c",
         "\u0964",
     ),
-    *("\u30fb", "\uff61", "\uff5e", "\u00d7", "\u037e", "\u0589", "\u1362", "\u17d4"),
+    *("\u30fb", "\uff61", "\uff5e", "\u00d7", "\u037e", "\u0589", "\u1362", "\u17d4", "\u2026", "\u2022"),
 ]
 NAMES = [
     "password = ",
@@ -156,7 +156,9 @@ def test_letters_and_signs_of_any_script_are_masked_with_the_secret_that_they_ar
     assert mask(f"password = {value} x") == "password = [SECRET:GENERIC] x"
 
 
-@pytest.mark.parametrize("value", ["changeme", "example", "xxxx", "abc\u2026"])
+@pytest.mark.parametrize(
+    "value", ["changeme", "example", "xxxx", "abc\u2026", "\u2022\u2022\u2022\u20221234", "\u201cexample\u201d"]
+)
 @pytest.mark.parametrize("behind", ["\u00a0see", "\u3002see", "\u2014see"])
 def test_a_blank_stays_one_whatever_stands_behind_it(value, behind):
     assert scan(f"password = {value}{behind}") == []

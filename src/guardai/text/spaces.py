@@ -5,7 +5,9 @@ through with a space of ASCII for every other, and with a line feed for every ot
 whatever is found behind, before or between ASCII's spaces is found so with any.
 
 These are the characters that Unicode calls White_Space. What has no width, U+200B or U+FEFF say, is none of them: it is a
-sign (`judging/signs.py`).
+sign (`judging/signs.py`). Nothing more is known of such a space than of ASCII's: what is not found behind a space or in a
+string that begins with one is not found there either, and a password that somebody made with one ends at it, in a text.
+What recognisers of names see has its own spaces.
 """
 
 from __future__ import annotations
