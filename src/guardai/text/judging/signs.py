@@ -6,7 +6,8 @@ long key where its line may break; but `。`, `，` and `—` also end what a se
 rest of some out. So what is masked goes on there (`packs/assigned.py`), and whether it is a secret is asked of all of it,
 then of what stands before its signs: the `example` of `…。example` makes no blank of a password.
 
-Not covered: an unquoted value of more than 160 bytes with a sign in it is masked up to there; a blank behind the ninth sign
+Not covered: an unquoted value of more than 160 bytes with a sign in it is masked up to there, and one of a key that nothing but
+a space parts from its name up to 48 bytes from its first sign on; a blank behind the ninth sign
 of a value makes one of it, unless what stands before an earlier sign is a secret by itself; and behind a name in another
 script than Latin, `пароль: …`, a value ends at its first sign or letter that is not ASCII.
 """

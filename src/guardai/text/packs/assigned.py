@@ -114,7 +114,7 @@ _VALUE: Final = (
     + r"""|(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`])"""
     + rf"|{_BARE}"
     + r"""(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z))"""
-    + rf"|{_has_foreign(_UNQUOTED)}{_BARE})"
+    + rf"|{_has_foreign(_UNQUOTED)}{_BARE}+)"
 )
 #: A string of several words; and one that has not come to its end.
 _WORDS: Final = rf"(?P<value>{_strings('(?:{first})(?:{item}|[ ](?=[^ ])){5,120}')})"
@@ -289,10 +289,10 @@ def generic() -> tuple[Detector, ...]:
     ends = r"(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
     inside = r"^\s\"'`,;<>(){}\[\]|\\"
     bare = rf"[{inside}]{{6,128}}"
-    word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare})"
-    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?={_FOREIGN})[{inside}]{{1,128}}))"
+    word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare}+)"
+    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?={_FOREIGN})[{inside}]{{1,48}}+))"
     told = r"(?!\*)[^\s\"'`,;<>(){}\[\]]{5,160}"
-    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told})"
+    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told}+)"
     # Of these an anchor ends where whitespace begins.
     spaced = tuple(f"{word} " for word in _KEY_WORDS)
     return (
