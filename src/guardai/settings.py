@@ -114,6 +114,8 @@ class Settings:
         integrations: `auto` (every installed one) or their names.
         app_calls: what happens to the application's own database calls: `ignore`, `record` or `govern`.
         agent: the agent's name where no session is open; "" is the program's name.
+        ledger: the address of a PostgreSQL database that hosts seal into together, such as `postgresql://USER@HOST/DATABASE`;
+            "": a file of the home.
         ledger_mode: `spool`, `signed` (each event signed at once) or `strict` (on the disk before the effect).
         sinks: where sealed events go besides the store, as URLs such as `jsonl:///var/log/guardai.jsonl`.
         token_life: for how long after a session's last use what its tokens stand for is kept in the vault, such as `24h`;
@@ -139,6 +141,7 @@ class Settings:
         default="ignore", metadata=_choice("ignore", "record", "govern")
     )
     agent: str = ""
+    ledger: str = field(default="", repr=False)  # a password may stand in it
     ledger_mode: Literal["spool", "signed", "strict"] = field(
         default="spool", metadata=_choice("spool", "signed", "strict")
     )
@@ -246,6 +249,10 @@ def _checked(where: str, key: str, value: object, base: Path | None) -> object:
         raise ConfigError(f"{where}: {key!r} must be {allowed}, not {given}")
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")
+    if key == "ledger" and value and not value.startswith(("postgresql://", "postgres://")):
+        raise ConfigError(
+            f"{where}: {key!r} must be the address of a PostgreSQL database: postgresql://USER@HOST/DATABASE"
+        )
     if key == "counters" and value and not value.startswith(("redis://", "rediss://")):
         raise ConfigError(f"{where}: {key!r} must be the address of a Redis server, such as redis://HOST:6379/0")
     if _FIELDS[key].metadata.get("duration"):

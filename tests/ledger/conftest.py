@@ -1,15 +1,48 @@
 """What the ledger's tests share: events to record, ledgers to record them in, copies to attack."""
 
-import shutil
+import importlib.util
 import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 
 import pytest
+from services import unique
 
 from guardai.ledger import Ledger
 from guardai.model import VERSION, Event
+
+# Tests are modules of no package.
+_spec = importlib.util.spec_from_file_location("stores", Path(__file__).parent / "stores.py")
+stores = sys.modules["stores"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(stores)
+
+
+@pytest.fixture(scope="session")
+def _database(postgres_server):
+    """The address of a database for this process of the test run; each test has a schema in it."""
+    name = unique()
+    with postgres_server.connect() as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield postgres_server.address(name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def in_postgres(home, _database):
+    """The test's home has its store in PostgreSQL."""
+    stores.put_in_postgres(home, _database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_store(request):
+    """The test is done twice: with the store in a file of the home, and in PostgreSQL."""
+    if request.param == "postgresql":
+        request.getfixturevalue("in_postgres")
+    return request.param
 
 
 def make_event(kind="call.intent", **fields):
@@ -22,6 +55,18 @@ def make_event(kind="call.intent", **fields):
         **fields,
     }
     return Event(id="", key="", kind=kind, log="", prev="", seq=0, ts=0, v=VERSION, **given)
+
+
+@pytest.fixture
+def home_like(home):
+    """Readies another home whose store is of the kind of the test's."""
+
+    def ready(other):
+        if stores.is_postgres(home):
+            stores.put_in_postgres(other, stores.address_of(home).partition("?")[0])
+        return other
+
+    return ready
 
 
 @pytest.fixture
@@ -82,7 +127,7 @@ def copy(tmp_path):
     def make(home):
         nonlocal count
         count += 1
-        return shutil.copytree(home, tmp_path / f"copy{count}")
+        return stores.copy_home(home, tmp_path / f"copy{count}")
 
     return make
 

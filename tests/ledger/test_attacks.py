@@ -1,13 +1,14 @@
-"""Attacks on a ledger at rest, each on a copy of a real one: found, and named."""
+"""Attacks on a ledger at rest, each on a copy of a real one: found, and named; with the store in SQLite and in PostgreSQL."""
 
-import contextlib
 import json
 import shutil
-import sqlite3
 
 import pytest
+from stores import alter, is_postgres, put_back, remove, store_of
 
 from guardai.ledger import Ledger, events, verify
+
+pytestmark = pytest.mark.usefixtures("either_store")
 
 
 def spool_of(home):
@@ -21,17 +22,6 @@ def lines_of(home):
 
 def write_lines(home, lines):
     spool_of(home).write_bytes(b"".join(line + b"\n" for line in lines))
-
-
-@contextlib.contextmanager
-def store_of(home):
-    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
-        yield db
-
-
-def alter(home, statement, *values):
-    with store_of(home) as db:
-        db.execute(statement, values)
 
 
 def found(home, **options):
@@ -268,10 +258,13 @@ def test_untouched_store_is_whole(sealed_home, copy):
 
 def test_changed_event_in_the_store_is_named(sealed_home, copy):
     home = copy(sealed_home)
-    path = home / "ledger" / "store.db"
-    content = path.read_bytes()
-    at = content.index(b'"call":"c-9"')
-    path.write_bytes(content[:at] + b'"call":"c-8"' + content[at + 12 :])
+    if is_postgres(home):
+        alter(home, """UPDATE events SET bytes = replace(bytes, '"call":"c-9"', '"call":"c-8"')""")
+    else:
+        path = home / "ledger" / "store.db"
+        content = path.read_bytes()
+        at = content.index(b'"call":"c-9"')
+        path.write_bytes(content[:at] + b'"call":"c-8"' + content[at + 12 :])
     assert found(home) == (1, {("changed", 10)})
 
 
@@ -319,7 +312,13 @@ def test_event_put_into_the_store_is_found(sealed_home, copy):
 )
 def test_changed_column_of_an_event_is_named(sealed_home, copy, column, value):
     home = copy(sealed_home)
-    if value is None:
+    if is_postgres(home):
+        if column == "bytes":
+            alter(home, "ALTER TABLE events ALTER COLUMN bytes DROP NOT NULL")
+        if value == 7:  # a column has one type there: that of all is changed
+            alter(home, "ALTER TABLE events ALTER COLUMN bytes TYPE text USING convert_from(bytes, 'UTF8')")
+            value = "7"
+    elif value is None:
         with store_of(home) as db:
             db.execute("PRAGMA writable_schema = ON")
             db.execute("UPDATE sqlite_schema SET sql = replace(sql, 'bytes BLOB NOT NULL', 'bytes BLOB')")
@@ -363,13 +362,13 @@ def test_store_set_back_to_an_earlier_state_is_found(home, open_ledger, event, c
     earlier = copy(home)
     ledger.append(event())
     ledger.close()
-    shutil.copy(earlier / "ledger" / "store.db", home / "ledger" / "store.db")
+    put_back(earlier, home)
     assert "rolled_back" in {fault[0] for fault in found(home)[1]}
 
 
 def test_removed_store_is_found(sealed_home, copy):
     home = copy(sealed_home)
-    (home / "ledger" / "store.db").unlink()
+    remove(home)
     assert found(home) == (1, {("rolled_back", -1)})
 
 

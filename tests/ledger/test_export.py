@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stores import alter
 
 from guardai.errors import LedgerError
 from guardai.ledger import Ledger, auditor, events, export, seal
@@ -53,6 +54,7 @@ def rewrite(folder, change):
 # ---- what is good ----
 
 
+@pytest.mark.usefixtures("either_store")
 def test_export_holds_the_exact_bytes_and_is_whole(sealed_home, exported):
     result = audited(exported)
     assert (result.verdict, result.size, result.logs, result.signed, result.recovered, result.unsigned) == (
@@ -89,6 +91,7 @@ def test_program_in_the_export_needs_no_guardai(exported, tmp_path):
     assert run("--key", key).returncode == 2
 
 
+@pytest.mark.usefixtures("either_store")
 def test_tiles_and_entries_lie_where_the_specification_says(home, event, tmp_path):
     ledger = Ledger.open(home, seal=False)
     for n in range(700):
@@ -107,6 +110,7 @@ def test_tiles_and_entries_lie_where_the_specification_says(home, event, tmp_pat
     assert audited(tmp_path / "x").verdict == 0
 
 
+@pytest.mark.usefixtures("either_store")
 def test_tail_of_a_process_that_died_is_recovered_in_the_export_too(run_python, home, tmp_path):
     run_python(
         "no_heads(); ledger = Ledger.open(home, seal=False); [ledger.append(event()) for _ in range(9)]; os._exit(0)"
@@ -117,6 +121,7 @@ def test_tail_of_a_process_that_died_is_recovered_in_the_export_too(run_python, 
     assert (result.verdict, result.signed, result.recovered, result.unsigned) == (0, 1, 10, 0)
 
 
+@pytest.mark.usefixtures("either_store")
 def test_log_that_is_being_written_is_exported_as_far_as_it_is_sealed(home, open_ledger, event, tmp_path):
     ledger = open_ledger(home, seal=False)
     for _ in range(5):
@@ -175,20 +180,17 @@ def test_export_that_fails_leaves_nothing(sealed_home, tmp_path, monkeypatch):
     assert list((tmp_path / "here").iterdir()) == []
 
 
+@pytest.mark.usefixtures("either_store")
 def test_home_in_which_nothing_is_sealed_is_not_exported(home, open_ledger, event, tmp_path):
     open_ledger(home, seal=False).append(event())
     with pytest.raises(LedgerError, match="nothing is sealed yet"):
         export(home, tmp_path / "x")
 
 
+@pytest.mark.usefixtures("either_store")
 def test_store_with_a_missing_event_is_not_exported(sealed_home, copy, tmp_path):
-    import sqlite3
-
     home = copy(sealed_home)
-    db = sqlite3.connect(home / "ledger" / "store.db")
-    db.execute("DELETE FROM events WHERE leaf = 7")
-    db.commit()
-    db.close()
+    alter(home, "DELETE FROM events WHERE leaf = 7")
     with pytest.raises(LedgerError, match="event 8 of the store is missing"):
         export(home, tmp_path / "x")
 

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from stores import alter, is_postgres
 
 from guardai.errors import LedgerError
 from guardai.ledger import Ledger, events, find, verify
@@ -27,6 +28,7 @@ def kinds(home):
 # --- death
 
 
+@pytest.mark.usefixtures("either_store")
 @posix
 def test_kill_at_random_points_of_sealing_loses_nothing_and_is_no_fault(home, run_python):
     run_python(
@@ -58,6 +60,7 @@ def test_kill_at_random_points_of_sealing_loses_nothing_and_is_no_fault(home, ru
     assert report.events == len(list(events(home))) > 300
 
 
+@pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize(
     "end",
     [
@@ -78,12 +81,14 @@ def test_however_a_process_ends_its_events_are_there(home, run_python, end):
     assert (report.recovered > 0) == (end not in ("sys.exit(0)", "pass"))
 
 
+@pytest.mark.usefixtures("either_store")
 def test_exit_closes_and_seals(home, run_python):
     run_python("ledger = Ledger.open(home)\nledger.append(event())")
     assert list((home / "ledger" / "spool").iterdir()) == []
     assert kinds(home) == ["log.open", "call.intent", "log.close"]
 
 
+@pytest.mark.usefixtures("either_store")
 def test_recovered_tail_says_from_where_to_where(home, run_python):
     run_python("no_heads()\nledger = Ledger.open(home)\nfor n in range(10): ledger.append(event())\nos._exit(0)")
     report = verify(home)
@@ -100,6 +105,7 @@ def test_tail_that_is_not_adopted_cannot_be_told(home, run_python):
     assert (report.verdict, report.unsigned, report.faults) == (2, 11, [])
 
 
+@pytest.mark.usefixtures("either_store")
 def test_next_process_adopts_what_a_dead_one_left(home, run_python):
     run_python("no_heads()\nledger = Ledger.open(home)\nfor n in range(10): ledger.append(event())\nos._exit(0)")
     run_python("ledger = Ledger.open(home)\nledger.append(event())")
@@ -150,12 +156,9 @@ def test_spool_of_another_version_cannot_be_told_and_is_left_alone(home, open_le
 
 
 @pytest.mark.made_up_events
+@pytest.mark.usefixtures("either_store")
 def test_store_of_another_version_cannot_be_told(sealed_home):
-    import sqlite3
-
-    db = sqlite3.connect(sealed_home / "ledger" / "store.db")
-    db.execute("PRAGMA user_version = 7")
-    db.close()
+    alter(sealed_home, "UPDATE store SET version = 7" if is_postgres(sealed_home) else "PRAGMA user_version = 7")
     report = verify(sealed_home)
     assert (report.verdict, [fault.code for fault in report.faults]) == (2, ["version"])
 
@@ -493,6 +496,7 @@ def test_fork_while_another_thread_is_inside_an_append(home, run_python):
     assert (report.verdict, report.faults, report.logs) == (0, [], 41)
 
 
+@pytest.mark.usefixtures("either_store")
 @posix
 def test_child_seals_although_its_parent_was_sealing(home, run_python):
     """SQLite's locks must not be carried into a child, where nobody would ever free them."""
@@ -826,6 +830,7 @@ def test_forgotten_ledger_ends_its_thread_and_is_recovered(home, run_python):
 # --- others at work
 
 
+@pytest.mark.usefixtures("either_store")
 def test_verify_beside_a_writing_process_finds_no_fault(home, start_python):
     process = start_python(
         """
@@ -847,6 +852,7 @@ def test_verify_beside_a_writing_process_finds_no_fault(home, start_python):
     assert (report.verdict, report.unsigned) == (0, 0)
 
 
+@pytest.mark.usefixtures("either_store")
 def test_processes_seal_into_one_tree(home, start_python):
     program = """
     ledger = Ledger.open(home)

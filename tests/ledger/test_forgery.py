@@ -3,21 +3,23 @@
 import contextlib
 import json
 import shutil
-import sqlite3
 
 import pytest
+from stores import alter, content_of, put_back, store_of
 
 from guardai.ledger import Ledger, events, export, seal, verify, verify_export
 from guardai.ledger.heads import sign_head
 from guardai.ledger.keys import open_keys
+from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import leaf_hash
 from guardai.ledger.note import Checkpoint, sign_checkpoint
+from guardai.ledger.place import open_store, read_store
 from guardai.ledger.ratchet import step
-from guardai.ledger.sqlitestore import read_sqlite
 from guardai.ledger.treecheck import Leaves, StoredTree, read_checkpoints, read_tree
 from guardai.ledger.trust import trust
 
-pytestmark = pytest.mark.made_up_events
+
+pytestmark = [pytest.mark.made_up_events, pytest.mark.usefixtures("either_store")]
 
 
 def canonical(event):
@@ -146,7 +148,7 @@ def test_other_continuation_of_a_log_that_is_wholly_in_the_store_is_found(home, 
 
 
 def export_of(home):
-    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db")) as db:
+    with store_of(home) as db:
         return [data for (data,) in db.execute("SELECT bytes FROM events ORDER BY leaf")]
 
 
@@ -191,14 +193,13 @@ def test_second_log_of_one_name_in_the_store_is_found_though_the_host_signed_the
 def altered(home, keys):
     """The store, to be changed; afterwards its tree is made anew and signed: what the owner of the host key can do."""
     from guardai.ledger.merkle import Tree
-    from guardai.ledger.sqlitestore import SQLITE
-    from guardai.ledger.store import Store
 
-    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
+    with open_store(Layout(home)) as store, store.writing():
+        db = store.db
         yield db
         db.execute("DELETE FROM tiles")
         db.execute("DELETE FROM checkpoints")
-        tree = Tree(Store(db, SQLITE))
+        tree = Tree(store)
         tree.extend([leaf_hash(data) for (data,) in db.execute("SELECT bytes FROM events ORDER BY leaf").fetchall()])
         note = sign_checkpoint(Checkpoint(keys.origin, tree.size, tree.root()), keys.host)
         db.execute("INSERT INTO checkpoints VALUES (?, ?)", (tree.size, note))
@@ -280,9 +281,7 @@ def test_record_of_a_recovery_that_the_logs_own_key_signed_is_found_in_a_store_t
 
 def make_store(home, keys, log, lines, head):
     """A store of one log as the sealer would have made it, had it looked at nothing."""
-    from guardai.ledger.sqlitestore import open_sqlite
-
-    with open_sqlite(home / "ledger" / "store.db"):
+    with open_store(Layout(home)):
         pass
     with altered(home, keys) as db:
         db.execute("INSERT INTO logs VALUES (1, ?, ?, ?, 1)", (log, len(lines), leaf_hash(lines[-1]).hex()))
@@ -377,7 +376,7 @@ def test_whole_logs_cut_from_the_store_by_the_owner_of_the_host_key_are_within_t
 
 def test_store_cut_without_the_host_key_is_found_by_its_tree_head(sealed_home, copy):
     home = copy(sealed_home)
-    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
+    with store_of(home) as db:
         db.execute("DELETE FROM events WHERE seq >= 20")
     verdict, faults = found(home)
     assert verdict == 1
@@ -453,7 +452,7 @@ def test_event_before_its_predecessor_is_found_although_its_log_signed_it(home, 
     forged = path.read_bytes()
     assert found(home) == (1, {("back_dated", 7)})
     assert path.read_bytes() == forged
-    assert not (home / "ledger" / "store.db").exists()
+    assert content_of(home) == []
 
 
 def test_event_before_its_log_was_opened_is_found_although_its_log_signed_it(home, writing):
@@ -568,20 +567,20 @@ def test_older_checkpoint_on_file_hides_nothing(two_states, copy):
 def test_older_store_beside_a_newer_checkpoint_is_found_and_nothing_is_built_on_it(two_states, copy):
     now, earlier, names = two_states
     home = copy(now)
-    shutil.copy(earlier / "ledger" / "store.db", home / "ledger" / "store.db")
-    before = (home / "ledger" / "store.db").read_bytes()
+    put_back(earlier, home)
+    before = content_of(home)
     verdict, faults = found(home)
     assert verdict == 1
     assert faults == {("rolled_back", -1)}
-    assert (home / "ledger" / "store.db").read_bytes() == before
+    assert content_of(home) == before
     assert set(names) <= recorded(home)
 
 
 def test_older_store_and_checkpoint_with_the_newer_spool_lose_nothing(two_states, copy):
     now, earlier, names = two_states
     home = copy(now)
-    for name in ("store.db", "checkpoint"):
-        shutil.copy(earlier / "ledger" / name, home / "ledger" / name)
+    put_back(earlier, home)
+    shutil.copy(earlier / "ledger" / "checkpoint", home / "ledger" / "checkpoint")
     report = verify(home)
     assert (report.verdict, report.faults) == (0, [])
     assert set(names) <= recorded(home)
@@ -597,8 +596,8 @@ def test_older_store_and_checkpoint_lack_a_log_that_another_names(home, open_led
     ledger.append(event())
     ledger.flush()
     other = copy(home)
-    for name in ("store.db", "checkpoint"):
-        shutil.copy(earlier / "ledger" / name, other / "ledger" / name)
+    put_back(earlier, other)
+    shutil.copy(earlier / "ledger" / "checkpoint", other / "ledger" / "checkpoint")
     report = verify(other)
     assert report.verdict == 1
     assert [(fault.code, fault.log) for fault in report.faults] == [("missing", second)]
@@ -615,9 +614,9 @@ def test_home_set_back_as_a_whole_is_within_the_printed_window(two_states):
 
 
 @pytest.fixture
-def stranger(tmp_path, event):
+def stranger(tmp_path, event, home_like):
     """Another home, with another root, whose ledger is whole."""
-    home = tmp_path / "stranger"
+    home = home_like(tmp_path / "stranger")
     ledger = Ledger.open(home)
     for n in range(28):
         ledger.append(event(call=f"c-{n}", content={"in": {"bytes": n, "commit": "ab" * 16}}))
@@ -632,8 +631,9 @@ def test_store_of_another_home_is_found(sealed_home, stranger, what):
         shutil.rmtree(sealed_home / "ledger")
         shutil.copytree(stranger / "ledger", sealed_home / "ledger")
     else:
-        for name in ("store.db", "checkpoint") if "checkpoint" in what else ("store.db",):
-            shutil.copy(stranger / "ledger" / name, sealed_home / "ledger" / name)
+        put_back(stranger, sealed_home)
+        if "checkpoint" in what:
+            shutil.copy(stranger / "ledger" / "checkpoint", sealed_home / "ledger" / "checkpoint")
     verdict, faults = found(sealed_home)
     assert verdict == 1
     assert {"checkpoint", "certificate"} <= {code for code, _ in faults}
@@ -648,9 +648,9 @@ def test_ledger_under_the_keys_of_another_home_is_found(sealed_home, stranger):
 
 
 def test_checkpoint_of_another_origin_in_the_store_is_found(sealed_home, stranger):
-    with contextlib.closing(sqlite3.connect(stranger / "ledger" / "store.db")) as db:
+    with store_of(stranger) as db:
         (note,) = db.execute("SELECT note FROM checkpoints").fetchone()
-    with contextlib.closing(sqlite3.connect(sealed_home / "ledger" / "store.db", isolation_level=None)) as db:
+    with store_of(sealed_home) as db:
         db.execute("UPDATE checkpoints SET note = ?", (note,))
     assert "checkpoint" in {code for code, _ in found(sealed_home)[1]}
 
@@ -672,7 +672,7 @@ def test_event_moved_to_another_log_in_the_store_is_found(home, open_ledger, eve
         for _ in range(4):
             ledger.append(event())
         ledger.close()
-    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
+    with store_of(home) as db:
         db.execute("UPDATE events SET log = 2, seq = 6 WHERE log = 1 AND seq = 3")
         (log,) = db.execute("SELECT log FROM logs WHERE n = 1").fetchone()
     report = verify(home)
@@ -714,7 +714,7 @@ def large(home, event):
 )
 def test_swapped_tiles_are_found_and_no_event_is_blamed(large, one, other, tmp_path):
     export(large, tmp_path / "export")
-    with contextlib.closing(sqlite3.connect(large / "ledger" / "store.db", isolation_level=None)) as db:
+    with store_of(large) as db:
         get = "SELECT hashes FROM tiles WHERE level = ? AND idx = ?"
         (a,), (b,) = db.execute(get, one).fetchone(), db.execute(get, other).fetchone()
         db.execute("UPDATE tiles SET hashes = ? WHERE level = ? AND idx = ?", (b, *one))
@@ -734,7 +734,7 @@ def test_swapped_tiles_of_an_export_are_found_and_no_event_is_blamed(large, tmp_
 
 def test_tree_of_the_large_store_is_what_its_events_say(large):
     trusted = trust(large)
-    with read_sqlite(large / "ledger" / "store.db") as store:
+    with read_store(Layout(large)) as store:
         checkpoints, bad = read_checkpoints(store, trusted.origin, trusted.publics)
         assert (checkpoints[-1].size, bad) == (700, 0)
         assert read_tree(store, checkpoints) == StoredTree(agrees=True, consistent=True)
@@ -743,7 +743,7 @@ def test_tree_of_the_large_store_is_what_its_events_say(large):
 
 
 DAMAGE = {
-    "too many": "INSERT INTO tiles VALUES (0, 3, x'00')",
+    "too many": "INSERT INTO tiles VALUES (0, 3, zeroblob(1))",
     "a level too many": "INSERT INTO tiles SELECT 2, 0, hashes FROM tiles WHERE level = 1",
     "missing": "DELETE FROM tiles WHERE level = 1",
     "too long": "UPDATE tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE level = 1",
@@ -759,8 +759,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_tiles_that_are_not_the_tree_s_are_found_and_no_event_is_blamed(large, damage):
-    with contextlib.closing(sqlite3.connect(large / "ledger" / "store.db", isolation_level=None)) as db:
-        db.execute(DAMAGE[damage])
+    alter(large, DAMAGE[damage])
     assert found(large, adopt=False) == (1, {("tree", -1)})
 
 
@@ -801,7 +800,7 @@ def test_second_spelling_in_a_spool_is_named(spooled_home, copy, spelling, at):
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_second_spelling_in_the_store_is_named(sealed_home, spelling):
-    with contextlib.closing(sqlite3.connect(sealed_home / "ledger" / "store.db", isolation_level=None)) as db:
+    with store_of(sealed_home) as db:
         (data,) = db.execute("SELECT bytes FROM events WHERE seq = 7").fetchone()
         db.execute("UPDATE events SET bytes = ? WHERE seq = 7", (SPELLINGS[spelling](data),))
     assert found(sealed_home) == (1, {("changed", 7)})

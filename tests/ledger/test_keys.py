@@ -70,6 +70,7 @@ def private_files(home):
 # ---- rotation ----
 
 
+@pytest.mark.usefixtures("either_store")
 def test_rotated_home_verifies_under_both_hosts_with_the_root_alone(sealed_home, event, tmp_path):
     key = shutil.copy(sealed_home / "keys" / "root.pub", tmp_path / "root.pub")
     done = rotate(sealed_home)
@@ -81,6 +82,7 @@ def test_rotated_home_verifies_under_both_hosts_with_the_root_alone(sealed_home,
     assert states(sealed_home) == ["former", "current"]
 
 
+@pytest.mark.usefixtures("either_store")
 def test_rotation_is_recorded_with_the_new_certificate(sealed_home):
     done = rotate(sealed_home)
     (recorded,) = (json.loads(data) for data in events(sealed_home) if json.loads(data)["kind"] == "key.certified")
@@ -96,6 +98,7 @@ def test_private_key_of_a_former_host_is_erased_once_no_spool_needs_it(sealed_ho
     assert (sealed_home / "keys" / "host.key").read_bytes() != before
 
 
+@pytest.mark.usefixtures("either_store")
 def test_running_process_goes_on_under_the_new_host_in_a_log_of_its_own(home, open_ledger, event, at_once):
     ledger = open_ledger()
     first = ledger.append(event())
@@ -123,6 +126,7 @@ def test_running_process_writes_a_second_at_most_under_the_former_host(home, ope
     assert ledger.append(event()).partition("-")[0] != log
 
 
+@pytest.mark.usefixtures("either_store")
 def test_former_hosts_key_stays_for_the_log_of_a_process_that_dies_later(home, run_python, start_python):
     process = start_python(
         "no_heads(); ledger = Ledger.open(home, seal=False); [ledger.append(event()) for _ in range(5)]\n"
@@ -226,6 +230,7 @@ def operations(monkeypatch, stop):
     return done
 
 
+@pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize("stop", range(20))
 def test_rotation_that_ends_anywhere_leaves_a_home_that_opens_and_can_be_rotated(sealed_home, event, monkeypatch, stop):
     before = {json.loads(data)["id"] for data in events(sealed_home)}
@@ -317,6 +322,7 @@ def _rotate(home):
     rotate(home)
 
 
+@pytest.mark.usefixtures("either_store")
 @posix
 def test_two_rotations_at_once_both_take_place_one_after_the_other(sealed_home, event):
     context = multiprocessing.get_context("spawn")
@@ -331,6 +337,7 @@ def test_two_rotations_at_once_both_take_place_one_after_the_other(sealed_home, 
     assert verify(sealed_home).verdict == 0
 
 
+@pytest.mark.usefixtures("either_store")
 def test_lost_private_host_key_is_replaced_by_a_rotation(sealed_home, event):
     (sealed_home / "keys" / "host.key").unlink()
     with pytest.raises(LedgerError, match="guardai keys rotate"):
@@ -512,6 +519,7 @@ def test_public_keys_are_exported_without_a_private_one_and_the_policy_trusts_ev
         export_public(sealed_home, tmp_path / "public")
 
 
+@pytest.mark.usefixtures("either_store")
 def test_export_after_a_rotation_is_whole(sealed_home, event, tmp_path):
     rotate(sealed_home)
     written(sealed_home, event)

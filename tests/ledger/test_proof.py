@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import alter
 
 from guardai.ledger import Ledger, PolicyError, ProofError, TrustPolicy, check_proof, events, prove, public_key
 from guardai.ledger.merkle import Tree, inclusion, leaf_hash, root_of
@@ -102,6 +103,7 @@ def refused(data, trusted):
     return str(caught.value)
 
 
+@pytest.mark.usefixtures("either_store")
 def test_every_event_is_proven_with_the_public_key_alone(sealed_home, root):
     for data in events(sealed_home):
         name = json.loads(data)["id"]
@@ -119,6 +121,7 @@ def test_proof_is_the_file_that_the_specification_shows(sealed_home):
     )
 
 
+@pytest.mark.usefixtures("either_store")
 def test_event_that_is_not_there_or_not_sealed_is_not_proven(sealed_home, open_ledger, event):
     with pytest.raises(ProofError, match="no event nowhere-1 in the store"):
         prove(sealed_home, "nowhere-1")
@@ -204,17 +207,11 @@ def test_proof_of_another_ledger_is_found(sealed_home, root, tmp_path, event):
     assert "not signed by key" in refused(proof, root)
 
 
+@pytest.mark.usefixtures("either_store")
 def test_tampered_store_hands_out_no_proof(sealed_home, copy):
-    import sqlite3
-
     home = copy(sealed_home)
     name = ids(home)[3]
-    db = sqlite3.connect(home / "ledger" / "store.db")
-    db.execute(
-        "UPDATE events SET bytes = CAST(replace(CAST(bytes AS TEXT), 'db.read', 'db.rear') AS BLOB) WHERE leaf = 3"
-    )
-    db.commit()
-    db.close()
+    alter(home, "UPDATE events SET bytes = CAST(replace(bytes, 'db.read', 'db.rear') AS BLOB) WHERE leaf = 3")
     with pytest.raises(ProofError, match="not in the tree"):
         prove(home, name)
 

@@ -6,12 +6,14 @@ import sqlite3
 import sys
 
 import pytest
+from stores import alter, store_of
 from typer.testing import CliRunner
 
 from guardai.ledger import Ledger, events, find, verify
 from guardai.lineage import EdgeTable
 
 
+@pytest.mark.usefixtures("either_store")
 def test_events_come_oldest_first_across_logs_store_and_spools(home, open_ledger, event):
     one, two = open_ledger(seal=False), open_ledger(seal=False)
     order = []
@@ -25,6 +27,7 @@ def test_events_come_oldest_first_across_logs_store_and_spools(home, open_ledger
     assert len({e["id"] for e in read}) == len(read) == 22
 
 
+@pytest.mark.usefixtures("either_store")
 def test_events_are_the_exact_bytes_that_were_written(home, open_ledger, event):
     ledger = open_ledger(seal=False)
     for n in range(5):
@@ -37,6 +40,7 @@ def test_events_are_the_exact_bytes_that_were_written(home, open_ledger, event):
     assert list(events(home))[:-1] == written
 
 
+@pytest.mark.usefixtures("either_store")
 def test_event_is_found_by_its_id_wherever_it_is(home, open_ledger, event):
     ledger = open_ledger(seal=False)
     name = ledger.append(event(call="wanted"))
@@ -48,6 +52,7 @@ def test_event_is_found_by_its_id_wherever_it_is(home, open_ledger, event):
     assert json.loads(find(home, name))["call"] == "wanted"
 
 
+@pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize("name", ["", "nonsense", "0123456789abcdef-0", "../../etc/passwd-1", "0123456789abcdef-01"])
 def test_unknown_id_finds_nothing(sealed_home, name):
     assert find(sealed_home, name) is None
@@ -58,11 +63,8 @@ def test_home_without_ledger_has_no_events(tmp_path):
 
 
 def edges_of(home):
-    db = sqlite3.connect(home / "ledger" / "store.db")
-    try:
+    with store_of(home) as db:
         return db.execute("SELECT * FROM edges ORDER BY 1, 2").fetchall()
-    finally:
-        db.close()
 
 
 def with_edges(ledger, event, count=5):
@@ -73,6 +75,7 @@ def with_edges(ledger, event, count=5):
     return names
 
 
+@pytest.mark.usefixtures("either_store")
 def test_derived_table_follows_from_the_events(home, open_ledger, event):
     ledger = open_ledger(projection=EdgeTable())
     names = with_edges(ledger, event)
@@ -82,6 +85,7 @@ def test_derived_table_follows_from_the_events(home, open_ledger, event):
     assert verify(home, projection=EdgeTable()).verdict == 0
 
 
+@pytest.mark.usefixtures("either_store")
 def test_derived_table_that_nobody_can_check_cannot_be_told(home, open_ledger, event):
     ledger = open_ledger(projection=EdgeTable())
     with_edges(ledger, event)
@@ -91,6 +95,7 @@ def test_derived_table_that_nobody_can_check_cannot_be_told(home, open_ledger, e
     assert "edges" in report.notes[0]
 
 
+@pytest.mark.usefixtures("either_store")
 def test_sealer_without_the_projection_leaves_it_behind_and_the_next_catches_up(home, open_ledger, event):
     plain = open_ledger()
     with_edges(plain, event)
@@ -106,6 +111,7 @@ def test_sealer_without_the_projection_leaves_it_behind_and_the_next_catches_up(
     assert verify(home, adopt=False, projection=EdgeTable()).verdict == 0
 
 
+@pytest.mark.usefixtures("either_store")
 @pytest.mark.parametrize(
     "statement",
     [
@@ -121,25 +127,23 @@ def test_derived_table_that_was_tampered_with_is_found(home, open_ledger, event,
     ledger = open_ledger(projection=EdgeTable())
     with_edges(ledger, event)
     ledger.close()
-    db = sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)
-    db.execute(statement.replace("WHERE rowid IN (SELECT 1)", ""))
-    db.close()
+    alter(home, statement.replace("WHERE rowid IN (SELECT 1)", ""))
     report = verify(home, adopt=False, projection=EdgeTable())
     assert report.verdict == 1
     assert {fault.code for fault in report.faults} == {"derived"}
 
 
+@pytest.mark.usefixtures("either_store")
 def test_derived_row_that_was_altered_names_its_event(home, open_ledger, event):
     ledger = open_ledger(projection=EdgeTable())
     names = with_edges(ledger, event)
     ledger.close()
-    db = sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)
-    db.execute("DELETE FROM edges WHERE event = ? AND source = ?", (names[3], names[1]))
-    db.close()
+    alter(home, "DELETE FROM edges WHERE event = ? AND source = ?", names[3], names[1])
     report = verify(home, projection=EdgeTable())
     assert [(fault.code, fault.event) for fault in report.faults] == [("derived", names[3])]
 
 
+@pytest.mark.usefixtures("either_store")
 def test_projection_that_fails_keeps_nobody_from_sealing(home, open_ledger, event):
     class Broken:
         name = "broken"

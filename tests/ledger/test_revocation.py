@@ -10,6 +10,7 @@ import time
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from stores import alter
 
 from guardai.errors import LedgerError
 from guardai.ledger import (
@@ -38,6 +39,8 @@ from guardai.ledger.merkle import leaf_hash
 from guardai.ledger.note import Checkpoint, open_checkpoint, sign_checkpoint
 from guardai.ledger.ratchet import step
 from guardai.ledger.root import root_on_file
+
+pytestmark = pytest.mark.usefixtures("either_store")
 
 HOUR = 3_600_000_000
 
@@ -349,11 +352,7 @@ def test_tree_head_by_a_host_whose_certificate_had_expired_is_found(sealed_home,
     note = (home / "ledger" / "checkpoint").read_text()
     forged = sign_checkpoint(open_checkpoint(note, keys.origin, [keys.host_public]), host)
     (home / "ledger" / "checkpoint").write_text(forged)
-    import contextlib
-    import sqlite3
-
-    with contextlib.closing(sqlite3.connect(home / "ledger" / "store.db", isolation_level=None)) as db:
-        db.execute("UPDATE checkpoints SET note = ? WHERE size = 30", (forged,))
+    alter(home, "UPDATE checkpoints SET note = ? WHERE size = 30", forged)
     assert {fault.code for fault in verify(home).faults} == ({code} if code else set())
     export(home, tmp_path / "x")
     assert {fault.code for fault in verify_export(tmp_path / "x").faults} == ({code} if code else set())

@@ -48,6 +48,7 @@ def doctor(
 def _findings(import_: bool) -> dict[str, Any]:
     from guardai.gate import require
     from guardai.hooks import registry
+    from guardai.model import shown
     from guardai.text import engine
 
     runtime = require()
@@ -64,7 +65,7 @@ def _findings(import_: bool) -> dict[str, Any]:
         "guardai": __version__,
         "python": sys.version.split()[0],
         "home": str(home),
-        "ledger": str(home / "ledger"),
+        "ledger": shown(runtime.settings.ledger) if runtime.settings.ledger else str(home / "ledger"),
         "ledger_mode": runtime.settings.ledger_mode,
         "keys": sorted(path.name for path in (home / "keys").glob("*")) if (home / "keys").is_dir() else [],
         "mode": runtime.settings.mode,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import USAGE, Home, Json, console, home_of, print_json, refuse
+from guardai.cli.options import USAGE, Home, Json, at_hand, console, home_of, print_json, refuse
 
 if TYPE_CHECKING:
     from guardai.ledger import KnownHost, KnownKeys, Root
@@ -72,7 +72,7 @@ def list_command(home: Home = None, as_json: Json = False) -> None:
     from guardai.ledger import known_keys
 
     try:
-        known = known_keys(home_of(home))
+        known = known_keys(_at(home))
     except LedgerError as error:
         refuse(str(error), next_step="guardai keys init makes keys", code=USAGE)
     if as_json:
@@ -90,7 +90,7 @@ def rotate_command(root_key: RootKey = "", home: Home = None, as_json: Json = Fa
     from guardai.ledger import rotate
     from guardai.lineage import EdgeTable
 
-    where = home_of(home)
+    where = _at(home)
     done = rotate(where, _root(root_key, where), EdgeTable())
     if as_json:
         print_json({"ok": True, "former": done.former, "current": done.current})
@@ -125,7 +125,7 @@ def revoke_command(
     from guardai.ledger import revoke
     from guardai.lineage import EdgeTable
 
-    where, micros = home_of(home), _micros(since)
+    where, micros = _at(home), _micros(since)
     done = revoke(where, host, _root(root_key, where), since=micros, reason=reason, projection=EdgeTable())
     if as_json:
         told = {"host": done.host, "since": done.since, "current": done.current, "file": str(done.file)}
@@ -155,7 +155,7 @@ def export_command(
     from guardai.ledger import export_public
 
     try:
-        trusted = export_public(home_of(home), output)
+        trusted = export_public(_at(home), output)
     except OSError as error:
         refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)
     if as_json:
@@ -167,6 +167,13 @@ def export_command(
         f"{len(trusted.revoked)} of them revoked",
         soft_wrap=True,
     )
+
+
+def _at(home: Path | None) -> Path:
+    """The home, whose store can be read."""
+    where = home_of(home)
+    at_hand(where)
+    return where
 
 
 def _root(given: str, home: Path | None) -> Root | None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from guardai import settings
 
 __all__ = [
-    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
+    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
 ]  # fmt: skip
 
 #: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
@@ -66,7 +66,16 @@ def ledger_in(home: Path, option: str = "--home") -> Path:
         refuse(
             f"there is no ledger under {home}", next_step=f"{option} or GUARDAI_HOME names another place", code=USAGE
         )
+    at_hand(home)
     return home
+
+
+def at_hand(home: Path) -> None:
+    """Where hosts share the home's store: lets what reads it know the address, with the password, that the settings have."""
+    from guardai.ledger import is_shared, use
+
+    if is_shared(home):
+        use(home, settings.load({"home": home}).ledger)
 
 
 def unreadable(error: Exception) -> NoReturn:

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import (
+    REFUSED,
+    USAGE,
+    Home,
+    Json,
+    at_hand,
+    console,
+    home_of,
+    ledger_in,
+    print_json,
+    refuse,
+    unreadable,
+)
 from guardai.errors import BundleError
 
 if TYPE_CHECKING:
@@ -123,6 +135,7 @@ def _unseen(directory: Path, against: Path, labels: frozenset[str]) -> list[Prob
         refuse(
             f"there is no ledger under {against}", code=USAGE, next_step="Name a home: the folder that ledger/ is in."
         )
+    at_hand(against)
     try:
         found = seen(against)
     except StoreError as error:

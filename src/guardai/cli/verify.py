@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
-from guardai.cli.options import USAGE, Home, Json, RevokedFiles, console, home_of, print_json, refuse
+from guardai.cli.options import USAGE, Home, Json, RevokedFiles, at_hand, console, home_of, print_json, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,23 +45,42 @@ def verify(
         Path | None,
         typer.Option("--export", metavar="DIR", help="An export to check instead of a home.", show_default=False),
     ] = None,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            "--ledger",
+            metavar="URL",
+            help="A store in PostgreSQL to check, without a home; --key is needed.",
+            show_default=False,
+        ),
+    ] = None,
     revoked: RevokedFiles = None,
 ) -> None:
     """Check every event, signature and copy in the ledger. Ends with 0 for whole, 1 for broken, 2 for "cannot tell"."""
     from guardai.errors import LedgerError
     from guardai.ledger import verify as check
-    from guardai.ledger import verify_export
+    from guardai.ledger import verify_export, verify_store
     from guardai.lineage import EdgeTable
+    from guardai.model import shown
 
-    where = export or home_of(home)
+    where: Path | str = shown(ledger) if ledger else export or home_of(home)
     if key is not None and not key.is_file():
         refuse(f"there is no key {key}", code=USAGE)
     try:
         with _Progress(shown=not as_json) as progress:
-            if export is not None:
+            if ledger is not None:
+                if key is None:
+                    refuse("a store alone proves nothing: --key names the root's public key", code=USAGE)
+                report = verify_store(
+                    ledger, key=key, projection=EdgeTable(), progress=progress.advance, revoked=revoked or ()
+                )
+            elif export is not None:
                 report = verify_export(export, key=key, progress=progress.advance, revoked=revoked or ())
             else:
-                report = check(where, key=key, projection=EdgeTable(), progress=progress.advance, revoked=revoked or ())
+                at_hand(home_of(home))
+                report = check(
+                    home_of(home), key=key, projection=EdgeTable(), progress=progress.advance, revoked=revoked or ()
+                )
     except LedgerError as error:
         refuse(str(error), code=USAGE)
     if as_json:
@@ -82,6 +101,7 @@ def _as_data(report: Report) -> dict[str, object]:
         "signed": report.signed,
         "recovered": report.recovered,
         "unsigned": report.unsigned,
+        "elsewhere": report.elsewhere,
         "faults": [
             {"code": fault.code, "log": fault.log, "seq": fault.seq, "event": fault.event} for fault in report.faults
         ],
@@ -90,7 +110,7 @@ def _as_data(report: Report) -> dict[str, object]:
     }
 
 
-def _print(report: Report, where: Path, trusted: str) -> None:
+def _print(report: Report, where: Path | str, trusted: str) -> None:
     from guardai.ledger import CODES
 
     console.print(f"{_WORDS[report.verdict]}  {where}", soft_wrap=True)
@@ -113,6 +133,11 @@ def _print(report: Report, where: Path, trusted: str) -> None:
     if report.unsigned:
         live = f", {report.live:,} of them in logs that are being written" if report.live else ""
         console.print(f"  {report.unsigned:,} not signed yet{live}", soft_wrap=True)
+    if report.elsewhere:
+        console.print(
+            f"  {report.elsewhere:,} logs go on at other hosts: what is not sealed of them yet can be checked there alone",
+            soft_wrap=True,
+        )
     if report.events:
         console.print(
             f"  {report.unanchored:,} not anchored: nobody else holds a later tree head, so whoever owns this machine and its "

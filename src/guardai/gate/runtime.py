@@ -60,6 +60,7 @@ class Runtime:
             mode=settings.ledger_mode,
             environment=settings.environment,
             projection=EdgeTable(),
+            store=settings.ledger,
             chores=self.pump.start,  # a forked child that records something delivers, too
         )
         # Observing, no token is given out: there is nothing to put back.

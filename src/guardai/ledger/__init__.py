@@ -11,6 +11,7 @@ from guardai.ledger.images import Images
 from guardai.ledger.keys import open_keys
 from guardai.ledger.ledger import Ledger, Mode
 from guardai.ledger.listing import KnownHost, KnownKeys, known_keys
+from guardai.ledger.place import is_shared, use
 from guardai.ledger.projection import Projection
 from guardai.ledger.proof import ProofError
 from guardai.ledger.proving import Proven, check_proof, prove
@@ -25,7 +26,7 @@ from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.store import StoreError
 from guardai.ledger.vault import TokenVault
 from guardai.ledger.vaultfile import VaultError
-from guardai.ledger.verify import verify, verify_export
+from guardai.ledger.verify import verify, verify_export, verify_store
 
 __all__ = [
     "CODES",
@@ -66,6 +67,7 @@ __all__ = [
     "export_public",
     "find",
     "init_keys",
+    "is_shared",
     "kept",
     "known_keys",
     "open_keys",
@@ -80,6 +82,8 @@ __all__ = [
     "seal",
     "sealed_size",
     "sink_name",
+    "use",
     "verify",
     "verify_export",
+    "verify_store",
 ]

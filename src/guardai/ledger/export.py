@@ -36,6 +36,7 @@ from guardai.ledger.merkle import WIDTH
 from guardai.ledger.note import NoteError, open_checkpoint
 from guardai.ledger.place import read_store
 from guardai.ledger.public import check_new, write_public
+from guardai.ledger.statements import joined, revoked_in
 from guardai.ledger.store import Store
 from guardai.ledger.trust import trust
 
@@ -71,6 +72,7 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
         note = store.newest() if store is not None else None
         if store is None or note is None:
             raise LedgerError("nothing is sealed yet: `guardai seal`")
+        trusted = joined(store, trusted)
         try:
             head = open_checkpoint(note, trusted.origin, trusted.publics)
         except NoteError as error:
@@ -79,6 +81,8 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
         try:
             draft.mkdir(parents=True)
             write_public(layout, trusted, draft / "keys")
+            for name, (statement, _) in revoked_in(store, trusted.root).items():
+                (draft / "keys" / "revoked" / f"{name}.json").write_bytes(msgspec.json.encode(statement))
             host = trusted.hosts[key_id(head.by[0])].certificate
             (draft / "keys" / "host.cert").write_bytes(msgspec.json.encode(host))
             _write_events(store, draft, size, progress)

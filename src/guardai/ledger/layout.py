@@ -53,6 +53,11 @@ class Layout:
         return self.ledger / "store.db"
 
     @property
+    def address(self) -> Path:
+        """Where the store is, if it is not here; without a password."""
+        return self.ledger / "store.url"
+
+    @property
     def checkpoint(self) -> Path:
         """The newest signed tree head, as a file of its own: a store that was set back does not agree with it."""
         return self.ledger / "checkpoint"

@@ -13,20 +13,22 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import logging
 import os
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
-from guardai.errors import LedgerError
-from guardai.ledger import forks, liveness, reserve
+from guardai.errors import ConfigError, LedgerError
+from guardai.ledger import forks, liveness, place, reserve
 from guardai.ledger.canonical import reduced
 from guardai.ledger.keys import Keys, load_keys, open_keys
 from guardai.ledger.layout import Layout
-from guardai.ledger.sealer import forget_in_child, seal
+from guardai.ledger.sealer import SealError, forget_in_child, seal
 from guardai.ledger.signer import Signer
 from guardai.ledger.spool import NewLogNeeded, Spool, SpoolLost, record
+from guardai.ledger.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from guardai.model import Event
 
 __all__ = ["Ledger", "Mode"]
+
+_log: Final = logging.getLogger("guardai")
 
 Mode = Literal["spool", "signed", "strict"]
 
@@ -78,6 +82,7 @@ class Ledger:
         self._parent: tuple[str, int] | None = None
         self._gap: dict[str, Any] | None = None
         self._short = 0.0
+        self._told = ""
         _register(self)
 
     @classmethod
@@ -91,6 +96,7 @@ class Ledger:
         environment: str = "",
         projection: Projection | None = None,
         chores: Callable[[], None] | None = None,
+        store: str = "",
     ) -> Self:
         """The ledger under `home`, whose keys are made if there are none. No thread starts and no log opens yet.
 
@@ -103,9 +109,11 @@ class Ledger:
             environment: recorded in each `log.open`.
             projection: the tables that the sealer derives from events.
             chores: called from the signer's thread about once a second while events come, in every process that appends.
+            store: address of a store in PostgreSQL that hosts share; "": the one that the home has, `store.db` at first.
 
         Raises:
-            LedgerError: the home cannot be written, or its keys cannot be used.
+            LedgerError: the home cannot be written, its keys cannot be used, or it has another store.
+            ConfigError: `store` is no such address.
         """
         if mode not in get_args(Mode):
             raise LedgerError(f"there is no ledger mode {mode!r}; choose one of {', '.join(get_args(Mode))}")
@@ -113,10 +121,12 @@ class Ledger:
             raise LedgerError(f"on_full can be 'fail_closed', not {on_full!r}")
         home = home.absolute()
         layout = Layout(home)
+        place.use(home, store)
         keys = open_keys(home)
         try:
             for folder in (layout.ledger, layout.spools):
                 folder.mkdir(exist_ok=True, mode=0o700)
+            place.remember(layout)
         except OSError as error:
             raise LedgerError(f"the ledger {layout.spools} cannot be made: {error.strerror or error}") from error
         if not os.access(layout.spools, os.W_OK | os.X_OK):
@@ -354,6 +364,13 @@ class Ledger:
         if self._short and time.monotonic() - self._short > 10 and reserve.set_aside(self._layout.reserve):
             self._short = 0.0
 
+    def _tell(self, why: str) -> None:
+        """Says in the log why sealing does not work: once, until it works again or fails in another way."""
+        if why and why != self._told:
+            where = self._layout.spools
+            _log.warning("events cannot be sealed (%s); they wait in %s, and it is tried again", why, where)
+        self._told = why
+
     def _after_fork(self) -> None:
         """In the child: everything that was the parent's is given up; the descriptors are closed already."""
         if self._aside is not None:
@@ -420,4 +437,9 @@ def _seal_in_background(me: weakref.ref[Ledger]) -> None:
     if ledger is not None:
         signer = ledger._signer
         stop = (lambda: signer.stopping) if signer is not None else None
-        seal(ledger._layout.home, ledger._keys, ledger._projection, courteous=True, stop=stop)
+        try:
+            seal(ledger._layout.home, ledger._keys, ledger._projection, courteous=True, stop=stop)
+        except (StoreError, SealError, ConfigError) as error:
+            ledger._tell(str(error))
+            raise
+        ledger._tell("")

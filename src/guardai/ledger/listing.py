@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from guardai.ledger.certs import ED25519, key_id
 from guardai.ledger.hostfiles import id_of, private_at_hand
 from guardai.ledger.layout import Layout
+from guardai.ledger.statements import known
 from guardai.ledger.trust import Trust, trust
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownHost", "KnownKeys", "known_keys"]
 
-State = Literal["current", "expired", "former", "revoked"]
+State = Literal["current", "expired", "former", "other", "revoked"]
 
 
 class KnownHost(NamedTuple):
@@ -26,7 +27,7 @@ class KnownHost(NamedTuple):
     Attributes:
         id: its name.
         since, until: when its certificate is good, µs since 1970.
-        state: `current` is the one that signs.
+        state: `current` is the one that signs; `other` is of a home that shares the store.
         private: whether its private key is here.
         revocation: if it was revoked.
     """
@@ -55,11 +56,18 @@ def known_keys(home: Path) -> KnownKeys:
     Raises:
         LedgerError: the root's public key cannot be read.
     """
-    layout, trusted = Layout(home), trust(home)
+    layout = Layout(home)
+    own = trust(home)
+    trusted = known(layout, own)
     here = {id_of(key) for key in private_at_hand(layout)}
     hosts = [
         KnownHost(
-            name, host.claims.since, host.claims.until, _state(name, trusted), name in here, trusted.revoked.get(name)
+            name,
+            host.claims.since,
+            host.claims.until,
+            _state(name, trusted, own),
+            name in here,
+            trusted.revoked.get(name),
         )
         for name, host in trusted.hosts.items()
     ]
@@ -72,9 +80,11 @@ def known_keys(home: Path) -> KnownKeys:
     )
 
 
-def _state(name: str, trusted: Trust) -> State:
+def _state(name: str, trusted: Trust, own: Trust) -> State:
     if name in trusted.revoked:
         return "revoked"
+    if name not in own.hosts:
+        return "other"
     if name != trusted.current:
         return "former"
     return "current" if time.time_ns() // 1000 < trusted.hosts[name].claims.until else "expired"

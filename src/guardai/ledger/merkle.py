@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EMPTY_ROOT", "WIDTH", "Tiles", "Tree", "inclusion", "leaf_hash", "root_of"]
+__all__ = ["EMPTY_ROOT", "WIDTH", "Tiles", "Tree", "inclusion", "leaf_hash", "root_at", "root_of"]
 
 WIDTH: Final = 256
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
@@ -116,6 +116,29 @@ class Tree:
         while subtrees:
             root = _node(subtrees.pop(), root)
         return root
+
+
+class _First:
+    """The tiles of the first leaves of a tree that has grown since."""
+
+    def __init__(self, tiles: Tiles, size: int) -> None:
+        self._tiles = tiles
+        self._size = size
+
+    def get_tile(self, level: int, index: int) -> bytes:
+        return self._tiles.get_tile(level, index)[: 32 * max(0, (self._size >> (8 * level)) - index * WIDTH)]
+
+    def put_tile(self, level: int, index: int, hashes: bytes) -> None:
+        raise ValueError(f"tile {level}/{index} is not to be changed ({len(hashes)} bytes)")
+
+
+def root_at(tiles: Tiles, size: int) -> bytes:
+    """The root of the first `size` leaves of a tree, which may have grown since.
+
+    Raises:
+        ValueError: there are not so many, or a tile is missing.
+    """
+    return Tree(_First(tiles, size), size).root()
 
 
 def inclusion(tiles: Tiles, index: int, size: int) -> list[bytes]:

@@ -30,7 +30,7 @@ class Projection(Protocol):
 
     Attributes:
         name: of the table.
-        columns: of the table; a row is unique, and can be looked up by its first or its second column.
+        columns: of the table; a row is unique, is of text, and can be looked up by its first or its second column.
     """
 
     @property
@@ -53,14 +53,16 @@ def create_table(store: Store, projection: Projection) -> None:
     for name in (projection.name, *projection.columns):
         if not _NAME.fullmatch(name) or name in _TAKEN:
             raise ValueError(f"{name!r} cannot be the name of a derived table or of its column")
-    columns = ", ".join(projection.columns)
+    if store.has(projection.name):
+        return  # not left to IF NOT EXISTS: PostgreSQL asks even then for the right to make it
+    columns, words = ", ".join(projection.columns), store.dialect.words
     store.db.execute(
-        f"CREATE TABLE IF NOT EXISTS {projection.name} "
-        f"({', '.join(f'{column} NOT NULL' for column in projection.columns)}, PRIMARY KEY ({columns})) WITHOUT ROWID"
+        f"CREATE TABLE {projection.name} "
+        f"({', '.join(f'{column} {words.text} NOT NULL' for column in projection.columns)}, PRIMARY KEY ({columns})){words.clustered}"
     )
     if len(projection.columns) > 1:
         second = projection.columns[1]
-        store.db.execute(f"CREATE INDEX IF NOT EXISTS {projection.name}_by_{second} ON {projection.name} ({second})")
+        store.db.execute(f"CREATE INDEX {projection.name}_by_{second} ON {projection.name} ({second})")
 
 
 def insert_rows(
@@ -90,7 +92,12 @@ def _rows(projection: Projection, event: bytes | str) -> list[_Row]:
     except Exception:  # whatever the projection's code does with an event that has been tampered with
         return []
     width = len(projection.columns)
-    return [row for row in rows if len(row) == width and all(isinstance(value, str | int | bytes) for value in row)]
+    return [row for row in rows if len(row) == width and all(map(_is_text, row))]
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that any store can keep: PostgreSQL keeps no NUL."""
+    return isinstance(value, str) and "\0" not in value
 
 
 def catch_up(store: Store, projection: Projection, most: int, breathe: Callable[[], None]) -> bool:

@@ -25,6 +25,7 @@ from guardai.ledger.place import read_store
 from guardai.ledger.proof import Proof, ProofError
 from guardai.ledger.quorum import TrustPolicy
 from guardai.ledger.reading import Link, address, decode_link
+from guardai.ledger.statements import joined
 from guardai.ledger.trust import origin, trust
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def prove(home: Path, event: str) -> bytes:
         found = _leaf(store, event) if store is not None else None
         if store is None or found is None:
             raise ProofError(f"there is no event {event} in the store")
+        trusted = joined(store, trusted)
         index, data = found
         note = store.newest()
         if note is None:

@@ -20,6 +20,7 @@ from guardai.ledger.layout import Layout
 from guardai.ledger.note import verifier_key
 from guardai.ledger.revocations import kept
 from guardai.ledger.root import public_pem
+from guardai.ledger.statements import known
 from guardai.ledger.trust import Trust, trust
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def export_public(home: Path, folder: Path) -> Trust:
         OSError: the folder cannot be written.
     """
     check_new(folder)
-    trusted = trust(home)
+    trusted = known(Layout(home), trust(home))
     write_public(Layout(home), trusted, folder)
     return trusted
 

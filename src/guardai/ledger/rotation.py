@@ -26,11 +26,12 @@ from guardai.ledger.keys import host_claims, load_keys
 from guardai.ledger.layout import Layout, publish, replace
 from guardai.ledger.ledger import Ledger
 from guardai.ledger.note import NoteError, open_checkpoint
-from guardai.ledger.place import read_store
+from guardai.ledger.place import address_of, open_store, read_store
 from guardai.ledger.revocations import revoke_by
 from guardai.ledger.root import Root, public_pem, root_on_file, root_public
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.spool import LEASE, record
+from guardai.ledger.statements import joined, known, put
 from guardai.ledger.store import StoreError
 from guardai.ledger.trust import trust_in
 
@@ -143,7 +144,7 @@ def revoke(
     layout = Layout(home)
     try:
         root = _root_of(layout, root)
-        trusted = trust_in(layout, root.public)
+        trusted = known(layout, trust_in(layout, root.public))
         if host not in trusted.hosts:
             raise LedgerError(f"the root of {home} has certified no host {host}; `guardai keys list` lists them")
         if host == trusted.current:
@@ -158,6 +159,7 @@ def revoke(
         _record(home, "key.revoked", {"revocation": msgspec.to_builtins(statement)}, projection)
         if _signs_the_tree(layout, host):
             raise LedgerError("the ledger cannot be sealed by the new host now, so nothing is revoked yet; try again")
+        _tell(layout, root, host, statement)
         layout.revoked.mkdir(exist_ok=True, mode=0o700)
         file = layout.revoked / f"{host}.json"
         replace(file, msgspec.json.encode(statement), 0o644)
@@ -220,9 +222,23 @@ def _record(home: Path, kind: str, body: dict[str, object], projection: Projecti
         ledger.close("close", _PATIENCE)
 
 
+def _tell(layout: Layout, root: Root, host: str, statement: Certificate) -> None:
+    """Leaves a revocation in a store that hosts share: from then on no sealer goes on from a tree head of that host."""
+    if address_of(layout) is None:
+        return
+    try:
+        with open_store(layout) as store, store.writing():
+            note, trusted = store.newest(), joined(store, trust_in(layout, root.public))
+            if note is not None and _signed_by(note, trusted, host):
+                raise LedgerError("that host has just sealed again, so nothing is revoked yet; try again")
+            put(store, host, statement)
+    except StoreError as error:
+        raise LedgerError(f"the store cannot be written: {error}; nothing is revoked yet") from error
+
+
 def _signs_the_tree(layout: Layout, host: str) -> bool:
     """Whether the newest tree head, or the one on file, is still this host's."""
-    trusted = trust_in(layout, root_public(layout, None))
+    trusted = known(layout, trust_in(layout, root_public(layout, None)))
     notes = []
     with contextlib.suppress(FileNotFoundError):
         notes.append(layout.checkpoint.read_text("utf-8"))

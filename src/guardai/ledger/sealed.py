@@ -15,7 +15,7 @@ import msgspec
 from guardai.ledger.certs import key_id
 from guardai.ledger.chain import ENDS, Recovered, recovered_range
 from guardai.ledger.heads import Head, holds
-from guardai.ledger.merkle import leaf_hash
+from guardai.ledger.merkle import leaf_hash, root_at
 from guardai.ledger.opening import Opening, read_opening
 from guardai.ledger.ratchet import step
 from guardai.ledger.reading import Link, decode_link
@@ -177,6 +177,8 @@ class SealedAudit:
             self._attested = Leaves(self.store)
             if not tree.consistent:
                 self.fault("tree")
+            elif self.on_file is not None and not self._goes_on(self.on_file):
+                self.fault("rolled_back")
             return
         self.fault("tree")
         if not self.checkpoints:
@@ -184,6 +186,11 @@ class SealedAudit:
             return
         computed = (leaf_hash(row[4]) if isinstance(row[4], bytes) else b"" for row in self._rows(newest))
         self._events_add_up = adds_up(computed, self.checkpoints)
+
+    def _goes_on(self, earlier: Checkpoint) -> bool:
+        """Whether the tree goes on from this head."""
+        newest = self.checkpoints[-1].size if self.checkpoints else 0
+        return earlier.size > newest or root_at(self.store, earlier.size) == earlier.root
 
     def check_events(self) -> None:
         """Each event is its leaf, has its own address, and follows the one before it in its log."""

@@ -7,7 +7,8 @@ INVARIANTS
 - What does not pass `chain.examine` is not folded: the spool stays as it is, for `verify` to name the fault.
 - A spool is removed, and the `checkpoint` file moved forward, only after the commit is on the disk and the write-ahead
   log is empty. So a store that was set back, or lost its write-ahead log, disagrees with that file.
-- The store is never open across a fork (`forks`), so a batch is short.
+- A store file is never open across a fork (`forks`), so a batch is short.
+- Of a store that hosts share each signs only what goes on from the head that it signed last, however much others have added.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from guardai.ledger.chain import BREATH, Cursor, Examined, examine
 from guardai.ledger.hostfiles import erase_former, settle
 from guardai.ledger.keys import load_keys
 from guardai.ledger.layout import Layout, replace
-from guardai.ledger.merkle import Tree
+from guardai.ledger.merkle import Tree, root_at
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint, sign_checkpoint
-from guardai.ledger.place import has_store, open_store
+from guardai.ledger.place import address_of, has_store, open_store
 from guardai.ledger.projection import catch_up
 from guardai.ledger.reading import read_log
+from guardai.ledger.statements import joined, publish
 from guardai.ledger.store import LogRow, StoreHeldError
 from guardai.ledger.trust import trust_in
 
@@ -139,12 +141,19 @@ class _Sealer:
         self.deadline = deadline
         self.stop = stop
         self.courteous = courteous
-        self.trust = trust_in(layout, keys.root)
+        self.own = self.trust = trust_in(layout, keys.root)
+        self.kept = contextlib.ExitStack()
+        self.open: Store | None = None
         self.rows: dict[str, LogRow] = {}
         self.queue: list[_Pending] = []
         self.ended: list[str] = []
 
     def run(self) -> bool:
+        """Does every step."""
+        with self.kept:
+            return self._run()
+
+    def _run(self) -> bool:
         logs = sorted(path.name.removesuffix(".jsonl") for path in self.layout.spools.glob("*.jsonl"))
         self._read_rows(logs)
         for log in logs:
@@ -165,7 +174,8 @@ class _Sealer:
 
     def _read_rows(self, logs: list[str]) -> None:
         if logs and has_store(self.layout):
-            with open_store(self.layout) as store:
+            with self._at_the_store() as store:
+                self.trust = joined(store, self.own)
                 for log in logs:
                     row = store.log(log)
                     if row is not None:
@@ -272,13 +282,14 @@ class _Sealer:
         while self.queue:
             if self._out_of_time():
                 return False
-            with open_store(self.layout) as store:
+            with self._at_the_store() as store:
                 note = self._batch(store)
                 self._settle(store, note)
         return True
 
     def _batch(self, store: Store) -> str:
         with store.writing():
+            publish(store, self.layout, self.own)
             tree = Tree(store, self._check_edge(store))
             room = _BATCH
             done = 0
@@ -335,7 +346,10 @@ class _Sealer:
             yield size + seq - pending.start, n, seq, examined.time(seq), examined.data(seq), tag
 
     def _check_edge(self, store: Store) -> int:
-        """The tree's size, if its right edge is what the newest checkpoint, and the one on file, say."""
+        """The tree's size, if its right edge is what the newest checkpoint says, and it goes on from the one on file."""
+        self.trust = joined(store, self.own)
+        if self.keys.host_id in self.trust.revoked:
+            raise SealError(f"the host {self.keys.host_id} was revoked; `guardai keys rotate` has another take over")
         size = store.size()
         note = store.newest()
         if (note is None) != (size == 0):
@@ -351,6 +365,8 @@ class _Sealer:
                 raise SealError(str(error)) from error
             if checkpoint.size != size or checkpoint.root != root:
                 raise SealError("the tree is not what its checkpoint says")
+            if held is not None and not _goes_on(store, held):
+                raise SealError(f"the tree does not go on from the one of {held.size} events that was sealed from here")
         return size
 
     def _checkpoint_on_file(self) -> Checkpoint | None:
@@ -374,7 +390,7 @@ class _Sealer:
         if not has_store(self.layout):
             return False
         held = self._checkpoint_on_file()
-        with open_store(self.layout) as store:
+        with self._at_the_store() as store:
             return store.size() > (held.size if held is not None else 0)
 
     def _settle(self, store: Store, note: str) -> bool:
@@ -388,17 +404,25 @@ class _Sealer:
         if self.projection is None or not has_store(self.layout):
             return True
         while not self._out_of_time():
-            with open_store(self.layout) as store, store.writing():
+            with self._at_the_store() as store, store.writing():
                 done = catch_up(store, self.projection, _BATCH, self._breathe)
             if done:
                 return True
         return False
 
+    def _head(self, store: Store) -> str | None:
+        """The newest tree head; of a tree that another host has added to, this host's own signature on it."""
+        size = self._check_edge(store)
+        note = store.newest()
+        if note is None or self.keys.host_public in self._open_checkpoint(note).by:
+            return note
+        return sign_checkpoint(Checkpoint(self.keys.origin, size, Tree(store, size).root()), self.keys.host)
+
     def _clear_away(self, logs: list[str]) -> None:
         """Removes spools that the store alone holds now, and what a death left half-made."""
         if self.ended or self._file_lags():
-            with open_store(self.layout) as store:
-                note = store.newest()
+            with self._at_the_store() as store:
+                note = self._head(store)
                 settled = note is not None and self._settle(store, note)
             for log in self.ended if settled else ():
                 self.layout.spool(log).unlink(missing_ok=True)
@@ -415,6 +439,26 @@ class _Sealer:
                     continue
                 if file.suffix == ".draft" or (file.suffix == ".sig" and not (spools / f".{log}.draft").exists()):
                     file.unlink()
+
+    @contextlib.contextmanager
+    def _at_the_store(self) -> Iterator[Store]:
+        """The store: a file is opened each time, a connection kept until all is done."""
+        if address_of(self.layout) is None:
+            with open_store(self.layout) as store:
+                yield store
+            return
+        if self.open is None:
+            self.open = self.kept.enter_context(open_store(self.layout))
+        with self.open.reading():
+            yield self.open
+
+
+def _goes_on(store: Store, held: Checkpoint) -> bool:
+    """Whether the tree's first leaves are those of this head."""
+    try:
+        return root_at(store, held.size) == held.root
+    except ValueError:
+        return False
 
 
 def _meets(row: LogRow | None, examined: Examined) -> bool:

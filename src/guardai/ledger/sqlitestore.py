@@ -52,13 +52,18 @@ INSERT INTO events SELECT :leaf + key, :log, :seq + key, json_extract(value, '$[
 
 class _Sqlite(Dialect):
     words = Words("INTEGER", "TEXT", "BLOB", " WITHOUT ROWID")
+    shared = False
     damage = (sqlite3.Error,)
     scanned = " NOT INDEXED"
+    mistyped_tile = "typeof(level) || typeof(idx) || typeof(hashes) != 'integerintegerblob'"
     by_log = " INDEXED BY events_by_log"
     by_time = " INDEXED BY events_by_time"
 
     def begin(self, db: Connection) -> None:
         db.execute("BEGIN IMMEDIATE")
+
+    def rest(self, db: Connection) -> None:
+        """Nothing stays open outside of a transaction that was begun."""
 
     def insert_lines(
         self, db: Connection, lines: Sequence[bytes], times: Sequence[int], leaf: int, log: int, seq: int

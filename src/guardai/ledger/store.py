@@ -116,14 +116,18 @@ class Dialect(Protocol):
 
     Attributes:
         words: what the schema is written in.
+        shared: other hosts may seal into it, too.
         damage: exceptions that say that what is stored cannot be read; others say that the store cannot be reached.
         scanned: behind the name of a table that is to be read without its indexes.
+        mistyped_tile: tells of a tile whether a column has a value of another type, which SQLite does not keep out: 0 if none.
         by_log, by_time: behind `events`, to be read by that index.
     """
 
     words: Words
+    shared: bool
     damage: tuple[type[Exception], ...]
     scanned: str
+    mistyped_tile: str
     by_log: str
     by_time: str
 
@@ -133,6 +137,10 @@ class Dialect(Protocol):
         Raises:
             StoreHeldError: somebody else does.
         """
+        ...
+
+    def rest(self, db: Connection) -> None:
+        """Ends a transaction in which something was only read, if one is open."""
         ...
 
     def insert_lines(
@@ -180,6 +188,14 @@ class Store:
             with contextlib.suppress(Exception):  # without a connection there is nothing left to undo
                 self.db.execute("ROLLBACK")
             raise
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Whatever is read within, outside of `writing`, is over at its end."""
+        try:
+            yield
+        finally:
+            self.dialect.rest(self.db)
 
     def get_tile(self, level: int, index: int) -> bytes:
         row = self.db.execute("SELECT hashes FROM tiles WHERE level = ? AND idx = ?", (level, index)).fetchone()

@@ -128,21 +128,20 @@ def _leaves(store: Store) -> Iterator[bytes]:
 
 def _is_complete(store: Store, size: int) -> bool:
     """Whether there is each tile of a tree of this size, as long as it must be, and no other."""
-    stored = store.db.execute(
-        "SELECT level, idx, length(hashes), typeof(level) || typeof(idx) || typeof(hashes) FROM tiles ORDER BY level, idx"
-    )
+    mistyped = store.dialect.mistyped_tile
+    stored = store.db.execute(f"SELECT level, idx, length(hashes), {mistyped} FROM tiles ORDER BY level, idx")  # noqa: S608 - our words
     return all(one == other for one, other in zip_longest(stored, _shape(size)))
 
 
-def _shape(size: int) -> Iterator[tuple[int, int, int, str]]:
-    """Level, index, bytes and types of each tile of a tree."""
+def _shape(size: int) -> Iterator[tuple[int, int, int, int]]:
+    """Level, index and bytes of each tile of a tree, and 0: none of them is of another type."""
     level = 0
     while size:
         full, rest = divmod(size, WIDTH)
         for index in range(full):
-            yield level, index, WIDTH * _HASH, "integerintegerblob"
+            yield level, index, WIDTH * _HASH, 0
         if rest:
-            yield level, full, rest * _HASH, "integerintegerblob"
+            yield level, full, rest * _HASH, 0
         level, size = level + 1, full
 
 

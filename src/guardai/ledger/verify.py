@@ -20,7 +20,9 @@ writes meanwhile is no fault.
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,7 +34,7 @@ from guardai.ledger.derivedcheck import check_derived, unchecked_tables
 from guardai.ledger.keys import open_keys
 from guardai.ledger.layout import Layout
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
-from guardai.ledger.place import has_store, read_store
+from guardai.ledger.place import forget, has_store, read_store, use
 from guardai.ledger.reading import count_lines
 from guardai.ledger.report import Fault, Report
 from guardai.ledger.revocations import add
@@ -40,17 +42,17 @@ from guardai.ledger.root import public_key
 from guardai.ledger.sealed import LogState, SealedAudit
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.spoolcheck import Spooled, check_spool
+from guardai.ledger.statements import joined
 from guardai.ledger.store import StoreAwayError, StoreError, StoreHeldError, StoreVersionError
 from guardai.ledger.trust import Trust, trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from guardai.ledger.projection import Projection
     from guardai.ledger.revocations import Revocation
 
-__all__ = ["verify", "verify_export"]
+__all__ = ["verify", "verify_export", "verify_store"]
 
 
 def verify(
@@ -85,6 +87,38 @@ def verify(
         report.notes.append(f"there is no ledger under {home}")
         return report
     return _Verification(layout, report, projection, progress or (lambda _: None)).run(key, revoked, adopt=adopt)
+
+
+def verify_store(
+    url: str,
+    *,
+    key: Path,
+    projection: Projection | None = None,
+    progress: Callable[[int], None] | None = None,
+    revoked: Sequence[Path] = (),
+) -> Report:
+    """Checks a store that hosts share, from a machine that is none of them: what is sealed, but no spool.
+
+    Args:
+        url: of the store.
+        key: the root's public key (PEM).
+        projection: derives the derived table again, to compare.
+        progress: called with the number of events checked since the last call.
+        revoked: revocations that count beside those in the store.
+
+    Raises:
+        LedgerError: the key cannot be read.
+        ConfigError: the URL is none of a store.
+    """
+    public_key(key)
+    with tempfile.TemporaryDirectory() as folder:
+        layout = Layout(Path(folder))
+        layout.ledger.mkdir()
+        use(layout.home, url)
+        try:
+            return verify(layout.home, key=key, adopt=False, projection=projection, progress=progress, revoked=revoked)
+        finally:
+            forget(layout.home)
 
 
 def verify_export(
@@ -137,6 +171,9 @@ class _Verification:
         self.no_checkpoint = False
         #: What has been revoked, by host: by files, and by what the events tell.
         self.revoked: dict[str, Revocation] = {}
+        #: Hosts of this home; and those whose logs can have been sealed from here, None if there are no others.
+        self.own: frozenset[str] = frozenset()
+        self.ours: frozenset[str] | None = None
         #: Hosts that signed the newest tree head.
         self.signed_by: list[str] = []
 
@@ -152,6 +189,7 @@ class _Verification:
                 report.faults.append(Fault("certificate"))
             return report
         report.notes.extend(trusted.notes)
+        self.own = frozenset(trusted.hosts)
         on_file = self._checkpoint_on_file(trusted)
         self.revoked.update(trusted.revoked)
         self._examine_spools(trusted)
@@ -172,7 +210,7 @@ class _Verification:
             return  # what kept the sealer from it is found, and named, by the steps that follow
 
     def _has_events(self) -> bool:
-        return has_store(self.layout) or any(self.layout.spools.glob("*.jsonl"))
+        return self.layout.store.exists() or any(self.layout.spools.glob("*.jsonl"))
 
     def _checkpoint_on_file(self, trusted: Trust) -> Checkpoint | None:
         try:
@@ -209,13 +247,17 @@ class _Verification:
                     if on_file is not None:
                         report.faults.append(Fault("rolled_back"))
                     return
-                audit = SealedAudit(store, trusted, on_file, self.progress)
+                if store.dialect.shared:
+                    self.ours = self.own
+                shared = joined(store, trusted)
+                report.notes.extend(shared.notes[len(trusted.notes) :])
+                audit = SealedAudit(store, shared, on_file, self.progress)
                 audit.run()
                 report.faults.extend(audit.faults)
                 report.checkpoints = len(audit.checkpoints)
-                if self.no_checkpoint and audit.events:
-                    report.faults.append(Fault("checkpoint"))
                 self.sealed = audit.logs
+                if self.no_checkpoint and audit.events and (self.ours is None or self._have_sealed()):
+                    report.faults.append(Fault("checkpoint"))
                 self.revoked.update(audit.revoked)
                 if audit.checkpoints:
                     self.signed_by = [key_id(public) for public in audit.checkpoints[-1].by]
@@ -251,11 +293,14 @@ class _Verification:
                 hashed = examined.hash_at(self.layout, state.events - 1)
                 if hashed is not None and hashed != state.hash:
                     faults.append(Fault.at("differs", log, state.events - 1))
-        openings = [one.opening for one in self.spools.values()] + [one.opening for one in self.sealed.values()]
-        for opening in openings:
-            parent = opening.parent if opening is not None else None
-            if parent is not None and not self._exists(*parent):
-                faults.append(Fault.at("missing", parent[0], max(parent[1], 0)))
+        copies: list[Spooled | LogState] = [*self.spools.values(), *self.sealed.values()]
+        for one in copies:
+            parent = one.opening.parent if one.opening is not None else None
+            if parent is None or self._exists(*parent):
+                continue
+            if isinstance(one, LogState) and not self._is_ours(one) and not self._has_ended(parent[0]):
+                continue  # of another host, which has not sealed it as far yet
+            faults.append(Fault.at("missing", parent[0], max(parent[1], 0)))
 
     def _judge(self) -> None:
         """What stands under the key of a host that was revoked."""
@@ -278,8 +323,24 @@ class _Verification:
     def _name_end(self, log: str, state: LogState) -> None:
         if self.layout.spool(log).exists():
             return  # appeared meanwhile: a fold in progress
+        if not self._is_ours(state):
+            self.report.elsewhere += 1  # its spool is on another host
+            return
         if not any(fault.log == log for fault in self.report.faults):
             self.report.faults.append(Fault.at("unsealed", log, state.events))
+
+    def _is_ours(self, state: LogState) -> bool:
+        """Whether a log in the store was sealed from this home. Who vouches for it is not known: then it is."""
+        host = state.opening.host_id if state.opening is not None else ""
+        return self.ours is None or not host or host in self.ours
+
+    def _have_sealed(self) -> bool:
+        """Whether anything in the store was sealed from this home."""
+        return any(state.events and self._is_ours(state) for state in self.sealed.values())
+
+    def _has_ended(self, log: str) -> bool:
+        state = self.sealed.get(log)
+        return state is not None and state.ended
 
     def _exists(self, log: str, seq: int) -> bool:
         """Whether a log is here and reaches that far. A log that is here but damaged has been named already."""
@@ -313,5 +374,7 @@ class _Verification:
             report.unsigned += events - covered
             if log in self.live and examined is not None and examined.tagged:
                 report.live += events - covered
+            elif examined is None and state is not None and not self._is_ours(state) and not state.ended:
+                report.live += events - covered  # folded in part so far
         #: No anchor exists yet, so nothing that was recorded is anchored.
         report.unanchored = report.events
