@@ -815,7 +815,7 @@ def test_parameters_of_libpq_reach_it(home, _database, event):
 
 
 def test_home_that_has_a_store_is_not_moved_by_a_setting(sealed_home, _database):
-    with pytest.raises(LedgerError, match="its tree cannot go on elsewhere"):
+    with pytest.raises(LedgerError, match="guardai ledger migrate"):
         Ledger.open(sealed_home, store=_database)
     assert verify(sealed_home).verdict == 0
 

@@ -158,3 +158,76 @@ def export_command(
         f"To check it, with keys/root.pub of this home: python {escape(str(output))}/verify.py --key root.pub",
         soft_wrap=True,
     )
+
+
+@ledger.command("stats")
+def stats_command(home: Home = None, as_json: Json = False) -> None:
+    """Show how much there is in the ledger: events, logs, tree head, and what still waits in spools.
+
+    Exit codes: 0 shown, 2 the home or its store cannot be read.
+    """
+    from guardai.errors import LedgerError
+    from guardai.ledger import StoreError, stats
+
+    where = ledger_in(home_of(home))
+    try:
+        found = stats(where)
+    except LedgerError as error:
+        refuse(str(error), code=USAGE)
+    except StoreError as error:
+        unreadable(error)
+    if as_json:
+        print_json(found._asdict())
+        return
+    console.print(escape(found.store), soft_wrap=True)
+    times = f", from {_moment(found.since)} to {_moment(found.until)}" if found.events else ""
+    console.print(f"  {found.events:,} events{times}; {found.size:,} bytes", soft_wrap=True)
+    console.print(f"  {found.logs:,} logs, {found.open:,} of them without an end there", soft_wrap=True)
+    by = ", ".join(found.signed_by)
+    head = (
+        f"tree head of {found.head:,} events, signed by host {by}"
+        if by
+        else "no tree head that a host of this root signed"
+    )
+    console.print(f"  {head}", soft_wrap=True)
+    console.print(f"  {found.waiting:,} bytes of {found.spools:,} logs in spools of this home", soft_wrap=True)
+
+
+def _moment(micros: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(micros / 1e6))
+
+
+@ledger.command("migrate")
+def migrate_command(
+    url: Annotated[str, typer.Argument(metavar="URL", help="An empty store: postgresql://USER@HOST/DATABASE.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Move what is sealed into a store in PostgreSQL that hosts share: the same tree, which goes on there.
+
+    Nothing may be in that store yet; other hosts under the same root can join afterwards. What was the store stays as a file.
+
+    Exit codes: 0 moved, 1 refused, 2 a store cannot be read or written.
+    """
+    from guardai.cli.progress import Bar
+    from guardai.errors import LedgerError
+    from guardai.ledger import StoreError, migrate
+    from guardai.model import shown
+
+    where = ledger_in(home_of(home))
+    try:
+        with Bar("moving", shown=not as_json) as bar:
+            done = migrate(where, url, lambda copied, of: bar("", copied, of))
+    except LedgerError as error:
+        refuse(str(error))
+    except StoreError as error:
+        refuse(str(error), code=USAGE)
+    except OSError as error:
+        refuse(f"{error.filename or where}: {error.strerror}", code=USAGE)
+    if as_json:
+        print_json({"ok": True, "events": done.events, "store": shown(url), "former": str(done.former)})
+        return
+    console.print(f"[green]moved[/] {done.events:,} events to {escape(shown(url))}", soft_wrap=True)
+    console.print(
+        f"What was the store is {escape(str(done.former))}: guardai does not look at it any more.", soft_wrap=True
+    )

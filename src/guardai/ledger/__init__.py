@@ -11,6 +11,7 @@ from guardai.ledger.images import Images
 from guardai.ledger.keys import open_keys
 from guardai.ledger.ledger import Ledger, Mode
 from guardai.ledger.listing import KnownHost, KnownKeys, known_keys
+from guardai.ledger.migration import Migrated, migrate
 from guardai.ledger.place import is_shared, use
 from guardai.ledger.projection import Projection
 from guardai.ledger.proof import ProofError
@@ -23,6 +24,7 @@ from guardai.ledger.revocations import Revocation, kept, read_all
 from guardai.ledger.root import Root, public_key, root_at
 from guardai.ledger.rotation import init_keys, revoke, rotate
 from guardai.ledger.sealer import SealError, seal
+from guardai.ledger.stats import Stats, stats
 from guardai.ledger.store import StoreError
 from guardai.ledger.vault import TokenVault
 from guardai.ledger.vaultfile import VaultError
@@ -43,6 +45,7 @@ __all__ = [
     "KnownHost",
     "KnownKeys",
     "Ledger",
+    "Migrated",
     "Mode",
     "PolicyError",
     "Projection",
@@ -55,6 +58,7 @@ __all__ = [
     "Root",
     "SealError",
     "Standing",
+    "Stats",
     "StoreError",
     "TokenVault",
     "TrustPolicy",
@@ -70,6 +74,7 @@ __all__ = [
     "is_shared",
     "kept",
     "known_keys",
+    "migrate",
     "open_keys",
     "prove",
     "public_key",
@@ -82,6 +87,7 @@ __all__ = [
     "seal",
     "sealed_size",
     "sink_name",
+    "stats",
     "use",
     "verify",
     "verify_export",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from guardai.ledger.store import Store
 
-__all__ = ["address_of", "forget", "has_store", "is_shared", "open_store", "read_store", "remember", "use"]
+__all__ = ["address_of", "forget", "has_store", "is_shared", "move", "open_store", "read_store", "remember", "use"]
 
 #: Home → the address that this process was given for its store.
 _given: Final[dict[Path, str]] = {}
@@ -41,8 +41,8 @@ def use(home: Path, url: str) -> None:
     layout = Layout(home)
     if layout.store.exists() and not layout.address.exists():
         raise LedgerError(
-            f"the ledger of {home} is {layout.store}, and its tree cannot go on elsewhere; give these programs a new "
-            "home (GUARDAI_HOME), and keep this one to verify it"
+            f"the ledger of {home} is {layout.store}: `guardai ledger migrate` moves it into an empty store in PostgreSQL; "
+            "for one in which other hosts have sealed, give these programs a new home (GUARDAI_HOME)"
         )
     Address(url)
     if find_spec("psycopg") is None:
@@ -65,6 +65,16 @@ def _write(layout: Layout, url: str) -> None:
     text = f"{Address(url).written}\n".encode()
     if not layout.address.exists() or layout.address.read_bytes() != text:
         replace(layout.address, text, 0o600)
+
+
+def move(layout: Layout, url: str) -> None:
+    """From now on the home's store is at this address.
+
+    Raises:
+        OSError: the home cannot be written.
+    """
+    _write(layout, url)
+    _given[layout.home.absolute()] = url
 
 
 def forget(home: Path) -> None:

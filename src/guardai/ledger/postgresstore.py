@@ -240,6 +240,7 @@ class _Postgres(Dialect):
             errors.IndexCorrupted, errors.InFailedSqlTransaction, errors.InternalError_, errors.UndefinedColumn,
             errors.UndefinedFunction, errors.UndefinedTable, errors.WrongObjectType,
         )  # fmt: skip
+        self.schema = schema
         digest = hashlib.sha256(f"guardai ledger {schema}".encode()).digest()
         self.key = int.from_bytes(digest[:8], "big", signed=True)
 
@@ -271,6 +272,10 @@ class _Postgres(Dialect):
 
     def has(self, db: Connection, table: str) -> bool:
         return db.execute("SELECT to_regclass(?)", (table,)).fetchone()[0] is not None
+
+    def size(self, db: Connection) -> int:
+        asked = "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = ?::regnamespace"
+        return int(db.execute(asked, (f'"{self.schema}"',)).fetchone()[0])
 
     def problems(self, db: Connection) -> list[str]:  # noqa: ARG002 - of the dialect
         """The server checks its pages itself, where it has checksums."""

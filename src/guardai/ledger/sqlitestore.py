@@ -88,6 +88,10 @@ class _Sqlite(Dialect):
     def has(self, db: Connection, table: str) -> bool:
         return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
+    def size(self, db: Connection) -> int:
+        (pages,), (each,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+        return int(pages) * int(each)
+
     def problems(self, db: Connection) -> list[str]:
         try:
             found = [str(row[0]) for row in db.execute("PRAGMA integrity_check(100)")]

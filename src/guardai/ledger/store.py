@@ -157,6 +157,10 @@ class Dialect(Protocol):
         """Whether there is such a table."""
         ...
 
+    def size(self, db: Connection) -> int:
+        """Bytes that the store takes."""
+        ...
+
     def problems(self, db: Connection) -> list[str]:
         """What the database itself finds wrong with its pages and indexes."""
         ...
