@@ -14,7 +14,7 @@ from rich.text import Text
 from guardai import settings
 
 __all__ = [
-    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
+    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "RootKey", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
 ]  # fmt: skip
 
 #: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
@@ -27,6 +27,11 @@ Home = Annotated[
     typer.Option("--home", envvar="GUARDAI_HOME", help="Where keys, ledger and cache are kept.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print data for programs, and nothing else.")]
+
+RootKey = Annotated[
+    Path | None,
+    typer.Option("--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False),
+]
 
 RevokedFiles = Annotated[
     list[Path] | None,

@@ -9,12 +9,23 @@ import getpass
 import json
 import time
 import unicodedata
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardai.cli.options import BROKEN, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import (
+    BROKEN,
+    USAGE,
+    Home,
+    Json,
+    RootKey,
+    console,
+    home_of,
+    ledger_in,
+    print_json,
+    refuse,
+    unreadable,
+)
 from guardai.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -42,12 +53,7 @@ def replay(
     ],
     home: Home = None,
     as_json: Json = False,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False
-        ),
-    ] = None,
+    key: RootKey = None,
     contents: Annotated[
         bool, typer.Option("--contents/--no-contents", help="Read what was kept of the calls; that is recorded.")
     ] = True,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
 
-from guardai.cli.options import USAGE, Home, Json, RevokedFiles, at_hand, console, home_of, print_json, refuse
+from guardai.cli.options import USAGE, Home, Json, RevokedFiles, RootKey, at_hand, console, home_of, print_json, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +35,7 @@ def register(app: typer.Typer) -> None:
 def verify(
     home: Home = None,
     as_json: Json = False,
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key", help="The root's public key (PEM) to trust instead of the home's own.", show_default=False
-        ),
-    ] = None,
+    key: RootKey = None,
     export: Annotated[
         Path | None,
         typer.Option("--export", metavar="DIR", help="An export to check instead of a home.", show_default=False),
