@@ -20,6 +20,7 @@ none lets the test in, each process of the test run starts its own in a temporar
 the end. Where nothing is installed the test is skipped and says why; `GUARDAI_REQUIRE_SERVICES=1` makes that a failure.
 """
 
+import contextlib
 import atexit
 import os
 import secrets
@@ -301,9 +302,9 @@ def nats_server():
     return _have(nats)
 
 
-@pytest.fixture(name="postgres")
-def postgres_database(postgres_server):
-    """The address of an empty PostgreSQL database."""
+@contextlib.contextmanager
+def empty_database(postgres_server):
+    """The address of an empty database on that server, as long as this lasts."""
     name = unique()
     with postgres_server.connect() as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -311,6 +312,13 @@ def postgres_database(postgres_server):
             yield postgres_server.address(name)
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(name="postgres")
+def postgres_database(postgres_server):
+    """The address of an empty PostgreSQL database."""
+    with empty_database(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture(name="mariadb")

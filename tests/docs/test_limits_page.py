@@ -1,8 +1,6 @@
 """docs/limits.md: its policies are good, its program prints what it says, and every counter stands there."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,26 +10,15 @@ PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="ut
 GUARDAI = [sys.executable, "-c", "from guardai.cli import main; main()"]
 
 
-def blocks(language):
-    return [text for name, text in re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.M | re.S) if name == language]
-
-
-def run(command, cwd):
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=120,
-        env={**os.environ, "NO_COLOR": "1", "GUARDAI_HOME": str(cwd / "home")},
-    )  # fmt: skip
-
-
-def test_program_of_the_page_prints_what_the_page_says(tmp_path):
-    [policies], [program], [printed, *_] = blocks("cedar"), blocks("python"), blocks("")
+def test_program_of_the_page_prints_what_the_page_says(tmp_path, blocks, run):
+    [policies], [program], [printed, *_] = blocks(PAGE, "cedar"), blocks(PAGE, "python"), blocks(PAGE, "")
     (tmp_path / "guardai-policy" / "policies").mkdir(parents=True)
     (tmp_path / "guardai-policy" / "policies" / "limits.cedar").write_text(policies)
     (tmp_path / "page.py").write_text(program)
-    checked = run([*GUARDAI, "policy", "check", "guardai-policy"], tmp_path)
+    checked = run([*GUARDAI, "policy", "check", "guardai-policy"])
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "warning" not in checked.stdout
-    done = run([sys.executable, "page.py"], tmp_path)
+    done = run([sys.executable, "page.py"])
     assert done.returncode == 0, done.stderr
     assert done.stdout == printed
 
@@ -44,7 +31,7 @@ def test_every_counter_stands_on_the_page_and_none_besides():
     assert told == COUNTERS
 
 
-def test_request_of_the_page_is_answered_as_the_sixty_first_call(tmp_path):
+def test_request_of_the_page_is_answered_as_the_sixty_first_call(tmp_path, run):
     asked = re.search(r'^`(\{"context".*\})`', PAGE, re.M)[1]
     (tmp_path / "p" / "policies").mkdir(parents=True)
     (tmp_path / "p" / "policies" / "p.cedar").write_text(
@@ -56,5 +43,5 @@ def test_request_of_the_page_is_answered_as_the_sixty_first_call(tmp_path):
     )
     for number, decision in ((61, "deny"), (60, "allow")):
         (tmp_path / "r.json").write_text(head + asked[1:].replace("61", str(number)))
-        done = run([*GUARDAI, "policy", "explain", "--policy", "p", "--request", "r.json", "--json"], tmp_path)
+        done = run([*GUARDAI, "policy", "explain", "--policy", "p", "--request", "r.json", "--json"])
         assert f'"decision": "{decision}"' in done.stdout, done.stdout + done.stderr

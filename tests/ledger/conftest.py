@@ -1,5 +1,6 @@
 """What the ledger's tests share: events to record, ledgers to record them in, copies to attack."""
 
+import time
 import importlib.util
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from services import unique
+from services import empty_database
 
 from guardai.ledger import Ledger
 from guardai.model import VERSION, Event
@@ -19,16 +20,23 @@ stores = sys.modules["stores"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(stores)
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets forward."""
+    real, ahead = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
+
+    def forward(seconds):
+        ahead[0] += seconds
+
+    return forward
+
+
 @pytest.fixture(scope="session")
 def _database(postgres_server):
     """The address of a database for this process of the test run; each test has a schema in it."""
-    name = unique()
-    with postgres_server.connect() as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        try:
-            yield postgres_server.address(name)
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with empty_database(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture

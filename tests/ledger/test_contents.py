@@ -43,18 +43,6 @@ def vaults(home):
         vault.release()
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that the test sets forward."""
-    real, ahead = time.time, [0.0]
-    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
-
-    def forward(seconds):
-        ahead[0] += seconds
-
-    return forward
-
-
 def keep(vault, content=TEXT, call="c-1", side="in", session="s", user="ann"):
     writer = vault.writer(session, user, call, side)
     writer.add(content)

@@ -39,18 +39,6 @@ def vaults(home):
         vault._file.drop()
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that the test sets forward."""
-    real, ahead = time.time, [0.0]
-    monkeypatch.setattr(time, "time", lambda: real() + ahead[0])
-
-    def forward(seconds):
-        ahead[0] += seconds
-
-    return forward
-
-
 def table(vault, session="s", owner="u", **more):
     return Tokens(vault.drawer(session, owner, **more))
 
