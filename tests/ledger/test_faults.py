@@ -511,7 +511,7 @@ def test_child_seals_although_its_parent_was_sealing(home, run_python):
             while not stop: seal(home, keys); time.sleep(0.003)
         def write():
             while not stop: ledger.append(event()); time.sleep(0.0005)
-        threads = [threading.Thread(target=sealing), threading.Thread(target=write)]
+        threads = [threading.Thread(target=sealing, daemon=True), threading.Thread(target=write, daemon=True)]
         for thread in threads: thread.start()
         for n in range(15):
             child = os.fork()

@@ -39,6 +39,7 @@ from guardai.ledger import (
     verify_export,
     verify_store,
 )
+from guardai.ledger import forks, postgresstore
 from guardai.ledger.layout import Layout
 from guardai.ledger.place import open_store
 from guardai.ledger.root import root_on_file
@@ -422,6 +423,23 @@ def test_writers_that_are_killed_on_two_hosts_lose_nothing_that_they_had_recorde
         assert (report.verdict, report.faults, report.unsigned) == (0, [], 0), report
         assert names <= {json.loads(data)["id"] for data in events(home)}
         assert not spools_of(home)
+
+
+def test_fork_never_finds_the_driver_half_imported(hosts, run_python):
+    """The background thread would import it at its first seal, and a child forked meanwhile could not use it for ever."""
+    run_python("Ledger.open(home); assert sys.modules['psycopg'].connect")
+
+
+def test_fork_waits_while_a_connection_is_made(hosts, monkeypatch):
+    """Names and keys are looked up under locks of libc and OpenSSL, which a child would find taken for ever."""
+    held = []
+    real = postgresstore._connected
+    monkeypatch.setattr(
+        postgresstore, "_connected", lambda *given: held.append(forks._lock._is_owned()) or real(*given)
+    )
+    with open_store(Layout(hosts[0])):
+        assert not forks._lock._is_owned()
+    assert held == [True]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")

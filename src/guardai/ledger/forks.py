@@ -1,6 +1,6 @@
 """Keeps SQLite out of forks: no connection of ours is open, and none of its locks held, at the moment of a fork.
 
-A child inherits SQLite's bookkeeping of locks but not the locks, and a mutex that another thread held stays locked in it
+PostgreSQL's client is kept out while it connects. A child inherits SQLite's bookkeeping of locks but not the locks, and a mutex that another thread held stays locked in it
 for ever; that would hit the application's own databases, too. So whoever opens the store in the background does so inside
 `quiet()`, and a fork waits until that is over: 50 ms, a second at the most.
 """
@@ -19,7 +19,8 @@ __all__ = ["before", "in_child", "in_parent", "quiet"]
 
 _LONGEST: Final = 1.0
 
-_lock = threading.Lock()
+#: Of a store in SQLite one is moved into PostgreSQL while it is read: by one thread.
+_lock = threading.RLock()
 #: Threads that are about to fork, and those of them that hold the lock.
 _waiting: list[int] = []
 _forking: list[int] = []
@@ -58,6 +59,6 @@ def in_parent() -> None:
 def in_child() -> None:
     """After a fork, in the child."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _waiting.clear()
     _forking.clear()

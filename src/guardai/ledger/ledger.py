@@ -127,6 +127,7 @@ class Ledger:
             for folder in (layout.ledger, layout.spools):
                 folder.mkdir(exist_ok=True, mode=0o700)
             place.remember(layout)
+            place.prepare(layout)
         except OSError as error:
             raise LedgerError(f"the ledger {layout.spools} cannot be made: {error.strerror or error}") from error
         if not os.access(layout.spools, os.W_OK | os.X_OK):

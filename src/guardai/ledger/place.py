@@ -9,6 +9,8 @@ A password is not written down: a process that was given one remembers it, other
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +25,18 @@ if TYPE_CHECKING:
 
     from guardai.ledger.store import Store
 
-__all__ = ["address_of", "forget", "has_store", "is_shared", "move", "open_store", "read_store", "remember", "use"]
+__all__ = [
+    "address_of",
+    "forget",
+    "has_store",
+    "is_shared",
+    "move",
+    "open_store",
+    "prepare",
+    "read_store",
+    "remember",
+    "use",
+]
 
 #: Home → the address that this process was given for its store.
 _given: Final[dict[Path, str]] = {}
@@ -48,6 +61,20 @@ def use(home: Path, url: str) -> None:
     if find_spec("psycopg") is None:
         raise ConfigError("a ledger in PostgreSQL needs psycopg: pip install 'guardai-sdk[postgres]'")
     _given[home.absolute()] = url
+
+
+def prepare(layout: Layout) -> None:
+    """Imports what the home's store needs, in the caller's thread.
+
+    A child that is forked while another thread is halfway through an import has half a module for ever.
+
+    Raises:
+        ConfigError: what is written down is no address.
+    """
+    if address_of(layout) is not None:
+        with contextlib.suppress(ImportError):  # whoever opens the store says so
+            importlib.import_module("psycopg")
+            importlib.import_module("guardai.ledger.postgresstore")
 
 
 def remember(layout: Layout) -> None:

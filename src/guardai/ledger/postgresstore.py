@@ -21,7 +21,7 @@ from itertools import accumulate, count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from guardai.errors import ConfigError
-from guardai.ledger import liveness
+from guardai.ledger import forks, liveness
 from guardai.ledger.ratchet import TAG_HEX
 from guardai.ledger.store import (
     VERSION,
@@ -317,14 +317,17 @@ def read_postgres(address: Address) -> Iterator[Store | None]:
 @contextlib.contextmanager
 def _session(address: Address, *, reading: bool) -> Iterator[_Session]:
     limit = _READING if reading else _WRITING
-    _connections(limit)  # says so if there is no psycopg
-    import psycopg
+    with forks.quiet():
+        _connections(limit)  # says so if there is no psycopg
+        import psycopg
 
     try:
-        connection = Context().run(_connected, address, limit)
-        # A forked child must not keep it open: the server would take us for alive.
-        fd = connection.fileno()
-        liveness.inherited.add(fd)
+        # Looking up a name and agreeing on keys take locks of libc and OpenSSL, which a child would find taken for ever.
+        with forks.quiet():
+            connection = Context().run(_connected, address, limit)
+            # A forked child must not keep it open: the server would take us for alive.
+            fd = connection.fileno()
+            liveness.inherited.add(fd)
         session = _Session(connection, address.schema, reading=reading)
         try:
             yield session
