@@ -4,6 +4,7 @@ import gc
 import json
 import sqlite3
 import sys
+import threading
 
 import pytest
 from stores import alter, store_of
@@ -303,3 +304,15 @@ def test_a_store_that_is_made_while_somebody_opens_it_is_of_this_version(tmp_pat
     assert sqlitestore._made(Slow()) == (True, store.VERSION)
     mine.close()
     other.close()
+
+
+def test_reader_waits_for_whoever_has_the_store_for_itself_a_moment(sealed_home):
+    """As the last one does who closes it, while the write-ahead log goes into the file."""
+    alone = sqlite3.connect(sealed_home / "ledger" / "store.db", isolation_level=None, check_same_thread=False)
+    alone.execute("PRAGMA locking_mode = EXCLUSIVE")
+    alone.execute("BEGIN IMMEDIATE")
+    alone.execute("COMMIT")
+    leaving = threading.Timer(0.8, alone.close)
+    leaving.start()
+    assert len(list(events(sealed_home))) == 30
+    leaving.join()

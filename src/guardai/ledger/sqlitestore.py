@@ -42,6 +42,8 @@ _APPLICATION: Final = 0x4741494C
 #: Seconds. Only sealers write, and only one at a time: whoever else holds the store is a stranger, and not worth a fork's
 #: or a close's waiting.
 _TIMEOUT: Final = 0.25
+#: Whoever reads and holds up no fork has time: the last one to close the store locks it for as long as the disk takes.
+_PATIENCE: Final = 5.0
 
 #: json_extract and not ->>, which SQLite has only since 3.38.
 _INSERT_LINES: Final = """
@@ -180,7 +182,7 @@ def read_sqlite(path: Path, *, gated: bool = True) -> Iterator[Store | None]:
         if gated:
             stack.enter_context(forks.quiet())
         if os.access(path.parent, os.W_OK):
-            db = _connect(path, "mode=rw")
+            db = _connect(path, "mode=rw", _TIMEOUT if gated else _PATIENCE)
         elif not wal.exists() or wal.stat().st_size == 0:
             db = _connect(path, "mode=ro&immutable=1")
         else:
@@ -223,5 +225,5 @@ def _told() -> Iterator[None]:
         raise kind(str(error)) from error
 
 
-def _connect(path: Path, how: str) -> sqlite3.Connection:
-    return _Connection(f"file:{quote(os.fspath(path))}?{how}", timeout=_TIMEOUT, isolation_level=None, uri=True)
+def _connect(path: Path, how: str, timeout: float = _TIMEOUT) -> sqlite3.Connection:
+    return _Connection(f"file:{quote(os.fspath(path))}?{how}", timeout=timeout, isolation_level=None, uri=True)
