@@ -1,5 +1,6 @@
 """What the tests of the core and of the integrations share: a home of their own, a gate that is taken down again, and the events it left."""
 
+import contextlib
 import importlib.util
 import itertools
 import json
@@ -59,6 +60,31 @@ def _nothing_of_the_machine(monkeypatch, tmp_path, checked_kinds):
             run.HERE.set(None)
     if checked_kinds and (tmp_path / "home" / "ledger").is_dir():
         _check_events(tmp_path / "home", checked_kinds)
+
+
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory):
+    """What was compiled to look through texts, by all processes of the test run: it takes most of a second, and each home is new."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _compiled_once(request, monkeypatch, home, _compiled):
+    """Within the test's process a home that has nothing compiled has what others have. The tests of texts see to that themselves."""
+    if request.path.parent.name == "text":
+        yield
+        return
+    from guardai.text.engines import cache
+
+    read = cache.read
+    monkeypatch.setattr(cache, "read", lambda folder, name: read(folder, name) or read(_compiled, name))
+    yield
+    for file in (home / "cache").glob("*.hsdb"):
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            os.link(file, _compiled / file.name)
 
 
 @pytest.fixture
