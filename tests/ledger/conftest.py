@@ -111,7 +111,7 @@ def sealed_home(home, event):
     ledger = Ledger.open(home)
     for n in range(28):
         ledger.append(event(call=f"c-{n}", content={"in": {"bytes": n, "commit": "ab" * 16}}))
-    ledger.close()
+    ledger.close(timeout=60)  # a disk may be busy with other tests
     assert not list((home / "ledger" / "spool").iterdir())
     return home
 

@@ -80,7 +80,7 @@ def with_edges(ledger, event, count=5):
 def test_derived_table_follows_from_the_events(home, open_ledger, event):
     ledger = open_ledger(projection=EdgeTable())
     names = with_edges(ledger, event)
-    ledger.close()
+    ledger.close(timeout=60)
     assert len(edges_of(home)) == 10
     assert (names[0], names[1], "possible") in edges_of(home)
     assert verify(home, projection=EdgeTable()).verdict == 0
@@ -90,7 +90,7 @@ def test_derived_table_follows_from_the_events(home, open_ledger, event):
 def test_derived_table_that_nobody_can_check_cannot_be_told(home, open_ledger, event):
     ledger = open_ledger(projection=EdgeTable())
     with_edges(ledger, event)
-    ledger.close()
+    ledger.close(timeout=60)
     report = verify(home)
     assert report.verdict == 2
     assert "edges" in report.notes[0]
@@ -127,7 +127,7 @@ def test_sealer_without_the_projection_leaves_it_behind_and_the_next_catches_up(
 def test_derived_table_that_was_tampered_with_is_found(home, open_ledger, event, statement):
     ledger = open_ledger(projection=EdgeTable())
     with_edges(ledger, event)
-    ledger.close()
+    ledger.close(timeout=60)
     alter(home, statement.replace("WHERE rowid IN (SELECT 1)", ""))
     report = verify(home, adopt=False, projection=EdgeTable())
     assert report.verdict == 1
@@ -138,7 +138,7 @@ def test_derived_table_that_was_tampered_with_is_found(home, open_ledger, event,
 def test_derived_row_that_was_altered_names_its_event(home, open_ledger, event):
     ledger = open_ledger(projection=EdgeTable())
     names = with_edges(ledger, event)
-    ledger.close()
+    ledger.close(timeout=60)
     alter(home, "DELETE FROM edges WHERE event = ? AND source = ?", names[3], names[1])
     report = verify(home, projection=EdgeTable())
     assert [(fault.code, fault.event) for fault in report.faults] == [("derived", names[3])]
