@@ -61,6 +61,8 @@ def _installed() -> list[str]:
 PYTHONS = _installed()
 #: Tests of text alone, without a server, process or file, and a third of the time: what passes on two Pythons passes between.
 PURE = ("tests/text", "tests/sql")
+#: One process of tests more than there are cores: they wait for servers, disks and one another a third of the time.
+WORKERS = str((os.cpu_count() or 1) + 1)
 MISSING = [version for version in SUPPORTED if version not in PYTHONS]
 
 
@@ -71,12 +73,12 @@ def tests(session: nox.Session) -> None:
         session.warn(f"NOT TESTED, not installed on this machine: Python {', '.join(MISSING)}")
     session.install(*CHECKOUT, *TESTING, OPENAI[0])
     between = session.python not in (PYTHONS[0], PYTHONS[-1])
-    usual = ("-n", "auto", *(f"--ignore={room}" for room in PURE if between))
+    usual = ("-n", WORKERS, *(f"--ignore={room}" for room in PURE if between))
     session.run("python", "-m", "pytest", *(session.posargs or usual))
     if not session.posargs and session.python == PYTHONS[0]:
         for older in OPENAI[1:]:
             session.install(older)
-            session.run("python", "-m", "pytest", "-n", "auto", "integrations/openai/tests")
+            session.run("python", "-m", "pytest", "-n", WORKERS, "integrations/openai/tests")
 
 
 @nox.session
