@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import multiprocessing
 import os
 import random
@@ -303,6 +304,41 @@ def test_removed_key_counts_no_more_where_the_way_to_the_root_that_removed_it_is
     assert [file.read_bytes() for file in followed] == [
         (honest / "metadata" / file.name).read_bytes() for file in followed
     ]
+
+
+def test_removed_root_key_counts_no_more_whatever_two_of_the_roots_are_lost_or_older(
+    publisher, tmp_path, time_, now, key, signer
+):
+    """Every damage of one and of two files. A note that could not be written, say, is the one of a root before the newest."""
+    was = copied(publisher, tmp_path, "was")
+    (tmp_path / "was-root.json").write_bytes(publisher.root)
+    thief = Repository(was, tmp_path / "was-root.json")
+    for _ in range(8):
+        thief.rotate((), publisher.roots, now=now)
+    new = [signer(key(f"new-{n}")) for n in range(2)]
+    publisher.repository.rotate(
+        ["root"], [*publisher.roots, *new], add=[one.public_key for one in new],
+        remove=[one.public_key for one in publisher.roots], now=now,
+    )  # fmt: skip
+    publisher.repository.rotate((), new, now=now)
+    served, cache = tmp_path / "served", tmp_path / "cache"
+
+    def client(folder):
+        served.unlink(missing_ok=True)
+        served.symlink_to(folder)
+        return Client(served.as_uri(), publisher.root, cache, Clock())
+
+    good = taken(client(publisher.folder))
+    history = cache / "metadata" / "root_history"
+    whole = {file: file.read_bytes() for file in (cache / "newest.root.json", *sorted(history.iterdir()))}
+    assert [file.name for file in whole] == ["newest.root.json", "2.root.json", "3.root.json"]
+    one = [{file: how} for file in whole for how in (None, b"{", publisher.root)]
+    for damage in [*one, *(a | b for a, b in itertools.combinations(one, 2))]:
+        for file, content in (whole | damage).items():
+            file.unlink(missing_ok=True) if content is None else file.write_bytes(content)
+        refused(client(was))
+        assert taken(client(publisher.folder)) == good
+        assert {file: file.read_bytes() for file in whole} == whole
 
 
 def test_what_was_refused_leaves_nothing_in_the_cache(client, server, stolen, tmp_path):

@@ -117,26 +117,22 @@ class Roots:
         return way
 
     def _newest(self) -> _One | None:
-        """The newest that was followed. Where its copy is damaged, the newest that is left: a damaged one does not sign itself."""
+        """The newest that was followed, of what is left: a damaged file does not sign itself.
+
+        SECURITY INVARIANT: how new a root is, it says itself. A note that could not be written stays behind those that were
+        followed, and where one of them is lost it would lead on to another in the place of the rest.
+        """
         try:
             files = [self._note, *self._history.iterdir()]
         except OSError:
             files = [self._note]
-        for file in sorted(files, key=lambda file: (file == self._note, _number(file)), reverse=True):
-            found = _signed_by_itself(there(file, METADATA_BYTES))
-            if found is not None:
-                return found
-        return None
+        found = [one for file in files if (one := _signed_by_itself(there(file, METADATA_BYTES))) is not None]
+        return max(found, key=lambda one: one.root.version, default=None)  # of two the first, which is the note
 
 
 def _leads_over(way: tuple[_One, ...], newest: _One | None) -> bool:
     # What is signed, not the file: somebody may have signed it once more.
     return newest is None or any(one.signed == newest.signed for one in way)
-
-
-def _number(file: Path) -> int:
-    number = file.name.partition(".")[0]
-    return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
 def _signed_by_itself(data: bytes | None) -> _One | None:
