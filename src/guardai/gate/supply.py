@@ -5,8 +5,8 @@ No call ever waits for that: what the thread has fetched, verified and built it 
 
 From `start` or `go_on` to `stop` is a term, and `_stopped` its end: what began in a term that is over neither fetches nor adopts.
 
-INVARIANT: a bundle that has expired decides nothing, whether or not the thread lives and whatever the clock is set to: each call
-looks (`Until`). One that cannot be fetched, verified or built changes nothing.
+INVARIANT: a bundle that has expired decides nothing, whether or not the thread lives: each call looks (`Until`), and the time is
+never earlier than the last good answer and what has passed since. One that cannot be fetched, verified or built changes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -33,6 +32,7 @@ from guardai.settings import seconds
 
 if TYPE_CHECKING:
     from guardai.policy.trust.client import Client, Served
+    from guardai.policy.trust.clock import Clock
     from guardai.settings import Settings
 
 __all__ = ["Kept", "Supplied", "Supply", "client_of", "kept"]
@@ -232,7 +232,7 @@ class Supply:
         same = former is not None and served.sha256 == former.sha256
         with client.proving():
             if same:
-                supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock.now()))
+                supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock))
             else:
                 with _other_threads_first():
                     supplied = _loaded(client, served, self._labels)
@@ -297,7 +297,7 @@ class Supply:
         try:
             served = client.refresh(self._at_start.left())
             if found is not None and self._served is not None and served.sha256 == self._served.sha256:
-                supplied = found._replace(until=_until(found.bundle, served, client.clock.now()))
+                supplied = found._replace(until=_until(found.bundle, served, client.clock))
             else:
                 with client.proving():
                     supplied = _loaded(client, served, self._labels)
@@ -378,11 +378,11 @@ def _loaded(client: Client, served: Served, labels: frozenset[str]) -> Supplied:
         raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
     # By this name what is wrong with it is recorded; where its file lies is no event's business.
     bundle = Bundle.load(Path(TARGET), labels, data=served.data, now=now, signed=True)
-    return Supplied(bundle, signed=True, until=_until(bundle, served, now))
+    return Supplied(bundle, signed=True, until=_until(bundle, served, client.clock))
 
 
-def _until(bundle: Bundle, served: Served, now: datetime) -> Until:
-    return Until(min(served.expires, bundle.expires) if bundle.expires else served.expires, now)
+def _until(bundle: Bundle, served: Served, clock: Clock) -> Until:
+    return Until(min(served.expires, bundle.expires) if bundle.expires else served.expires, clock.least())
 
 
 @contextmanager

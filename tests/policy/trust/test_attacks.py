@@ -766,13 +766,35 @@ def test_timestamp_that_has_expired_is_not_good_again_when_the_clock_is_set_back
     assert "timestamp.json is expired" in refused(client())
 
 
-def test_clock_does_not_go_back_within_a_process(time_):
+@pytest.mark.parametrize("ahead", [0, 8])
+def test_clock_does_not_go_back_behind_the_last_good_answer(time_, ahead):
+    answered = time_()
+    time_.pass_(days=ahead)
     clock = Clock()
-    first = clock.now()
-    time_.pass_(days=-300)
-    assert clock.now() >= first
+    clock.notice(answered)
+    time_.pass_(days=-300 - ahead)
+    assert answered <= clock.now() < answered + timedelta(hours=1)
+    clock.notice(answered - timedelta(days=1))
+    assert clock.now() >= answered
     time_.pass_(days=301)
-    assert clock.now() > first + timedelta(hours=23)
+    assert clock.now() > answered + timedelta(hours=23)
+
+
+def test_good_answer_is_no_later_than_the_time_of_the_process_that_had_it(client, tmp_path, time_):
+    one, answered = client(), time_()
+    taken(one)
+    (tmp_path / "cache" / "state.json").unlink()
+    time_.pass_(days=-300)
+    assert one.clock.now() >= answered
+
+
+def test_clock_that_was_ahead_when_a_process_began_does_it_no_lasting_harm(publisher, client, server, time_):
+    good = taken(client())
+    time_.pass_(days=8)
+    one = client()
+    assert "is expired" in refused(one)
+    time_.pass_(days=-8)
+    assert taken(one) == good
 
 
 def test_clock_that_ran_ahead_for_a_while_does_no_lasting_harm(publisher, client, server, time_):

@@ -157,6 +157,19 @@ def test_clock_that_is_set_back_does_not_bring_an_expired_bundle_back(start, ser
     assert "expired" in denied(q="x")
 
 
+def test_process_that_began_while_the_clock_was_ahead_goes_on_where_it_is_put_right(start, time_, monkeypatch):
+    start()
+    time_.pass_(days=89, hours=23)
+    start()
+    real = time.monotonic
+    monkeypatch.setattr("guardai.policy.trust.clock.time.monotonic", lambda: real() + 7200)
+    ask(q="x")
+    time_.pass_(days=-89)
+    ask(q="x")
+    time_.pass_(days=90)
+    assert "expired" in denied(q="x")
+
+
 def test_bundle_that_says_when_it_expires_is_held_to_that(start, publisher, time_, now, folder):
     from datetime import timedelta
 

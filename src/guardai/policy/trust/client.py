@@ -200,6 +200,7 @@ class Client:
                 if not stopped.is_set():
                     self._note(State(now.timestamp(), self.state().good, str(error)))
                 raise
+            self.clock.notice(now)
             self._note(State(now.timestamp(), now.timestamp()))
             return served
 

@@ -1,4 +1,4 @@
-"""A time that does not go back: whoever sets the machine's clock back must not bring an expired bundle back to life."""
+"""A time that does not go back behind the last good answer: what had expired then, no clock that is set back brings back to life."""
 
 from __future__ import annotations
 
@@ -17,23 +17,30 @@ def wall() -> datetime:
 
 
 class Clock:
-    """The machine's clock, but never earlier than what it said before, nor than `since` and what has passed from then on.
+    """The machine's clock, but never earlier than the last good answer, and what has passed from then on.
 
-    The earlier of two processes is no witness against the other: what both have seen is kept with the cache, see `client.py`.
+    The machine's clock alone is no witness: a process may begin while it is ahead, and has to go on where it is put right. When
+    the last good answer was is kept with the cache, see `client.py`: all processes of it go by the same one.
     """
 
-    def __init__(self, since: datetime | None = None) -> None:
-        self._least = max(wall(), since) if since is not None else wall()
-        self._began = time.monotonic()
+    def __init__(self) -> None:
+        # What the time would have been when `time.monotonic` was 0: one value, which a thread changes while others look.
+        self._zero: datetime | None = None
 
     def now(self) -> datetime:
         """The time."""
-        return max(wall(), self._least + timedelta(seconds=time.monotonic() - self._began))
+        machine, least = wall(), self.least()
+        return machine if least is None else max(machine, least)
 
-    def notice(self, since: datetime | None) -> None:
-        """It was this late already."""
-        if since is not None and since > self.now():
-            self._least, self._began = since, time.monotonic()
+    def least(self) -> datetime | None:
+        """How late it is for certain; None as long as nothing is."""
+        return None if self._zero is None else self._zero + timedelta(seconds=time.monotonic())
+
+    def notice(self, answered: datetime | None) -> None:
+        """There was a good answer at that time."""
+        least = self.least()
+        if answered is not None and (least is None or answered > least):
+            self._zero = answered - timedelta(seconds=time.monotonic())
 
 
 class Limit:
@@ -50,19 +57,19 @@ class Limit:
 
 
 class Until:
-    """The end of something, which no setting of the machine's clock puts off.
+    """The end of something, which setting the machine's clock back does not put off.
 
     Args:
         end: when.
-        now: the time now, if somebody knows better than the machine's clock.
+        least: how late it is for certain, which that is counted from. None if nothing is: what the machine's clock says now, then.
     """
 
     __slots__ = ("_end", "_monotonic", "end")
 
-    def __init__(self, end: datetime, now: datetime | None = None) -> None:
+    def __init__(self, end: datetime, least: datetime | None = None) -> None:
         self.end = end
         self._end = end.timestamp()
-        self._monotonic = time.monotonic() + (end - (now or wall())).total_seconds()
+        self._monotonic = time.monotonic() + (end - (least or wall())).total_seconds()
 
     def passed(self) -> bool:
         """Whether it is over. The machine's clock counts sleep, the other one cannot be set."""
