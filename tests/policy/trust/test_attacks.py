@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from datetime import timedelta
@@ -629,6 +630,16 @@ def test_garbage_from_the_server_is_refused(publisher, client, server, garbage):
     assert taken(client())
 
 
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_length_that_is_promised_is_no_leave_to_fill_the_memory(publisher, server, monkeypatch, scheme):
+    from tuf.api.exceptions import DownloadLengthMismatchError
+
+    url = f"{publisher.folder.as_uri() if scheme == 'file' else server.url}/metadata/timestamp.json"
+    monkeypatch.setattr(transport, "MAX_BYTES", 100)
+    with opened(url, 5) as fetcher, pytest.raises(DownloadLengthMismatchError, match="more than 100 bytes"):
+        fetcher.download_bytes(url, 1 << 40)
+
+
 def test_pipe_in_a_repository_that_is_a_folder_does_not_hold_the_client(tmp_path):
     os.mkfifo(tmp_path / "timestamp.json")
     url = (tmp_path / "timestamp.json").as_uri()
@@ -865,6 +876,14 @@ def test_environments_that_are_long_gone_keep_nothing(publisher, server, tmp_pat
         taken(client)
         os.utime(client._mark, (version, version))
     assert len(list(marks.iterdir())) == 8 and len(list(bundles.iterdir())) == 16
+
+
+@pytest.mark.parametrize("scheme", ["file", "http"])
+def test_nothing_is_written_outside_of_the_cache(publisher, server, tmp_path, time_, monkeypatch, scheme):
+    """The rest of the machine may be read-only."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    url = publisher.folder.as_uri() if scheme == "file" else server.url
+    assert taken(Client(url, publisher.root, tmp_path / "cache", Clock())) == publisher.data
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that can be opened and not be read")

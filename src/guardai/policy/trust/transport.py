@@ -8,21 +8,28 @@ address of a name has a timeout of its own. So a thread watches the time and shu
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass, url2pathname
 
 import urllib3
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    SlowRetrievalError,
+)
 from tuf.ngclient import FetcherInterface
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from guardai._version import __version__
+from guardai.policy.trust.archive import MAX_BYTES
 from guardai.policy.trust.clock import Limit
 from guardai.policy.trust.reading import opened as opened_plain
 from guardai.settings import is_loopback
@@ -49,7 +56,22 @@ def opened(url: str, seconds: float, stopped: threading.Event | None = None) -> 
         fetcher.close()
 
 
-class Files(FetcherInterface):
+class _InMemory(FetcherInterface):
+    """Fetches into memory. tuf's own way is a temporary file, in whichever folder of the machine there may be room for one."""
+
+    @contextlib.contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        most = min(max_length, MAX_BYTES)  # a thief who signs can promise any length
+        got = io.BytesIO()
+        for chunk in self.fetch(url):
+            if got.tell() + len(chunk) > most:
+                raise DownloadLengthMismatchError(f"more than {most} bytes")
+            got.write(chunk)
+        got.seek(0)
+        yield got
+
+
+class Files(_InMemory):
     """Reads a repository that is a folder. On a network drive it takes as long as the operating system lets it take."""
 
     def _fetch(self, url: str) -> Iterator[bytes]:
@@ -72,7 +94,7 @@ class Files(FetcherInterface):
                 yield chunk
 
 
-class Http(FetcherInterface):
+class Http(_InMemory):
     """Fetches over HTTP.
 
     Args:
