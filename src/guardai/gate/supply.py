@@ -375,7 +375,9 @@ def _loaded(client: Client, served: Served, labels: frozenset[str]) -> Supplied:
 
     now = client.clock.now()
     if served.expires <= now:
-        raise BundleError(f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC")
+        raise BundleError(
+            f"the metadata that vouches for it expired at {served.expires:%Y-%m-%d %H:%M:%S} UTC{client.doubt()}"
+        )
     # By this name what is wrong with it is recorded; where its file lies is no event's business.
     bundle = Bundle.load(Path(TARGET), labels, data=served.data, now=now, signed=True)
     return Supplied(bundle, signed=True, until=_until(bundle, served, client.clock))

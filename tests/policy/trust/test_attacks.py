@@ -774,7 +774,12 @@ def test_timestamp_that_has_expired_is_not_good_again_when_the_clock_is_set_back
     server.folder = old
     time_.pass_(days=-8)
     shutil.rmtree(tmp_path / "cache" / "metadata")
-    assert "timestamp.json is expired" in refused(client())
+    said = refused(client())
+    assert "timestamp.json is expired" in said
+    assert "it is 2030-01-09 00:00 UTC by the last good answer, and 2030-01-01 00:00 by this machine's clock" in said
+    assert "If the clock is right, remove the cache and begin again" in said
+    shutil.rmtree(tmp_path / "cache")
+    assert taken(client())
 
 
 @pytest.mark.parametrize("ahead", [0, 8])
@@ -806,6 +811,28 @@ def test_clock_that_was_ahead_when_a_process_began_does_it_no_lasting_harm(publi
     assert "is expired" in refused(one)
     time_.pass_(days=-8)
     assert taken(one) == good
+
+
+@pytest.mark.parametrize("lost", ["", "timestamp.json"])
+@pytest.mark.parametrize("good", [9893456000.0, 253402300799.0])
+def test_good_answer_that_the_cache_says_is_of_a_time_when_none_can_have_been_is_none(client, tmp_path, good, lost):
+    """Whatever signed metadata there was had expired then. One digit that is wrong in the state makes such a time."""
+    found = taken(client())
+    (tmp_path / "cache" / "state.json").write_text(f'{{"asked": 1893456000.0, "good": {good}}}')
+    if lost:
+        (tmp_path / "cache" / "metadata" / lost).unlink()
+    one = client()
+    assert (one.state().asked, one.state().good) == (1893456000.0, 0)
+    assert taken(one) == found
+    assert one.cached()[0].expires > one.clock.now()
+
+
+def test_good_answer_is_believed_until_what_it_said_has_expired(client, tmp_path, time_):
+    taken(client())
+    for days, believed in ((6.99, True), (7, False)):
+        good = (time_() + timedelta(days=days)).timestamp()
+        (tmp_path / "cache" / "state.json").write_text(f'{{"good": {good}}}')
+        assert client().state().good == (good if believed else 0)
 
 
 def test_clock_that_ran_ahead_for_a_while_does_no_lasting_harm(publisher, client, server, time_):

@@ -170,6 +170,20 @@ def test_process_that_began_while_the_clock_was_ahead_goes_on_where_it_is_put_ri
     assert "expired" in denied(q="x")
 
 
+def test_process_that_does_not_begin_because_the_clock_was_set_back_says_so(start, time_, home):
+    start()
+    [state] = (home / "cache" / "bundles").glob("*/state.json")
+    for file in state.parent.rglob("timestamp.json"):
+        file.unlink()
+    state.write_text(f'{{"good": {time_().timestamp() + 100 * 86_400}}}')
+    with pytest.raises(BundleError) as caught:
+        start()
+    asked, cached = str(caught.value).split("; the last good bundle: ")
+    for said in (asked, cached):
+        assert "expired" in said
+        assert "2030-04-11 00:00 UTC by the last good answer, and 2030-01-01 00:00 by this machine's clock" in said
+
+
 def test_bundle_that_says_when_it_expires_is_held_to_that(start, publisher, time_, now, folder):
     from datetime import timedelta
 

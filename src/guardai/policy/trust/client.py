@@ -36,7 +36,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -61,6 +61,8 @@ __all__ = ["Client", "Served", "State"]
 _log: Final = logging.getLogger("guardai")
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
 _DRAFT: Final = "draft-"
+#: What the machine's clock may be corrected by in passing.
+_APART: Final = timedelta(minutes=1)
 #: Environments whose last good bundles are kept; more than share one home.
 _ENVIRONMENTS: Final = 8
 
@@ -127,13 +129,39 @@ class Client:
         self.clock.notice(_moment(self.state().good))
 
     def state(self) -> State:
-        """What came of asking so far, by whichever process. A time that is none is never."""
+        """What came of asking so far, by whichever process. A time that is none, or cannot have been, is never."""
         try:
             found = msgspec.json.decode(read(self.folder / "state.json", METADATA_BYTES), type=State)
         except (OSError, ValueError, msgspec.DecodeError, RecursionError):
             return State()
         asked, good = (time if _moment(time) is not None else 0.0 for time in (found.asked, found.good))
+        if good and good >= self._latest():
+            good = 0.0
         return State(asked, good, found.error)
+
+    def _latest(self) -> float:
+        """When what was fetched last expires: no answer was good after that. A wrong digit in the state shuts nobody out for longer."""
+        from tuf.api.exceptions import RepositoryError
+        from tuf.api.metadata import Metadata
+
+        root, _ = self._roots.follow()
+        found = [root.expires]
+        with contextlib.suppress(OSError, RepositoryError, ValueError):
+            made: Metadata[Any] = Metadata.from_bytes(read(self._metadata / "timestamp.json", METADATA_BYTES))
+            signed = role(made, "timestamp")
+            root.verify_delegate("timestamp", *signatures(made))
+            found.append(signed.expires)
+        return min(found).timestamp()
+
+    def doubt(self) -> str:
+        """What to do if it is too late for something by the last good answer, and not by the machine's clock; "" if they agree."""
+        now, machine = self.clock.now(), self.clock.machine()
+        if now - machine < _APART:
+            return ""
+        return (
+            f"; it is {now:%Y-%m-%d %H:%M} UTC by the last good answer, and {machine:%Y-%m-%d %H:%M} by this machine's clock. If the "
+            "clock is right, remove the cache and begin again: `guardai bundle status` tells where it is"
+        )
 
     def cached(self) -> list[Served]:
         """The last good bundles, verified anew: the newest of all environments, and behind it this one's, if that is another.
@@ -265,7 +293,7 @@ class Client:
 
     def _fetched(self, now: datetime, limit: Limit, stopped: threading.Event) -> Served:
         self._roots.follow()
-        with named(self._where), self._draft() as draft:
+        with named(self._where, self.doubt()), self._draft() as draft:
             try:
                 with refreshed(self.url, self._roots.last, draft, now, limit, stopped) as updater:
                     data = bundle(updater, self._where, draft, self._had)

@@ -36,6 +36,10 @@ class Clock:
         """How late it is for certain; None as long as nothing is."""
         return None if self._zero is None else self._zero + timedelta(seconds=time.monotonic())
 
+    def machine(self) -> datetime:
+        """What the machine's clock says alone."""
+        return wall()
+
     def notice(self, answered: datetime | None) -> None:
         """There was a good answer at that time."""
         least = self.least()

@@ -85,8 +85,12 @@ def bundle(updater: Updater, where: str, draft: Path, had: Callable[[TargetFile]
 
 
 @contextlib.contextmanager
-def named(where: str) -> Iterator[None]:
+def named(where: str, doubt: str) -> Iterator[None]:
     """Tells what fails within, and whose fault it is.
+
+    Args:
+        where: the repository, as a message names it.
+        doubt: what may be wrong if it is too late for something.
 
     Raises:
         BundleError: instead of tuf's errors, the disk's, and those of what was read.
@@ -97,7 +101,7 @@ def named(where: str) -> Iterator[None]:
         yield
     except tuf.ExpiredMetadataError as error:
         raise BundleError(
-            f"{where}: {error}: nobody signed it anew, or somebody keeps newer metadata from you"
+            f"{where}: {error}: nobody signed it anew, or somebody keeps newer metadata from you{doubt}"
         ) from error
     except tuf.BadVersionNumberError as error:
         raise BundleError(f"{where} offers older metadata than before, or of two times: {error}") from error
