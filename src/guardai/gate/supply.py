@@ -240,8 +240,7 @@ class Supply:
                 return
         if not same:
             _log.info("policy: %s %s, digest %s", supplied.bundle.name, supplied.bundle.version, supplied.bundle.digest)
-        self._unkept |= former is None or served[1:] != former[1:]
-        self._served = served
+        self._served, self._unkept = served, True  # also what was kept before: the cache may have lost it since
         self._keep(limit.left())
 
     def _drop_what_is_not_vouched_for(self, client: Client, stopped: threading.Event) -> None:

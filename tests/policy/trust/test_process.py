@@ -503,6 +503,27 @@ def test_bundle_that_could_not_be_kept_is_kept_the_next_time(start, publisher, h
     assert current().gate.engine.bundle.version == "2"
 
 
+@pytest.mark.parametrize("lost", ["bundles/*.bundle", "bundles/*.targets.json", "good/*"])
+@pytest.mark.parametrize("damage", [None, b"{"])
+def test_bundle_that_the_cache_lost_is_kept_again_at_the_next_good_answer(start, server, lost, damage):
+    start()
+    supply = current().supply
+
+    def files():
+        """With their inodes: what is written anew is another file."""
+        return {file: file.stat().st_ino for file in supply.client.folder.glob("[bg]*/*")}
+
+    whole = files()
+    [file] = supply.client.folder.glob(lost)
+    file.unlink() if damage is None else file.write_bytes(damage)
+    supply.refresh()
+    assert [one.version for one in supply.client.cached()] == [1]
+    kept, fetched = files(), [path for path in server.asked if path.endswith(".bundle")]
+    supply.refresh()
+    assert kept.keys() == whole.keys() and files() == kept
+    assert [path for path in server.asked if path.endswith(".bundle")] == fetched
+
+
 def break_timestamp(publisher, cache, built, folder):
     (publisher.folder / "metadata" / "timestamp.json").unlink()
 

@@ -269,7 +269,7 @@ class Client:
         with held(self.folder / "lock", seconds):
             root, _ = self._roots.follow()
             kept = self._good(root, _marked(self._mark))
-            if kept is not None and kept.version > served.version:
+            if kept is not None and (kept.version > served.version or kept.targets == served.targets):
                 return
             same = self._good(root, served.sha256)  # as another environment keeps it, vouched for anew perhaps
             if same is None or same.version < served.version:
