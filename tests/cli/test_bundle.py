@@ -347,6 +347,22 @@ def test_bundle_is_published_pulled_and_told_of(bundle, site, tmp_path):
     assert (status["ok"], status["bundle"]["version"], status["error"]) == (True, "1", "")
 
 
+def test_bundle_that_says_when_it_expires_is_good_till_then(bundle, site, tmp_path, monkeypatch):
+    from guardai.policy.trust import clock
+
+    own = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    times = ("--created", f"{own - timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}", "--expires", "2d")
+    assert bundle("build", "policy", "-o", "b", "--version", "2", *times).returncode == 0
+    assert bundle("publish", "b", *SITE, "--key", "targets", "--key", "online").returncode == 0
+    pulled = json.loads(bundle("pull", "site", *ROOT, "--json").stdout)
+    assert pulled["expires"] == f"{own:%Y-%m-%dT%H:%M:%SZ}"
+    assert f"till {own:%Y-%m-%d %H:%M} UTC" in bundle("pull", "site", *ROOT).stdout
+    assert json.loads(bundle("status", "site", *ROOT, "--json").stdout)["expires"] == pulled["expires"]
+    monkeypatch.setattr(clock, "wall", lambda: own + timedelta(hours=1))
+    told = json.loads(bundle("status", "site", *ROOT, "--json").stdout)
+    assert (told["ok"], told["expires"]) == (False, pulled["expires"])
+
+
 def test_publishing_without_enough_keys_is_refused(bundle, site):
     done = bundle("publish", "b", *SITE, "--key", "online")
     assert (done.returncode, "targets needs the signatures of 1" in done.stderr) == (1, True)

@@ -51,8 +51,7 @@ def pull_command(
     Exit codes: 0 it is good, 1 refused: what was kept before is still there, 2 wrong usage.
     """
     from guardai.gate.detectors import search_of
-    from guardai.policy import Bundle
-    from guardai.policy.trust.chain import TARGET
+    from guardai.gate.supply import end, loaded
     from guardai.policy.trust.clock import Limit
     from guardai.policy.trust.writing import put
 
@@ -62,17 +61,17 @@ def pull_command(
     with refusals(as_json):
         served = client.refresh(limit.left())
         with client.proving():
-            bundle = Bundle.load(Path(TARGET), pack_labels(), data=served.data, now=client.clock.now())
+            bundle = loaded(client, served, pack_labels()).bundle
             search_of(bundle, wanted.home / "cache")
         client.keep(served, limit.left())
         if output is not None:
             put(output, served.data)
+    till = end(served, bundle.expires)
     if as_json:
-        print_json({"ok": True, **_told(bundle), "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}"})
+        print_json({"ok": True, **_told(bundle), "expires": f"{till:%Y-%m-%dT%H:%M:%SZ}"})
         return
     console.print(
-        f"[green]good[/] {escape(bundle.name)} {escape(bundle.version)}, digest {bundle.digest}, vouched for until "
-        f"{served.expires:%Y-%m-%d %H:%M} UTC",
+        f"[green]good[/] {escape(bundle.name)} {escape(bundle.version)}, digest {bundle.digest}, till {till:%Y-%m-%d %H:%M} UTC",
         soft_wrap=True,
     )
 
@@ -84,22 +83,24 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
     Exit codes: 0 there is a bundle that is good, 1 there is none, 2 wrong usage.
     """
     from guardai.gate.detectors import search_of
-    from guardai.gate.supply import kept
+    from guardai.gate.supply import end, kept
     from guardai.policy.trust.archive import unpack
-    from guardai.policy.trust.manifest import opened
+    from guardai.policy.trust.manifest import moment, opened
 
     wanted = _wanted(url, root, home)
     client = _client(wanted)
     served, supplied, why = kept(client, pack_labels(), lambda bundle: search_of(bundle, wanted.home / "cache"))
     told: Any = supplied and supplied.bundle
+    own = supplied and supplied.bundle.expires
     if served is not None and told is None:  # that it cannot be used is no reason not to say what it is
         with contextlib.suppress(BundleError):
             told = opened(unpack(served.data))
+            own = moment(told.expires) if told.expires else None
     found: dict[str, Any] = {
         "ok": not why,
         "url": client.url,
         "bundle": _told(told) if told is not None else None,
-        "expires": f"{served.expires:%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
+        "expires": f"{end(served, own):%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
         "cache": str(client.folder),
         "problem": why,
         **came_of_asking(client.state()),

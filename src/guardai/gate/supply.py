@@ -31,11 +31,13 @@ from guardai.policy.trust.clock import Limit, Until
 from guardai.settings import seconds
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from guardai.policy.trust.client import Client, Served
     from guardai.policy.trust.clock import Clock
     from guardai.settings import Settings
 
-__all__ = ["Kept", "Supplied", "Supply", "client_of", "kept"]
+__all__ = ["Kept", "Supplied", "Supply", "client_of", "end", "kept", "loaded"]
 
 _log: Final = logging.getLogger("guardai")
 #: Seconds that a start waits for the server: with no bundle at hand, and with one.
@@ -95,7 +97,7 @@ def kept(client: Client, labels: frozenset[str], usable: Callable[[Bundle], obje
     for served in found:
         newest = newest or served
         try:
-            supplied = _loaded(client, served, labels)
+            supplied = loaded(client, served, labels)
             usable(supplied.bundle)
         except BundleError as error:
             why = str(error)
@@ -235,7 +237,7 @@ class Supply:
                 supplied = self.current._replace(until=_until(self.current.bundle, served, client.clock))
             else:
                 with _other_threads_first():
-                    supplied = _loaded(client, served, self._labels)
+                    supplied = loaded(client, served, self._labels)
             if not self._hand_over(supplied, stopped):
                 return
         if not same:
@@ -299,7 +301,7 @@ class Supply:
                 supplied = found._replace(until=_until(found.bundle, served, client.clock))
             else:
                 with client.proving():
-                    supplied = _loaded(client, served, self._labels)
+                    supplied = loaded(client, served, self._labels)
                     self._usable(supplied.bundle)
         except BundleError as error:
             if found is not None and self._served is not None and not client.vouches(self._served):
@@ -369,7 +371,12 @@ class Supply:
             self._go()
 
 
-def _loaded(client: Client, served: Served, labels: frozenset[str]) -> Supplied:
+def loaded(client: Client, served: Served, labels: frozenset[str]) -> Supplied:
+    """What was fetched or kept, read and checked.
+
+    Raises:
+        BundleError: it has expired, or cannot be used here.
+    """
     from guardai.policy.trust.chain import TARGET
 
     now = client.clock.now()
@@ -382,8 +389,13 @@ def _loaded(client: Client, served: Served, labels: frozenset[str]) -> Supplied:
     return Supplied(bundle, signed=True, until=_until(bundle, served, client.clock))
 
 
+def end(served: Served, own: datetime | None) -> datetime:
+    """When a bundle no longer decides: when what vouches for it expires, or at its own end if that comes first."""
+    return served.expires if own is None else min(served.expires, own)
+
+
 def _until(bundle: Bundle, served: Served, clock: Clock) -> Until:
-    return Until(min(served.expires, bundle.expires) if bundle.expires else served.expires, clock.least())
+    return Until(end(served, bundle.expires), clock.least())
 
 
 @contextmanager

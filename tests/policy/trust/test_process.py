@@ -381,14 +381,14 @@ def test_end_does_not_wait_for_ever_for_what_is_being_adopted(start, publisher, 
 def test_child_forked_while_a_bundle_is_built_collects_its_garbage(start, publisher, monkeypatch):
     start()
     building, go_on = threading.Event(), threading.Event()
-    real, interval = supply._loaded, sys.getswitchinterval()
+    real, interval = supply.loaded, sys.getswitchinterval()
 
     def slow(*given):
         building.set()
         go_on.wait(60)
         return real(*given)
 
-    monkeypatch.setattr(supply, "_loaded", slow)
+    monkeypatch.setattr(supply, "loaded", slow)
     publisher.publish("2")
     thread = threading.Thread(target=current().supply.refresh)
     thread.start()
