@@ -363,6 +363,23 @@ def test_bundle_that_says_when_it_expires_is_good_till_then(bundle, site, tmp_pa
     assert (told["ok"], told["expires"]) == (False, pulled["expires"])
 
 
+def test_bundle_that_cannot_be_kept_is_refused_with_the_reason_and_no_place(bundle, site, home, monkeypatch):
+    from guardai.policy.trust import client
+
+    real = client.replace
+
+    def full(file, data):
+        if file.parent.name == "good":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        real(file, data)
+
+    monkeypatch.setattr(client, "replace", full)
+    done = bundle("pull", "site", *ROOT, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"ok": False, "error": "the cache cannot be used: No space left on device"}
+    assert str(home) not in done.stderr
+
+
 def test_publishing_without_enough_keys_is_refused(bundle, site):
     done = bundle("publish", "b", *SITE, "--key", "online")
     assert (done.returncode, "targets needs the signatures of 1" in done.stderr) == (1, True)

@@ -320,9 +320,8 @@ class Supply:
         try:
             self.client.keep(self._served, limit)
             self._unkept = False
-        except (OSError, BundleError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            _log.warning("policy: this bundle decides, but cannot be kept for the next start: %s", why)
+        except BundleError as error:
+            _log.warning("policy: this bundle decides, but cannot be kept for the next start: %s", error)
 
     # ------------------------------------------------------------------ from then on
 

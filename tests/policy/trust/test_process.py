@@ -18,6 +18,7 @@ import guardai
 from guardai.errors import BundleError, ConfigError, PolicyDenied
 from guardai.gate import current, detectors, supply
 from guardai.hooks import Call, Target, opened
+from guardai.policy.trust import client
 from guardai.policy.trust.archive import pack, unpack
 from guardai.policy.trust.build import build
 from guardai.policy.trust.client import Client, State
@@ -484,19 +485,22 @@ def test_keeping_gets_no_more_time_than_fetching_left(start, publisher, monkeypa
     assert seconds < 9
 
 
-def test_bundle_that_could_not_be_kept_is_kept_the_next_time(start, publisher, home):
+def test_bundle_that_could_not_be_kept_is_kept_the_next_time(start, publisher, home, monkeypatch, caplog):
     start()
     supply = current().supply
-    lock = supply.client.folder / "lock"
     publisher.publish("2")
-    real = supply.client.keep
+    real = client.replace
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(lock))
+    def full(file, data):
+        if file.parent.name == "good":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+        real(file, data)
 
-    supply.client.keep = full
-    supply.refresh()
-    supply.client.keep = real
+    with monkeypatch.context() as given:
+        given.setattr(client, "replace", full)
+        supply.refresh()
+    assert "cannot be kept for the next start: the cache cannot be used: No space left on device" in caplog.text
+    assert str(home) not in caplog.text
     supply.refresh()
     guardai.shutdown()
     start(policy_refresh="10m")

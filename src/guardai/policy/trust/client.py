@@ -262,11 +262,10 @@ class Client:
             seconds: to wait for another process.
 
         Raises:
-            BundleError: another process holds the cache, or it cannot be made.
-            OSError: the cache cannot be written; the former one is still the last good one.
+            BundleError: another process holds the cache, or it cannot be written; the former one is still the last good one.
         """
         self._make_folders()
-        with held(self.folder / "lock", seconds):
+        with held(self.folder / "lock", seconds), _written():
             root, _ = self._roots.follow()
             kept = self._good(root, _marked(self._mark))
             if kept is not None and (kept.version > served.version or kept.targets == served.targets):
@@ -375,20 +374,27 @@ class Client:
         return Served(data, sha256(data), signed.version, min(signed.expires, root.expires), targets)
 
     def _make_folders(self) -> None:
-        try:
+        with _written():
             for folder in (self._metadata / HISTORY, self._bundles, self._marks):
                 # One by one: `parents=True` makes those above with the usual mode, and the home, which keys come to, is one.
                 for one in (*reversed(folder.parents), folder):
                     if not one.is_dir():
                         one.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise BundleError(f"the cache cannot be used: {plain(error)}") from error
 
     def _note(self, state: State) -> None:
         try:
             replace(self.folder / "state.json", msgspec.json.encode(state))
         except OSError as error:
             _log.warning("what came of asking for the policy cannot be noted in its cache: %s", plain(error))
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    """Tells that the cache cannot be written, and not where it is."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(f"the cache cannot be used: {plain(error)}") from error
 
 
 def _marked(mark: Path) -> str:
