@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import logging
 import multiprocessing
 import os
 import random
@@ -874,6 +875,16 @@ def test_bundle_of_another_time_in_the_cache_is_not_believed(publisher, client, 
     [bundle] = (tmp_path / "cache" / "bundles").glob("*.bundle")
     bundle.write_bytes(first)
     assert client().cached() == []
+
+
+def test_what_is_logged_of_a_bundle_that_is_lost_tells_no_folder(publisher, client, tmp_path, caplog):
+    taken(client())
+    [bundle] = (tmp_path / "cache" / "bundles").glob("*.bundle")
+    bundle.unlink()
+    with caplog.at_level(logging.DEBUG, "guardai"):
+        assert client().cached() == []
+    assert "is not used: No such file or directory" in caplog.text
+    assert str(tmp_path) not in caplog.text
 
 
 def test_last_good_bundle_is_kept_for_each_environment(publisher, server, tmp_path, time_):

@@ -196,7 +196,7 @@ class Client:
             targets = read(self._bundles / f"{name}.targets.json", METADATA_BYTES)
             return self._vouched(root, targets, read(self._bundles / f"{name}.bundle", MAX_BYTES))
         except (OSError, ValueError, BundleError) as error:
-            _log.debug("a cached bundle of %s is not used: %s", self._where, error)
+            _log.debug("a cached bundle of %s is not used: %s", self._where, plain(error))
             return None
 
     def _names(self) -> dict[str, str]:
@@ -284,9 +284,9 @@ class Client:
             marks = sorted(self._marks.iterdir(), key=lambda mark: mark.lstat().st_mtime, reverse=True)
             for mark in [one for one in marks if one != self._mark][_ENVIRONMENTS - 1 :]:
                 mark.unlink()
-        named = set(self._names().values())
+        needed = set(self._names().values())
         for file in self._bundles.iterdir():
-            if file.name.partition(".")[0] not in named:
+            if file.name.partition(".")[0] not in needed:
                 with contextlib.suppress(OSError):
                     file.unlink()
 
