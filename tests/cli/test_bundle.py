@@ -672,6 +672,13 @@ def test_pull_without_a_repository_or_root_is_wrong_usage(bundle, site):
     assert bundle("pull", "http://example.com/", *ROOT).returncode == 2
 
 
+@pytest.mark.parametrize("command", ["pull", "status"])
+@pytest.mark.parametrize("name", ["sitee", "b"])
+def test_what_is_neither_a_folder_nor_a_url_is_told_as_that(bundle, site, command, name):
+    done = bundle(command, name, *ROOT)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"✗ {name}: no folder, and no URL")
+
+
 @pytest.mark.parametrize("how", ["folder", "starter", "repository"])
 def test_doctor_tells_by_what_right_the_policy_decides(bundle, site, tmp_path, home, how):
     env = {

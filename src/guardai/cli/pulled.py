@@ -136,7 +136,7 @@ def _wanted(url: str | None, root: Path | None, home: Path | None) -> Settings:
     found: Settings = settings.load({"policy": url, "policy_root": root, "home": home})
     if not isinstance(found.policy, str):
         refuse(
-            "which repository? The settings name no URL as policy",
+            f"{url}: no folder, and no URL" if url else "which repository? The settings name no URL as policy",
             code=USAGE,
             next_step="guardai bundle pull URL --root ROOT",
         )
