@@ -1,6 +1,7 @@
 """What a server, a network and a disk can do to a client. Each is refused or survived, as TUF promises."""
 
 import contextlib
+import errno
 import itertools
 import logging
 import multiprocessing
@@ -921,6 +922,17 @@ def test_nothing_is_written_outside_of_the_cache(publisher, server, tmp_path, ti
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     url = publisher.folder.as_uri() if scheme == "file" else server.url
     assert taken(Client(url, publisher.root, tmp_path / "cache", Clock())) == publisher.data
+
+
+def test_cache_lies_on_a_file_system_without_links(publisher, client, now, monkeypatch):
+    def none(*_, **__):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    for kind in ("symlink", "link"):
+        monkeypatch.setattr(os, kind, none)
+    assert taken(client()) == publisher.data
+    publisher.repository.rotate((), publisher.roots, now=now)
+    assert taken(client()) == publisher.data
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that can be opened and not be read")
