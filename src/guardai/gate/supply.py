@@ -89,21 +89,20 @@ def kept(client: Client, labels: frozenset[str], usable: Callable[[Bundle], obje
         labels: what is found besides what the bundle itself names.
         usable: makes what the bundle needs besides; raises BundleError if it cannot.
     """
-    newest, why = None, "none is kept"
     try:
         found = client.cached()
     except BundleError as error:
         return Kept(None, None, str(error))
+    why = ""
     for served in found:
-        newest = newest or served
         try:
             supplied = loaded(client, served, labels)
             usable(supplied.bundle)
         except BundleError as error:
-            why = str(error)
+            why = why or str(error)  # of the newest, which is the one that is named
         else:
             return Kept(served, supplied, "")
-    return Kept(newest, None, why)
+    return Kept(found[0], None, why) if found else Kept(None, None, "none is kept")
 
 
 def client_of(settings: Settings, labels: frozenset[str]) -> Client:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -186,8 +187,6 @@ def test_process_that_does_not_begin_because_the_clock_was_set_back_says_so(star
 
 
 def test_bundle_that_says_when_it_expires_is_held_to_that(start, publisher, time_, now, folder):
-    from datetime import timedelta
-
     publisher.publish("2", data=build(folder(PERMIT), expires=now + timedelta(days=2)))
     start()
     ask(q="x")
@@ -580,6 +579,27 @@ def test_no_refusal_tells_where_files_lie_on_this_machine(
     assert str(tmp_path) not in caplog.text
 
 
+@pytest.fixture
+def of(publisher, server, time_, tmp_path):
+    """A client of an environment by its name; they share one cache."""
+    return lambda name: Client(server.url, publisher.root, tmp_path / "cache", environment=name)
+
+
+def unusable(bundle):
+    if bundle.version == "2":
+        raise BundleError("its pack is not installed here")
+
+
+def test_reason_why_nothing_that_is_kept_can_be_used_is_that_of_the_newest(publisher, of, time_):
+    publisher.publish("1", lifetimes=Lifetimes(targets=timedelta(days=3)))
+    of("b").keep(of("b").refresh())
+    publisher.publish("2")
+    of("a").keep(of("a").refresh())
+    time_.pass_(days=4)
+    found = supply.kept(of("b"), frozenset(), unusable)
+    assert (found.served.version, found.supplied, found.why) == (3, None, "its pack is not installed here")
+
+
 def test_state_says_why_a_bundle_that_is_to_be_trusted_cannot_be_used(start, publisher, built):
     start()
     client = current().supply.client
@@ -644,8 +664,6 @@ def test_process_that_begins_after_another_had_no_answer_does_not_wait_long_to_a
 
 def test_shorter_metadata_shortens_nothing_that_was_promised_longer(start, publisher, time_):
     """What vouches last counts: a publisher who wants a bundle to end sooner signs so."""
-    from datetime import timedelta
-
     start()
     publisher.publish("1", data=publisher.data, lifetimes=Lifetimes(targets=timedelta(days=1)))
     current().supply.refresh()
