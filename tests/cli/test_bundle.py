@@ -592,6 +592,7 @@ def test_status_tells_of_the_bundle_that_a_process_would_begin_with(bundle, site
     other.keep(other.refresh())
     told = json.loads(bundle("status", "site", *ROOT, "--json").stdout)
     assert (told["ok"], told["bundle"]["version"], told["problem"]) == (True, "1", "")
+    assert "it needs guardai 999" in told["error"]
 
 
 def test_status_names_a_bundle_that_has_expired_and_why_it_decides_nothing(bundle, site, monkeypatch):

@@ -89,13 +89,14 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
 
     wanted = _wanted(url, root, home)
     client = _client(wanted)
-    served, supplied, why = kept(client, pack_labels(), lambda bundle: search_of(bundle, wanted.home / "cache"))
+    served, supplied, why, passed = kept(client, pack_labels(), lambda bundle: search_of(bundle, wanted.home / "cache"))
     told: Any = supplied and supplied.bundle
     own = supplied and supplied.bundle.expires
     if served is not None and told is None:  # that it cannot be used is no reason not to say what it is
         with contextlib.suppress(BundleError):
             told = opened(unpack(served.data))
             own = moment(told.expires) if told.expires else None
+    asked = came_of_asking(client.state())
     found: dict[str, Any] = {
         "ok": not why,
         "url": client.url,
@@ -103,7 +104,8 @@ def status_command(url: _Url = None, root: _Root = None, home: Home = None, as_j
         "expires": f"{end(served, own):%Y-%m-%dT%H:%M:%SZ}" if served is not None else None,
         "cache": str(client.folder),
         "problem": why,
-        **came_of_asking(client.state()),
+        **asked,
+        "error": asked["error"] or passed,
     }
     if as_json:
         print_json(found)

@@ -74,11 +74,13 @@ class Kept(NamedTuple):
         served: the newest that is kept and can be used, or the newest that is kept; None if there is none.
         supplied: what it is, if it can be used.
         why: it cannot; "" if it can.
+        passed: why a newer one that is kept, for another environment, was passed over; "" if there is none.
     """
 
     served: Served | None
     supplied: Supplied | None
     why: str
+    passed: str = ""
 
 
 def kept(client: Client, labels: frozenset[str], usable: Callable[[Bundle], object]) -> Kept:
@@ -101,7 +103,7 @@ def kept(client: Client, labels: frozenset[str], usable: Callable[[Bundle], obje
         except BundleError as error:
             why = why or str(error)  # of the newest, which is the one that is named
         else:
-            return Kept(served, supplied, "")
+            return Kept(served, supplied, "", why)
     return Kept(found[0], None, why) if found else Kept(None, None, "none is kept")
 
 
@@ -286,12 +288,11 @@ class Supply:
 
     def _begin(self, client: Client) -> Supplied:
         """The server's bundle, or the last good one if it was asked lately or does not answer."""
-        self._served, found, why = kept(client, self._labels, self._usable)
+        self._served, found, why, passed = kept(client, self._labels, self._usable)
         state = client.state()
         if found is not None and 0 <= client.clock.now().timestamp() - state.asked < self._pause:
-            if state.good < state.asked:
-                # Another process was given no good answer: this one does not wait long to ask again.
-                self.problem = state.error
+            # Where another process was given no good answer, this one does not wait long to ask again.
+            self.problem = state.error if state.good < state.asked else passed
             return found
         self._at_start = Limit(_FIRST if found is None else _AGAIN)
         try:

@@ -224,17 +224,18 @@ def test_signed_bundle_that_cannot_be_used_changes_nothing(start, publisher, bui
     assert current().gate.engine.bundle.version == "1"
 
 
+@pytest.mark.parametrize("refresh", ["0", "10m"])
 def test_bundle_that_another_environment_has_taken_up_takes_nothing_from_this_one(
-    start, publisher, server, built, home, events
+    start, publisher, server, built, home, events, refresh
 ):
-    """A home is shared by environments of other versions of guardai and other packs."""
+    """A home is shared by environments of other versions of guardai and other packs. Asked or not, this one says why."""
     start()
     guardai.shutdown()
     publisher.publish("9", data=broken(built))
     [cache] = (home / "cache" / "bundles").iterdir()
     other = Client(server.url, publisher.root, cache, environment="guardai 999")
     other.keep(other.refresh())
-    start()
+    start(policy_refresh=refresh)
     ask(q="x")
     assert current().gate.engine.bundle.version == "1"
     [refused] = events(kind="bundle.refused")
@@ -598,6 +599,21 @@ def test_reason_why_nothing_that_is_kept_can_be_used_is_that_of_the_newest(publi
     time_.pass_(days=4)
     found = supply.kept(of("b"), frozenset(), unusable)
     assert (found.served.version, found.supplied, found.why) == (3, None, "its pack is not installed here")
+
+
+def test_what_one_environment_cannot_use_is_told_there_and_nowhere_else(publisher, of):
+    of("b").keep(of("b").refresh())
+    publisher.publish("2")
+    of("a").keep(of("a").refresh())
+    why = "its pack is not installed here"
+    found = supply.kept(of("b"), frozenset(), unusable)
+    assert (found.served.version, found.why, found.passed) == (1, "", why)
+    of("b").refresh()
+    with pytest.raises(BundleError), of("b").proving():
+        raise BundleError(why)
+    assert (of("a").state().error, of("b").state().error) == ("", why)
+    found = supply.kept(of("a"), frozenset(), lambda _: None)
+    assert (found.served.version, found.why, found.passed) == (2, "", "")
 
 
 def test_state_says_why_a_bundle_that_is_to_be_trusted_cannot_be_used(start, publisher, built):

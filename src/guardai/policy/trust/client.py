@@ -92,11 +92,13 @@ class State(msgspec.Struct, frozen=True):
         asked: when the server was asked last.
         good: when it last gave an answer that was good; no time before it is believed any more.
         error: why nothing newer came of it: the answer was not good, or what it offers cannot be used here; "" if all went well.
+        unusable: environment → why what the answer offers cannot be used there.
     """
 
     asked: float = 0.0
     good: float = 0.0
     error: str = ""
+    unusable: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Client:
@@ -130,6 +132,10 @@ class Client:
 
     def state(self) -> State:
         """What came of asking so far, by whichever process. A time that is none, or cannot have been, is never."""
+        noted = self._noted()
+        return msgspec.structs.replace(noted, error=noted.error or noted.unusable.get(self._mark.name, ""))
+
+    def _noted(self) -> State:
         try:
             found = msgspec.json.decode(read(self.folder / "state.json", METADATA_BYTES), type=State)
         except (OSError, ValueError, msgspec.DecodeError, RecursionError):
@@ -137,7 +143,7 @@ class Client:
         asked, good = (time if _moment(time) is not None else 0.0 for time in (found.asked, found.good))
         if good and good >= self._latest():
             good = 0.0
-        return State(asked, good, found.error)
+        return msgspec.structs.replace(found, asked=asked, good=good)
 
     def _latest(self) -> float:
         """When what was fetched last expires: no answer was good after that. A wrong digit in the state shuts nobody out for longer."""
@@ -226,7 +232,7 @@ class Client:
                 served = self._fetched(now, limit, stopped)
             except BundleError as error:
                 if not stopped.is_set():
-                    self._note(State(now.timestamp(), self.state().good, str(error)))
+                    self._note(State(now.timestamp(), self._noted().good, str(error)))
                 raise
             self.clock.notice(now)
             self._note(State(now.timestamp(), now.timestamp()))
@@ -234,12 +240,17 @@ class Client:
 
     @contextlib.contextmanager
     def proving(self) -> Iterator[None]:
-        """What was fetched is to be trusted. If it proves to be of no use here, `state` says why until the server is asked again."""
+        """What was fetched is to be trusted. If it proves to be of no use here, `state` says why until the server is asked again.
+
+        It says so in this environment: another may use it.
+        """
         try:
             yield
         except BundleError as error:
             with contextlib.suppress(BundleError), held(self.folder / "lock", 1.0):
-                self._note(msgspec.structs.replace(self.state(), error=str(error)))
+                noted = self._noted()
+                unusable = {**noted.unusable, self._mark.name: str(error)}
+                self._note(msgspec.structs.replace(noted, unusable=unusable))
             raise
 
     def vouches(self, served: Served) -> bool:
