@@ -239,25 +239,30 @@ class Supply:
             else:
                 with _other_threads_first():
                     supplied = loaded(client, served, self._labels)
-            if not self._hand_over(supplied, stopped):
+            if not self._hand_over(client, served, supplied, stopped):
                 return
         if not same:
             _log.info("policy: %s %s, digest %s", supplied.bundle.name, supplied.bundle.version, supplied.bundle.digest)
-        self._served, self._unkept = served, True  # also what was kept before: the cache may have lost it since
+        self._unkept = True  # also what was kept before: the cache may have lost it since
         self._keep(limit.left())
 
     def _drop_what_is_not_vouched_for(self, client: Client, stopped: threading.Event) -> None:
         """Whatever failed, a new root may have come before it: what a key had signed that it counts no more decides no more."""
-        if self._served is not None and not client.vouches(self._served):
+        served = self._served
+        if served is not None and not client.vouches(served):
             now = client.clock.now()
-            self._hand_over(self.current._replace(until=Until(now, now)), stopped)
+            self._hand_over(client, served, self.current._replace(until=Until(now, now)), stopped)
 
-    def _hand_over(self, supplied: Supplied, stopped: threading.Event) -> bool:
+    def _hand_over(self, client: Client, served: Served, supplied: Supplied, stopped: threading.Event) -> bool:
+        """SECURITY INVARIANT: no older bundle takes the place of a newer one whose keys count, however slow whoever fetched it was."""
         with self._adopting:
+            former = self._served
             if stopped.is_set() or self._adopt is None:
                 return False
+            if former is not None and served.version < former.version and client.vouches(former):
+                return False
             self._adopt(supplied)
-            self.current = supplied
+            self.current, self._served = supplied, served
             return True
 
     # ------------------------------------------------------------------ at the start

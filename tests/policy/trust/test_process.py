@@ -1,5 +1,6 @@
 """A process that decides by a bundle that is pulled: at the start, while it runs, when it expires, in its children."""
 
+import contextlib
 import errno
 import gc
 import json
@@ -377,6 +378,35 @@ def test_end_does_not_wait_for_ever_for_what_is_being_adopted(start, publisher, 
     finally:
         go_on.set()
         thread.join()
+
+
+def test_bundle_that_took_long_to_read_does_not_take_the_place_of_a_newer_one(start, publisher, monkeypatch):
+    start()
+    reading, go_on, load = threading.Event(), threading.Event(), supply.loaded
+
+    def slow(client, served, labels):
+        found = load(client, served, labels)
+        if found.bundle.version == "2":
+            reading.set()
+            go_on.wait(60)
+        return found
+
+    monkeypatch.setattr(supply, "loaded", slow)
+    monkeypatch.setattr(
+        supply, "_other_threads_first", contextlib.nullcontext
+    )  # which would have the second wait for the first
+    publisher.publish("2")
+    thread = threading.Thread(target=current().supply.refresh)
+    thread.start()
+    try:
+        assert reading.wait(30)
+        publisher.publish("3")
+        current().supply.refresh()
+    finally:
+        go_on.set()
+        thread.join()
+    assert (current().gate.engine.bundle.version, current().supply.current.bundle.version) == ("3", "3")
+    assert [one.version for one in current().supply.client.cached()] == [3]
 
 
 def test_child_forked_while_a_bundle_is_built_collects_its_garbage(start, publisher, monkeypatch):
