@@ -23,7 +23,7 @@ INVARIANT: no message names the cache's place: what is refused is recorded, and 
 looks for it asks `guardai bundle status`.
 
 SECURITY INVARIANT: time does not go back. What is verified is verified at a time that is no earlier than the last one at which
-this cache was brought up to date.
+this cache was brought up to date; one at which what it holds had expired already was none, whatever the cache says.
 """
 
 from __future__ import annotations
