@@ -162,3 +162,72 @@ def test_broken_export_is_told_as_a_broken_home_is(guardai_command, home, record
     done = guardai_command("verify", "--export", "x")
     assert (done.returncode, "? cannot tell" in done.stdout) == (2, True)
     assert guardai_command("verify", "--export", "nowhere").returncode == 2
+
+
+def test_old_logs_are_pruned_after_they_were_exported_and_people_are_told(guardai_command, home, recorded, tmp_path):
+    done = guardai_command("ledger", "prune", "--older-than", "0", "--export", "out", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("pruned 7 events of 1 logs; the store took ")
+    assert "They are in out alone, with all that was sealed: keep it." in done.stdout
+    assert "7 more were pruned" in guardai_command("ledger", "stats").stdout
+    checked = guardai_command("verify")
+    assert (checked.returncode, "7 more were pruned, as sealed events say" in checked.stdout) == (0, True), (
+        checked.stdout
+    )
+    assert json.loads(guardai_command("verify", "--json").stdout)["pruned"] == 7
+    assert guardai_command("verify", "--export", "out").returncode == 0
+    gone = guardai_command("prove", recorded)
+    assert (gone.returncode, "its log was pruned, and an export has it" in gone.stderr) == (1, True)
+
+
+def test_programs_are_told_of_a_pruning(guardai_command, home, recorded):
+    done = guardai_command("ledger", "prune", "--older-than", "90d", "--export", "out", "--yes", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["folder"], told["logs"], told["events"]) == (0, None, 0, 0)
+    told = json.loads(
+        guardai_command("ledger", "prune", "--older-than", "0", "--export", "out", "--yes", "--json").stdout
+    )
+    assert (told["ok"], told["folder"], told["logs"], told["events"], told["exported"]) == (True, "out", 1, 7, 7)
+
+
+def test_pruning_that_nobody_agrees_to_changes_nothing(guardai_command, home, recorded, tmp_path):
+    done = guardai_command("ledger", "prune", "--older-than", "0", "--export", "out")
+    assert (done.returncode, "nothing was pruned" in done.stderr) == (1, True)
+    asked = guardai_command("ledger", "prune", "--older-than", "0", "--export", "out", "--json")
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("time", ["90", "x", "-1d", "400000000000d"])
+def test_age_that_is_none_is_wrong_usage(guardai_command, recorded, time):
+    done = guardai_command("ledger", "prune", f"--older-than={time}", "--export", "out", "--yes")
+    assert (done.returncode, f"--older-than {time}" in done.stderr) == (2, True), done.stderr
+
+
+def test_pruning_into_a_folder_that_holds_something_is_refused(guardai_command, home, recorded, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("x")
+    done = guardai_command("ledger", "prune", "--older-than", "0", "--export", "out", "--yes")
+    assert (done.returncode, "✗" in done.stderr) == (1, True)
+    assert (tmp_path / "out" / "mine").read_text() == "x"
+
+
+def test_pruning_waits_for_a_sink_and_says_so(guardai_command, home, recorded, tmp_path):
+    url = f"jsonl://{tmp_path}/sink.jsonl"
+    done = guardai_command("ledger", "prune", "--older-than", "0", "--export", "out", "--yes", GUARDAI_SINKS=url)
+    assert (done.returncode, "1 more logs are old enough, but a sink has not had all of them" in done.stdout) == (
+        0,
+        True,
+    ), done.stdout
+    assert guardai_command("sinks", "run", GUARDAI_SINKS=url).returncode == 0
+    done = guardai_command("ledger", "prune", "--older-than", "0", "--export", "out", "--yes", GUARDAI_SINKS=url)
+    assert (done.returncode, "pruned 7 events" in done.stdout) == (0, True), done.stdout
+    later = f"jsonl://{tmp_path}/later.jsonl"
+    assert guardai_command("sinks", "run", GUARDAI_SINKS=later).returncode == 0
+    (told,) = [
+        one
+        for one in json.loads(guardai_command("sinks", "status", "--json", GUARDAI_SINKS=later).stdout)["sinks"]
+        if one["configured"]
+    ]
+    assert (told["pruned"], told["waiting"], told["delivered"]) == (7, 0, told["sealed"] - 7)
+    assert "pruned" in guardai_command("sinks", "status", GUARDAI_SINKS=later).stdout

@@ -7,6 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -19,7 +20,7 @@ from guardai.gate import HERE, current
 from guardai.gate.supply import Supplied
 from guardai.gate.vault import erase, record_look
 from guardai.hooks import Call, Target, opened
-from guardai.ledger import EventError, read_event, revoke, rotate
+from guardai.ledger import EventError, prune, read_event, revoke, rotate
 from guardai.ledger import events as stored
 from guardai.lineage import EdgeTable
 from guardai.model import RESERVED
@@ -182,7 +183,9 @@ def recorded(tmp_path, monkeypatch):
     erase(home, "ann", by="eve")
     former = rotate(home, projection=EdgeTable()).former
     revoke(home, former, projection=EdgeTable())
-    return list(stored(home))
+    recorded = list(stored(home))
+    prune(home, home.parent / "pruned", until=time.time_ns() // 1000, by="eve", projection=EdgeTable())
+    return list(dict.fromkeys([*recorded, *stored(home)]))
 
 
 def test_every_kind_is_written_as_its_struct_and_the_published_schema_say(everything, validator):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import signal
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+
+if TYPE_CHECKING:
+    from guardai.ledger import Pruned
 
 __all__ = ["pause_of", "register", "sealed", "until_told"]
 
@@ -182,6 +186,8 @@ def stats_command(home: Home = None, as_json: Json = False) -> None:
     console.print(escape(found.store), soft_wrap=True)
     times = f", from {_moment(found.since)} to {_moment(found.until)}" if found.events else ""
     console.print(f"  {found.events:,} events{times}; {found.size:,} bytes", soft_wrap=True)
+    if found.pruned:
+        console.print(f"  {found.pruned:,} more were pruned; their hashes are in the tree", soft_wrap=True)
     console.print(f"  {found.logs:,} logs, {found.open:,} of them without an end there", soft_wrap=True)
     by = ", ".join(found.signed_by)
     head = (
@@ -195,6 +201,104 @@ def stats_command(home: Home = None, as_json: Json = False) -> None:
 
 def _moment(micros: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(micros / 1e6))
+
+
+@ledger.command("prune")
+def prune_command(
+    older_than: Annotated[
+        str,
+        typer.Option("--older-than", metavar="TIME", help="Logs that ended before that: 90d, say.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--export",
+            metavar="DIR",
+            help="The folder to make: all that is sealed goes there first.",
+            show_default=False,
+        ),
+    ],
+    home: Home = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Export the ledger, check the export, and take old logs out of the store. What is left still verifies.
+
+    Logs leave whole. What has not ended, what a configured sink has not had, and certificates and revocations of keys stay.
+
+    Exit codes: 0 pruned, or there was nothing to prune; 1 refused; 2 wrong usage, or a file cannot be read or written.
+    """
+    from guardai.errors import LedgerError
+    from guardai.ledger import StoreError
+    from guardai.settings import seconds
+
+    where = ledger_in(home_of(home))
+    try:
+        until = time.time_ns() // 1000 - seconds(older_than) * 1_000_000
+        if until < 0:
+            raise ValueError("that is before 1970")
+    except ValueError as error:
+        refuse(f"--older-than {older_than}: {error}", code=USAGE)
+    if not yes:
+        _ask(
+            f"Take logs that ended before {_moment(until)} out of the store, once they are in {output}?",
+            as_json=as_json,
+        )
+    _seal_once(where)
+    try:
+        done = _pruned(where, output, until, shown=not as_json)
+    except LedgerError as error:
+        refuse(str(error))
+    except StoreError as error:
+        unreadable(error)
+    except OSError as error:
+        refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)
+    if as_json:
+        print_json({"ok": True, "folder": str(output) if done.exported else None, **done._asdict()})
+        return
+    _tell_pruned(done, output, until)
+
+
+def _ask(question: str, *, as_json: bool) -> None:
+    if as_json:
+        refuse("nobody can be asked with --json", next_step="--yes does it without asking", code=USAGE)
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        refuse("nothing was pruned", code=REFUSED)
+
+
+def _pruned(where: Path, output: Path, until: int, *, shown: bool) -> Pruned:
+    from guardai import settings
+    from guardai.cli.progress import Bar
+    from guardai.ledger import prune
+    from guardai.lineage import EdgeTable
+
+    sinks = settings.load({"home": where}).sinks
+    by = getpass.getuser()
+    with Bar("pruning", shown=shown) as bar:
+        return prune(where, output, until=until, by=by, sinks=sinks, projection=EdgeTable(), progress=bar)
+
+
+def _tell_pruned(done: Pruned, output: Path, until: int) -> None:
+    if not done.exported:
+        console.print(
+            f"nothing to prune: no log that may leave ended before {_moment(until)}; nothing was exported",
+            soft_wrap=True,
+        )
+    else:
+        console.print(
+            f"[green]pruned[/] {done.events:,} events of {done.logs:,} logs; the store took {done.before:,} bytes and takes {done.after:,}",
+            soft_wrap=True,
+        )
+        console.print(f"They are in {escape(str(output))} alone, with all that was sealed: keep it.", soft_wrap=True)
+    if done.waiting:
+        console.print(
+            f"[yellow]![/] {done.waiting:,} more logs are old enough, but a sink has not had all of them: guardai sinks status",
+            soft_wrap=True,
+        )
 
 
 @ledger.command("migrate")

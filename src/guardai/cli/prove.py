@@ -66,11 +66,11 @@ def prove_command(
 
     where = ledger_in(home_of(home))
     try:
-        if find(where, event) is None:
-            refuse(f"there is no event {event}", next_step="guardai log lists them")
         try:
             proof = prove(where, event)
-        except ProofError:
+        except ProofError as error:
+            if find(where, event) is None:
+                refuse(str(error), next_step="guardai log lists them")
             sealed(where)
             proof = prove(where, event)
     except StoreError as error:

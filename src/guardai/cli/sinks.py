@@ -154,11 +154,14 @@ def _print(standings: list[Standing], *, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("sink", overflow="fold")
-    for column in ("sealed", "delivered", "quarantined", "waiting"):
+    columns = ["sealed", "delivered", "quarantined", "pruned", "waiting"]
+    if not any(one.pruned for one in standings):
+        columns.remove("pruned")
+    for column in columns:
         table.add_column(column, justify="right")
     table.add_column("last success", no_wrap=True)
     for one in standings:
-        counts = (one.sealed, one.delivered, one.quarantined, one.waiting)
+        counts = [getattr(one, column) for column in columns]
         url = escape(one.url) if one.configured else f"[dim]{escape(one.url)} (not configured)[/]"
         table.add_row(url, *(f"{count:,}" for count in counts), _time(one.account.success) or "never")
     console.print(table)
@@ -186,6 +189,7 @@ def _told(one: Standing) -> dict[str, Any]:
         "sealed": one.sealed,
         "delivered": one.delivered,
         "quarantined": one.quarantined,
+        "pruned": one.pruned,
         "waiting": one.waiting,
         "last_success": _time(account.success),
         "last_error": {"at": _time(account.failure), "what": account.error} if account.failure else None,

@@ -96,6 +96,7 @@ def _as_data(report: Report) -> dict[str, object]:
         "signed": report.signed,
         "recovered": report.recovered,
         "unsigned": report.unsigned,
+        "pruned": report.pruned,
         "elsewhere": report.elsewhere,
         "faults": [
             {"code": fault.code, "log": fault.log, "seq": fault.seq, "event": fault.event} for fault in report.faults
@@ -128,6 +129,11 @@ def _print(report: Report, where: Path | str, trusted: str) -> None:
     if report.unsigned:
         live = f", {report.live:,} of them in logs that are being written" if report.live else ""
         console.print(f"  {report.unsigned:,} not signed yet{live}", soft_wrap=True)
+    if report.pruned:
+        console.print(
+            f"  {report.pruned:,} more were pruned, as sealed events say: their hashes are in the tree, they are in an export",
+            soft_wrap=True,
+        )
     if report.elsewhere:
         console.print(
             f"  {report.elsewhere:,} logs go on at other hosts: what is not sealed of them yet can be checked there alone",

@@ -16,6 +16,7 @@ from guardai.ledger.place import is_shared, use
 from guardai.ledger.projection import Projection
 from guardai.ledger.proof import ProofError
 from guardai.ledger.proving import Proven, check_proof, prove
+from guardai.ledger.pruning import Pruned, prune
 from guardai.ledger.public import export_public
 from guardai.ledger.pump import Pump
 from guardai.ledger.quorum import PolicyError, TrustPolicy
@@ -51,6 +52,7 @@ __all__ = [
     "Projection",
     "ProofError",
     "Proven",
+    "Pruned",
     "Pump",
     "ReplayVault",
     "Report",
@@ -77,6 +79,7 @@ __all__ = [
     "migrate",
     "open_keys",
     "prove",
+    "prune",
     "public_key",
     "raw",
     "read_all",

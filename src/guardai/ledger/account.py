@@ -1,7 +1,7 @@
 """A sink's account: how far it has come, what it refused, how it is; to the event, and across deaths.
 
-INVARIANT: delivered + quarantined + waiting = sealed. It holds by how the numbers are made: `next` parts what was dealt
-with from what waits, and what was dealt with and is not in quarantine was delivered. So three things are written in this
+INVARIANT: delivered + quarantined + pruned + waiting = sealed. It holds by how the numbers are made: `next` parts what was dealt
+with from what waits, and what was dealt with, was there and is not in quarantine was delivered. So three things are written in this
 order: the event to the sink, or to the quarantine; then `next`. A death between them repeats a delivery; it loses none.
 """
 
@@ -30,6 +30,7 @@ class Account(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         next: the next leaf to deliver.
+        pruned: how many of those before it had been taken out of the store before it could have them.
         last: the id of the event before it: a store that was set back is told by that.
         url: the sink's, as it may be shown.
         success: when it last took something; microseconds since 1970, as all times here.
@@ -40,6 +41,7 @@ class Account(msgspec.Struct, omit_defaults=True):
     """
 
     next: int = 0
+    pruned: int = 0
     last: str = ""
     url: str = ""
     success: int = 0
@@ -87,7 +89,7 @@ class SinkFiles:
 
 @dataclass(frozen=True)
 class Standing:
-    """A sink and its numbers: `delivered + quarantined + waiting == sealed`."""
+    """A sink and its numbers: `delivered + quarantined + pruned + waiting == sealed`."""
 
     name: str
     url: str
@@ -95,6 +97,7 @@ class Standing:
     sealed: int
     delivered: int
     quarantined: int
+    pruned: int
     waiting: int
     account: Account
 
@@ -123,13 +126,15 @@ def _standing(home: Path, name: str, url: str | None) -> Standing:
     sealed = sealed_size(home)
     done = min(account.next, sealed)  # of a store that was set back less is sealed than was delivered
     refused = min(refused, done)
+    pruned = min(account.pruned, done - refused)
     return Standing(
         name=name,
         url=account.url if url is None else url,
         configured=url is not None,
         sealed=sealed,
-        delivered=done - refused,
+        delivered=done - refused - pruned,
         quarantined=refused,
+        pruned=pruned,
         waiting=sealed - done,
         account=account,
     )

@@ -17,7 +17,8 @@ What is checked, in this order:
 5. each log's first event carries its key, certified by a host that the root vouches for;
 6. heads.jsonl: signatures of those keys, each over all events of a log up to a position. What stands under one is `signed`;
 7. what a process had not signed when it died was checked by its tags and countersigned by a host: `recovered`;
-8. nothing stands under a host's key at a time after its certificate, or from the time on from which the root revoked it
+8. an event may be missing only if its whole log is, as long as an event `log.pruned` says; its hash is in the tree still;
+9. nothing stands under a host's key at a time after its certificate, or from the time on from which the root revoked it
    (keys/revoked, and events `key.revoked`). What a revoked host vouched for before cannot be told from what a thief would write.
 
 What it cannot tell: whether something that never was recorded should have been, and whether events after this tree head were
@@ -95,6 +96,7 @@ class Result:
     signed: int = 0
     recovered: int = 0
     unsigned: int = 0
+    pruned: int = 0
     open_logs: int = 0
     #: Between which times (µs since 1970) the recovered ones lie; 0 if there are none.
     since: int = 0
@@ -260,7 +262,7 @@ def tile_path(level: int | str, index: int, width: int) -> str:
 
 
 def entries(folder: Path, size: int) -> Iterator[bytes]:
-    """The events in the order of their leaves."""
+    """The events in the order of their leaves; b"" for one that was taken out."""
     for index in range(-(-size // WIDTH)):
         width = min(WIDTH, size - index * WIDTH)
         data = _bytes(folder / tile_path("entries", index, width))
@@ -268,7 +270,7 @@ def entries(folder: Path, size: int) -> Iterator[bytes]:
         for _ in range(width):
             length = int.from_bytes(data[place : place + 2], "big")
             event = data[place + 2 : place + 2 + length]
-            if len(event) != length or not length:
+            if len(event) != length or place + 2 > len(data):
                 raise Unreadable(f"bundle {index} of the events is cut short")
             yield event
             place += 2 + length
@@ -331,6 +333,10 @@ class Audit:
         self.logs: dict[str, Log] = {}
         self.heads: dict[str, list[dict[str, Any]]] = {}
         self.tags: dict[str, dict[int, str]] = {}
+        #: Log → how many events it had, where an event says that it was taken out.
+        self.gone: dict[str, int] = {}
+        #: The tile of leaf hashes that was read last, and its index.
+        self._hashes: tuple[int, bytes] = (-1, b"")
 
     def run(self) -> Result:
         """Does every step.
@@ -355,13 +361,19 @@ class Audit:
             self.tags.setdefault(one["log"], {})[one["seq"]] = one["tag"]
         tree = Tree(self._compare_tile)
         for count, event in enumerate(entries(self.folder, result.size), 1):
-            leaf = leaf_hash(event)
+            if event:
+                leaf = leaf_hash(event)
+                self._event(event, leaf)
+            else:
+                leaf = self._hash_of(count - 1)
+                result.pruned += 1
             tree.add(leaf)
-            self._event(event, leaf)
             if not count % 1000:
                 self.progress(1000)
         if tree.root() != head[1]:
             result.fault("tree")
+        if result.pruned != sum(events for name, events in self.gone.items() if name not in self.logs):
+            result.fault("missing")
         self._judge_logs()
         self._judge_hosts(head[2])
         return result
@@ -393,6 +405,14 @@ class Audit:
     def _compare_tile(self, level: int, index: int, hashes: list[bytes]) -> None:
         if _bytes(self.folder / tile_path(level, index, len(hashes))) != b"".join(hashes):
             self.result.fault("tree")
+
+    def _hash_of(self, leaf: int) -> bytes:
+        """The hash of an event that was taken out: the tree's root vouches for it."""
+        index, place = divmod(leaf, WIDTH)
+        width = min(WIDTH, self.result.size - index * WIDTH)
+        if self._hashes[0] != index:
+            self._hashes = (index, _bytes(self.folder / tile_path(0, index, width)))
+        return self._hashes[1][place * 32 : place * 32 + 32]
 
     def _event(self, data: bytes, leaf: bytes) -> None:
         fault = self.result.fault
@@ -429,6 +449,8 @@ class Audit:
         body = event.get("body") if kind == "key.revoked" else None
         if isinstance(body, dict) and (found := read_revocation(body.get("revocation"), self.root)):
             self._revoke(found)
+        if kind == "log.pruned":
+            self._pruned(event.get("body"))
         self.latest = max(self.latest, when)
         log.ended = kind in ("log.close", "recovered")
         log.closed = log.closed or log.ended
@@ -452,6 +474,13 @@ class Audit:
         parent = body.get("parent")
         if isinstance(parent, dict) and type(parent.get("log")) is str and type(parent.get("seq")) is int:
             log.parent = (parent["log"], parent["seq"])
+
+    def _pruned(self, body: Any) -> None:
+        """What an event says was taken out of the store, logs as a whole."""
+        logs = body.get("logs") if isinstance(body, dict) else None
+        for one in logs if isinstance(logs, list) else ():
+            if isinstance(one, dict) and type(one.get("log")) is str and type(one.get("events")) is int:
+                self.gone[one["log"]] = one["events"]
 
     def _judge_logs(self) -> None:
         result = self.result
@@ -611,8 +640,10 @@ def main() -> int:
         print(f"? cannot tell: {error}")
         return 2
     print(("✓ whole", "✗ broken", "? cannot tell")[result.verdict])
-    print(f"  {result.size:,} events of {result.logs:,} logs in the tree of {result.origin}")
+    print(f"  {result.size - result.pruned:,} events of {result.logs:,} logs in the tree of {result.origin}")
     print(f"  {result.signed:,} signed, {result.recovered:,} recovered, {result.unsigned:,} under no signature")
+    if result.pruned:
+        print(f"  {result.pruned:,} more were pruned, as events say that are there; their hashes stand in the tree")
     if not given.key:
         print(
             "  trusting the export's own key: give --key, or this proves only that whoever has its private key made it"

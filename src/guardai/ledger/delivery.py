@@ -258,11 +258,15 @@ class Delivery:
         if another:
             # Not the store that was delivered from: it was set back, or replaced. The account first: from then on what is
             # in quarantine is not counted.
-            account.next, account.last = 0, ""
+            account.next, account.pruned, account.last = 0, 0, ""
             self._files.write(account)
             self._files.quarantine.forget_from(0)
             return self._waiting(account)
-        return _bounded([data for leaf, data in rows if leaf >= account.next][:limit])
+        rows = [row for row in rows if row[0] >= account.next][:limit]
+        if rows and rows[0][0] > account.next:  # what was between is kept with the next write of the account
+            account.pruned += rows[0][0] - account.next
+            account.next = rows[0][0]
+        return _bounded([data for nth, (leaf, data) in enumerate(rows) if leaf == account.next + nth])
 
     def _sealed(self, start: int, limit: int) -> tuple[list[tuple[int, bytes]], int]:
         """Leaves and their events, from one on; and how many there are altogether, 0 if that cannot be told now."""

@@ -4,7 +4,7 @@
 
     checkpoint                  the signed tree head (C2SP tlog-checkpoint)
     tile/0/x001/234             hashes of the tree (C2SP tlog-tiles)
-    tile/entries/x001/234       the events' exact bytes, each behind its length (two bytes, big-endian)
+    tile/entries/x001/234       the events' exact bytes, each behind its length (two bytes, big-endian); length 0: it was pruned
     heads.jsonl                 signatures of the logs' own keys
     tags.jsonl                  tags of events whose process died before signing them
     keys/root.pub, host.cert    the root's public key, and its certificate for the host that signed the tree head
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -46,9 +47,10 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Exported(NamedTuple):
-    """What an export holds: so many events, under the tree head of that size."""
+    """What an export holds: so many events, under the tree head of that size; the rest was pruned."""
 
     events: int
+    size: int
     origin: str
 
 
@@ -77,7 +79,7 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
             head = open_checkpoint(note, trusted.origin, trusted.publics)
         except NoteError as error:
             raise LedgerError(f"nobody could verify the export: {error}; `guardai verify` tells more") from None
-        size = head.size
+        size, pruned = head.size, store.pruned()
         try:
             draft.mkdir(parents=True)
             write_public(layout, trusted, draft / "keys")
@@ -85,7 +87,7 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
                 (draft / "keys" / "revoked" / f"{name}.json").write_bytes(msgspec.json.encode(statement))
             host = trusted.hosts[key_id(head.by[0])].certificate
             (draft / "keys" / "host.cert").write_bytes(msgspec.json.encode(host))
-            _write_events(store, draft, size, progress)
+            _write_events(store, draft, size, pruned, progress)
             _write_tiles(store, draft, size)
             _write_lines(draft / "heads.jsonl", _heads(store))
             _write_lines(draft / "tags.jsonl", _tags(store))
@@ -98,24 +100,34 @@ def export(home: Path, folder: Path, progress: Callable[[int, int], None] = lamb
             draft.rename(folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return Exported(size, trusted.origin)
+    return Exported(size - pruned, size, trusted.origin)
 
 
-def _write_events(store: Store, folder: Path, size: int, progress: Callable[[int, int], None]) -> None:
+def _write_events(store: Store, folder: Path, size: int, pruned: int, progress: Callable[[int, int], None]) -> None:
     bundle: list[bytes] = []
     index = 0
-    for leaf, data in store.db.execute("SELECT leaf, bytes FROM events WHERE leaf < ? ORDER BY leaf", (size,)):
-        if leaf != index * WIDTH + len(bundle):
-            raise LedgerError(f"event {leaf} of the store is missing or damaged: `guardai verify` tells more")
+    for data in _entries(store, size, pruned):
         bundle.append(len(data).to_bytes(2) + data)
         if len(bundle) == WIDTH:
             _write(folder / tile_path("entries", index, WIDTH), b"".join(bundle))
             bundle, index = [], index + 1
             progress(index * WIDTH, size)
-    if index * WIDTH + len(bundle) != size:
-        raise LedgerError("the store holds fewer events than its tree head: `guardai verify` tells more")
     if bundle:
         _write(folder / tile_path("entries", index, len(bundle)), b"".join(bundle))
+
+
+def _entries(store: Store, size: int, pruned: int) -> Iterator[bytes]:
+    """The events in the order of their leaves; b"" for each of those that were pruned."""
+    due = 0
+    for leaf, data in store.db.execute("SELECT leaf, bytes FROM events WHERE leaf < ? ORDER BY leaf", (size,)):
+        pruned -= leaf - due
+        if pruned < 0:
+            raise LedgerError(f"event {due} of the store is missing or damaged: `guardai verify` tells more")
+        yield from itertools.repeat(b"", leaf - due)
+        yield bytes(data)
+        due = leaf + 1
+    if due != size or pruned:
+        raise LedgerError("the store holds fewer events than its tree head: `guardai verify` tells more")
 
 
 def _write_tiles(store: Store, folder: Path, size: int) -> None:

@@ -86,7 +86,7 @@ def migrate(home: Path, url: str, progress: Callable[[int, int], None] = lambda 
         with read_sqlite(layout.store) as source, open_postgres(address) as target:
             if source is None:
                 raise LedgerError(f"{home} has no store of its own that could be moved")
-            size = source.size()
+            size, events = source.size(), source.size() - source.pruned()
             with target.writing():
                 if not _is_there(source, target):
                     _copy(source, target, progress)
@@ -97,7 +97,7 @@ def migrate(home: Path, url: str, progress: Callable[[int, int], None] = lambda 
         for suffix in ("-wal", "-shm"):
             layout.store.with_name(f"{layout.store.name}{suffix}").unlink(missing_ok=True)
         layout.store.replace(former)
-    return Migrated(size, former)
+    return Migrated(events, former)
 
 
 def _is_there(source: Store, target: Store) -> bool:
@@ -114,7 +114,7 @@ def _is_there(source: Store, target: Store) -> bool:
 
 
 def _copy(source: Store, target: Store, progress: Callable[[int, int], None]) -> None:
-    size = source.size()
+    size = source.size() - source.pruned()
     for table, (columns, order) in _TABLES.items():
         marks = ", ".join("?" * len(columns.split(", ")))
         asked = source.db.execute(f"SELECT {columns} FROM {table} ORDER BY {order}")  # noqa: S608 - our words

@@ -263,12 +263,13 @@ class _Postgres(Dialect):
         if db.execute(_INSERT_LINES, values).rowcount != len(lines):
             raise StoreError("the server did not take every event")  # a trigger or a rule of somebody's
 
-    def joined(self, db: Connection, start: int, stop: int) -> str | None:
-        (found,) = db.execute(
-            "SELECT string_agg(convert_from(bytes, 'UTF8'), chr(10) ORDER BY leaf) FROM events WHERE leaf >= ? AND leaf < ?",
-            (start, stop),
+    def joined(self, db: Connection, start: int, most: int) -> tuple[str, int, int] | None:
+        found, count, last = db.execute(
+            "SELECT string_agg(convert_from(bytes, 'UTF8'), chr(10) ORDER BY leaf), count(*), max(leaf) FROM "
+            "(SELECT leaf, bytes FROM events WHERE leaf >= ?::bigint ORDER BY leaf LIMIT ?::bigint) AS next",
+            (start, most),
         ).fetchone()
-        return None if found is None else str(found)
+        return (str(found), count, last) if count else None
 
     def has(self, db: Connection, table: str) -> bool:
         return db.execute("SELECT to_regclass(?)", (table,)).fetchone()[0] is not None
@@ -280,6 +281,9 @@ class _Postgres(Dialect):
     def problems(self, db: Connection) -> list[str]:  # noqa: ARG002 - of the dialect
         """The server checks its pages itself, where it has checksums."""
         return []
+
+    def shrink(self, db: Connection) -> None:
+        """The server's own autovacuum does it."""
 
     def settle(self, db: Connection) -> bool:  # noqa: ARG002 - of the dialect
         return True

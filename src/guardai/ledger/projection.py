@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from guardai.ledger.store import Store
 
-__all__ = ["Projection", "catch_up", "create_table", "insert_rows"]
+__all__ = ["Projection", "catch_up", "create_table", "delete_rows", "insert_rows"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 #: Events between two breaths, rows of one statement.
@@ -30,7 +30,8 @@ class Projection(Protocol):
 
     Attributes:
         name: of the table.
-        columns: of the table; a row is unique, is of text, and can be looked up by its first or its second column.
+        columns: of the table; a row is unique, is of text, and can be looked up by its first or its second column. One of
+            them names the event that the row comes from, so that it leaves with it.
     """
 
     @property
@@ -85,6 +86,14 @@ def insert_rows(
     store.db.executemany(sql, rows)
 
 
+def delete_rows(store: Store, projection: Projection, events: Iterable[bytes]) -> None:
+    """Within a transaction: removes the rows of these events, if there is such a table."""
+    if store.has(projection.name):
+        where = " AND ".join(f"{column} = ?" for column in projection.columns)
+        rows = [row for event in events for row in _rows(projection, event)]
+        store.db.executemany(f"DELETE FROM {projection.name} WHERE {where}", rows)  # noqa: S608 - names checked when it was made
+
+
 def _rows(projection: Projection, event: bytes | str) -> list[_Row]:
     """An event that a projection cannot take adds nothing: it must keep neither the sealer nor verify from their work."""
     try:
@@ -105,12 +114,12 @@ def catch_up(store: Store, projection: Projection, most: int, breathe: Callable[
     create_table(store, projection)
     row = store.db.execute("SELECT upto FROM derived WHERE name = ?", (projection.name,)).fetchone()
     start = row[0] if row else 0
-    joined = store.dialect.joined(store.db, start, start + most)
-    events = joined.split("\n") if joined is not None else []
-    if events or not row:
-        insert_rows(store, projection, events, breathe=breathe)
+    found = store.dialect.joined(store.db, start, most)
+    text, count, last = found or ("", 0, start - 1)
+    if count or not row:
+        insert_rows(store, projection, text.split("\n") if count else (), breathe=breathe)
         store.db.execute(
             "INSERT INTO derived VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET upto = excluded.upto",
-            (projection.name, start + len(events)),
+            (projection.name, last + 1),
         )
-    return len(events) < most
+    return count < most

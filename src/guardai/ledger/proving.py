@@ -79,7 +79,10 @@ def prove(home: Path, event: str) -> bytes:
     with read_store(layout) as store:
         found = _leaf(store, event) if store is not None else None
         if store is None or found is None:
-            raise ProofError(f"there is no event {event} in the store")
+            gone = (
+                "; its log was pruned, and an export has it" if store is not None and _is_pruned(store, event) else ""
+            )
+            raise ProofError(f"there is no event {event} in the store{gone}")
         trusted = joined(store, trusted)
         index, data = found
         note = store.newest()
@@ -143,6 +146,11 @@ def _link(event: bytes) -> Link:
         return decode_link(event)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ProofError("what is proven is no event") from None
+
+
+def _is_pruned(store: Store, event: str) -> bool:
+    log, _ = address(event) or ("", 0)
+    return store.db.execute("SELECT 1 FROM logs WHERE log = ? AND ended = 2", (log,)).fetchone() is not None
 
 
 def _leaf(store: Store, event: str) -> tuple[int, bytes] | None:

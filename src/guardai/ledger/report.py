@@ -69,6 +69,7 @@ class Report(msgspec.Struct, kw_only=True):
         recovered: events of processes that died before signing, checked by tag and countersigned by the host.
         recovered_since, recovered_until: between which times (µs) those lie; 0 if there are none.
         unsigned: events under no signature yet; `live` of them are in logs that are still being written.
+        pruned: events that were taken out, as sealed events say; their hashes are in the tree. They are in none of the other counts.
         elsewhere: logs of other hosts that share the store and have no end there: what is not sealed of them yet is on those hosts.
         faults: what is wrong; empty is good.
         unanchored: events since the last checkpoint that someone else holds. Whoever owns the machine could cut these
@@ -85,6 +86,7 @@ class Report(msgspec.Struct, kw_only=True):
     recovered_until: int = 0
     unsigned: int = 0
     live: int = 0
+    pruned: int = 0
     elsewhere: int = 0
     faults: list[Fault] = []
     unanchored: int = 0

@@ -17,6 +17,7 @@ from guardai.ledger.chain import ENDS, Recovered, recovered_range
 from guardai.ledger.heads import Head, holds
 from guardai.ledger.merkle import leaf_hash, root_at
 from guardai.ledger.opening import Opening, read_opening
+from guardai.ledger.pruned import KIND, Gone, read_pruned
 from guardai.ledger.ratchet import step
 from guardai.ledger.reading import Link, decode_link
 from guardai.ledger.report import Code, Fault
@@ -38,7 +39,7 @@ __all__ = ["LogState", "SealedAudit"]
 #: Faults beyond which a store is simply broken; naming more would help nobody.
 _ENOUGH: Final = 10_000
 #: Kinds of events that say something about others.
-_NOTED: Final = ENDS | {"key.revoked"}
+_NOTED: Final = ENDS | {"key.revoked", KIND}
 _ROWS: Final = "SELECT leaf, log, seq, ts, bytes, tag FROM events"
 
 
@@ -98,6 +99,9 @@ class SealedAudit:
         self.revoked = dict(trust.revoked)
         self.logs: dict[str, LogState] = {}
         self.events = 0
+        #: Logs that may be missing, because a sealed event says so; and those that are, whole.
+        self._may_be_gone: dict[str, Gone] = {}
+        self.gone: dict[str, Gone] = {}
         self.checkpoints: list[Checkpoint] = []
         self._named: set[tuple[str, int]] = set()
         self._by_number: dict[object, LogState] = {}
@@ -200,8 +204,16 @@ class SealedAudit:
             self.events += 1
             if not self.events % 2000:
                 self.progress(2000)
-        if self.events != size:
+        self.gone = {log: one for log, one in self._may_be_gone.items() if self._is_gone(one)}
+        if self.events + sum(one.events for one in self.gone.values()) != size:
             self.fault("tree")
+
+    def _is_gone(self, one: Gone) -> bool:
+        """Whether nothing is left of a log but its row."""
+        state = self.logs.get(one.log)
+        if state is None:
+            self.fault("derived", one.log)
+        return state is None or not state.events
 
     def _rows(self, size: int) -> Iterator[tuple[Any, ...]]:
         """Rows in the order of their leaves; one by one where a page is damaged."""
@@ -336,6 +348,8 @@ class SealedAudit:
             state.own_last = max(state.own_last, link.ts)
         if link.kind == "key.revoked" and (one := recorded(data, self.trust.root)) is not None:
             add(self.revoked, one)
+        if link.kind == KIND:
+            self._may_be_gone.update((one.log, one) for one in read_pruned(data))
         if tag is not None:
             first = state.tagged.pop()[0] if state.tagged and state.tagged[-1][1] == link.seq else link.seq
             state.tagged.append((first, link.seq + 1))
@@ -345,6 +359,10 @@ class SealedAudit:
         for n, events, hashed, ended in self.db.execute("SELECT n, events, hash, ended FROM logs"):
             state = self._by_number.get(n)
             if state is None:
+                continue
+            if gone := self.gone.get(state.name):
+                if (events, hashed, ended) != (gone.events, gone.hash, 2):
+                    self.fault("derived", state.name)
                 continue
             if isinstance(events, int) and events > state.events:
                 for seq in range(state.events, min(events, state.events + _ENOUGH)):
@@ -359,6 +377,10 @@ class SealedAudit:
         """Each log's key is vouched for, and its heads are signed by it over the events that are there."""
         for state in self.logs.values():
             opening = state.opening
+            if state.name in self.gone:
+                if state.heads:
+                    self.fault("signature", state.name, 0)
+                continue
             if opening is None or opening.process is None:
                 self.fault("certificate", state.name, 0)
                 continue

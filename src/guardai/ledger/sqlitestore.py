@@ -78,14 +78,14 @@ class _Sqlite(Dialect):
         values = {"leaf": leaf, "log": log, "seq": seq, "lines": b"".join(lines), "places": f"[{','.join(places)}]"}
         db.execute(_INSERT_LINES, values)
 
-    def joined(self, db: Connection, start: int, stop: int) -> str | None:
+    def joined(self, db: Connection, start: int, most: int) -> tuple[str, int, int] | None:
         # One value instead of many rows: each row fetched would pass the interpreter lock to and fro.
-        (found,) = db.execute(
-            "SELECT group_concat(CAST(bytes AS TEXT), char(10)) FROM "
-            "(SELECT bytes FROM events WHERE leaf >= ? AND leaf < ? ORDER BY leaf)",
-            (start, stop),
+        found, count, last = db.execute(
+            "SELECT group_concat(CAST(bytes AS TEXT), char(10)), count(*), max(leaf) FROM "
+            "(SELECT leaf, bytes FROM events WHERE leaf >= ? ORDER BY leaf LIMIT ?)",
+            (start, most),
         ).fetchone()
-        return None if found is None else str(found)
+        return (str(found), count, last) if count else None
 
     def has(self, db: Connection, table: str) -> bool:
         return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
@@ -100,6 +100,12 @@ class _Sqlite(Dialect):
         except sqlite3.DatabaseError:
             return ["unreadable"]
         return [] if found == ["ok"] else found
+
+    def shrink(self, db: Connection) -> None:
+        with contextlib.suppress(
+            sqlite3.OperationalError
+        ):  # a reader, or no room for a copy: pages that are free are used again
+            db.execute("VACUUM")
 
     def settle(self, db: Connection) -> bool:
         """Moves the write-ahead log into the main file."""

@@ -26,6 +26,7 @@ class Stats(NamedTuple):
     Attributes:
         store: where the store is, as it may be shown.
         events: in the store.
+        pruned: that are not there any more; their hashes are in the tree.
         logs: whose they are; `open` of them have no end there yet.
         since, until: times of the oldest and the newest event there, microseconds since 1970; 0 if there is none.
         size: bytes that the store takes.
@@ -37,6 +38,7 @@ class Stats(NamedTuple):
 
     store: str
     events: int = 0
+    pruned: int = 0
     logs: int = 0
     open: int = 0
     since: int = 0
@@ -65,7 +67,8 @@ def stats(home: Path) -> Stats:
 
 
 def _counted(store: Store, trusted: Trust, found: Stats) -> Stats:
-    logs, ended = store.db.execute("SELECT count(*), coalesce(sum(ended), 0) FROM logs").fetchone()
+    logs, ended = store.db.execute("SELECT count(*), coalesce(sum(ended), 0) FROM logs WHERE ended < 2").fetchone()
+    pruned = store.pruned()
     since, until = store.db.execute("SELECT min(ts), max(ts) FROM events").fetchone()
     head = 0
     signed_by: tuple[str, ...] = ()
@@ -79,7 +82,8 @@ def _counted(store: Store, trusted: Trust, found: Stats) -> Stats:
         else:
             head, signed_by = checkpoint.size, tuple(map(key_id, checkpoint.by))
     return found._replace(
-        events=store.size(),
+        events=store.size() - pruned,
+        pruned=pruned,
         logs=logs,
         open=logs - int(ended),
         since=since or 0,

@@ -20,7 +20,7 @@ __all__ = [
 
 VERSION: Final = 1
 
-#: Statements of the schema, in the words of a dialect.
+#: Statements of the schema, in the words of a dialect. A log's `ended` is 1 once its end is in the store, 2 once it was pruned.
 _SCHEMA: Final = """
 CREATE TABLE logs (n {number} PRIMARY KEY, log {text} NOT NULL UNIQUE, events {number} NOT NULL, hash {text} NOT NULL,
     ended {number} NOT NULL);
@@ -149,8 +149,8 @@ class Dialect(Protocol):
         """Adds consecutive events of one log from the lines of its spool, without their tags, in one statement."""
         ...
 
-    def joined(self, db: Connection, start: int, stop: int) -> str | None:
-        """The events from one leaf to another (exclusive), with a newline between; None if there are none."""
+    def joined(self, db: Connection, start: int, most: int) -> tuple[str, int, int] | None:
+        """At most so many events from a leaf on, with a newline between, how many, and the last one's leaf; None if there are none."""
         ...
 
     def has(self, db: Connection, table: str) -> bool:
@@ -163,6 +163,10 @@ class Dialect(Protocol):
 
     def problems(self, db: Connection) -> list[str]:
         """What the database itself finds wrong with its pages and indexes."""
+        ...
+
+    def shrink(self, db: Connection) -> None:
+        """Gives back the room of what was removed, if the database does not do so by itself."""
         ...
 
     def settle(self, db: Connection) -> bool:
@@ -220,9 +224,13 @@ class Store:
         self.dialect.insert_lines(self.db, lines, times, leaf, log, seq)
 
     def size(self) -> int:
-        """Leaves in the store."""
+        """Leaves of the tree. The last event is always there."""
         row = self.db.execute("SELECT max(leaf) FROM events").fetchone()
         return 0 if row[0] is None else int(row[0]) + 1
+
+    def pruned(self) -> int:
+        """Leaves whose events were taken out, as the table of logs says."""
+        return int(self.db.execute("SELECT coalesce(sum(events), 0) FROM logs WHERE ended = 2").fetchone()[0])
 
     def newest(self) -> str | None:
         """The newest checkpoint's note."""

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from guardai.ledger.projection import Projection
+    from guardai.ledger.pruned import Gone
     from guardai.ledger.revocations import Revocation
 
 __all__ = ["verify", "verify_export", "verify_store"]
@@ -146,8 +147,9 @@ def verify_export(
     except (auditor.Unreadable, OSError, ValueError) as error:
         report.notes.append(str(error))
         return report
-    report.events, report.logs, report.checkpoints = found.size, found.logs, int(found.size > 0)
+    report.logs, report.checkpoints = found.logs, int(found.size > 0)
     report.signed, report.recovered, report.unsigned = found.signed, found.recovered, found.unsigned
+    report.events, report.pruned = found.size - found.pruned, found.pruned
     report.recovered_since, report.recovered_until = found.since, found.until
     report.unanchored = found.size
     report.notes.extend(found.notes)
@@ -168,6 +170,8 @@ class _Verification:
         self.spools: dict[str, Spooled] = {}
         self.live: set[str] = set()
         self.sealed: dict[str, LogState] = {}
+        #: Logs that were pruned.
+        self.gone: dict[str, Gone] = {}
         self.no_checkpoint = False
         #: What has been revoked, by host: by files, and by what the events tell.
         self.revoked: dict[str, Revocation] = {}
@@ -255,7 +259,8 @@ class _Verification:
                 audit.run()
                 report.faults.extend(audit.faults)
                 report.checkpoints = len(audit.checkpoints)
-                self.sealed = audit.logs
+                self.gone = audit.gone
+                self.sealed = {log: state for log, state in audit.logs.items() if log not in audit.gone}
                 if self.no_checkpoint and audit.events and (self.ours is None or self._have_sealed()):
                     report.faults.append(Fault("checkpoint"))
                 self.revoked.update(audit.revoked)
@@ -349,10 +354,13 @@ class _Verification:
             return True
         if state is not None and state.events > seq:
             return True
+        if log in self.gone and self.gone[log].events > seq:
+            return True
         return any(fault.log == log for fault in self.report.faults) or self.layout.spool(log).exists()
 
     def _count(self) -> None:
         report = self.report
+        report.pruned = sum(one.events for one in self.gone.values())
         for log in self.spools.keys() | self.sealed.keys():
             examined, state = self.spools.get(log), self.sealed.get(log)
             events = max(examined.events if examined else 0, state.events if state else 0)

@@ -11,7 +11,7 @@ from typing import Final
 
 from guardai.model.event import VERSION
 from guardai.model.kinds.calls import CallIntent, CallOutcome, Scene
-from guardai.model.kinds.logs import Gap, KeyCertified, KeyRevoked, LogClose, LogOpen, Recovery
+from guardai.model.kinds.logs import Gap, KeyCertified, KeyRevoked, LogClose, LogOpen, LogPruned, Recovery
 from guardai.model.kinds.parts import Recorded
 from guardai.model.kinds.replays import VaultErase, VaultErased, VaultShown
 from guardai.model.kinds.sessions import (
@@ -43,6 +43,7 @@ KINDS: Final = MappingProxyType(
         "vault.erased": VaultErased,
         "log.open": LogOpen,
         "log.close": LogClose,
+        "log.pruned": LogPruned,
         "recovered": Recovery,
         "gap": Gap,
         "key.certified": KeyCertified,

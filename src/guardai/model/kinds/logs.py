@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from guardai.model.kinds.parts import Count, Hash, Key, Part, Recorded, Ref, Signed, Time
+from guardai.model.kinds.parts import Count, Hash, Key, LogId, Part, Recorded, Ref, Signed, Time
 
-__all__ = ["Gap", "KeyCertified", "KeyRevoked", "LogClose", "LogOpen", "Recovery"]
+__all__ = ["Gap", "KeyCertified", "KeyRevoked", "LogClose", "LogOpen", "LogPruned", "Recovery"]
 
 
 class Beginning(Part, frozen=True, kw_only=True):
@@ -62,6 +62,23 @@ class Tail(Part, frozen=True, kw_only=True, rename={"first": "from", "last": "to
     until: Annotated[Time, Meta(description="time of the last, 0 if there is none")]
 
 
+class Gone(Part, frozen=True, kw_only=True):
+    """A log of which the hashes are left."""
+
+    events: Annotated[Count, Meta(description="how many it had")]
+    hash: Annotated[Hash, Meta(description="of the last of them")]
+    log: LogId
+
+
+class Retention(Part, frozen=True, kw_only=True):
+    """What leaves the store, and where it was put before."""
+
+    before: Annotated[Time, Meta(description="the logs had ended before that time")]
+    logs: list[Gone]
+    root: Annotated[Hash, Meta(description="root of the tree that was exported, with all their events")]
+    size: Annotated[Count, Meta(description="events of that tree")]
+
+
 class Certified(Part, frozen=True, kw_only=True):
     """A host's key."""
 
@@ -86,6 +103,13 @@ class LogClose(Recorded, frozen=True, kw_only=True):
 
     kind: Literal["log.close"]
     body: Ending
+
+
+class LogPruned(Recorded, frozen=True, kw_only=True):
+    """Logs that have ended leave the store. It stands there before they do; their hashes stay in the tree."""
+
+    kind: Literal["log.pruned"]
+    body: Retention
 
 
 class Recovery(Recorded, frozen=True, kw_only=True):
