@@ -36,7 +36,7 @@ def adopt(layout: Layout, keys: Keys, examined: Examined, fd: int) -> bool:
     Args:
         layout: of the home.
         keys: of the home.
-        examined: the log, as `chain.examine` found it.
+        examined: the log, as `chain.examine` found it, from its first event or one of its signed heads on.
         fd: the spool, open for writing, with its lock held by the caller.
 
     Raises:
@@ -45,7 +45,8 @@ def adopt(layout: Layout, keys: Keys, examined: Examined, fd: int) -> bool:
     if examined.faults or not examined.tagged or examined.key is None:
         return False
     view, log = examined.view, examined.view.log
-    first, last = examined.signed + 1, examined.events - 1
+    first, last = max(examined.signed + 1, view.base), examined.events - 1
+    prev, until = examined.tip
     tags = hashlib.sha256()
     for seq in range(first, last + 1):
         tags.update(examined.tag(seq))
@@ -55,11 +56,11 @@ def adopt(layout: Layout, keys: Keys, examined: Examined, fd: int) -> bool:
         {
             "count": seq - first,
             "from": first,
-            "since": examined.times[first] if first <= last else 0,
+            "since": examined.time(first) if first <= last else 0,
             "tags": tags.hexdigest(),
             "to": last,
             "torn": view.torn,
-            "until": examined.times[last] if first <= last else 0,
+            "until": until if first <= last else 0,
         },
     )
     event = msgspec.structs.replace(
@@ -67,9 +68,9 @@ def adopt(layout: Layout, keys: Keys, examined: Examined, fd: int) -> bool:
         id=f"{log}-{seq:x}",
         key=keys.host_id,
         log=log,
-        prev=examined.leaves[last].hex(),
+        prev=prev,
         seq=seq,
-        ts=max(time.time_ns() // 1000, examined.times[last]),
+        ts=max(time.time_ns() // 1000, until),
         v=VERSION,
     )
     data = encode_plain(event)

@@ -82,6 +82,7 @@ class Examined:
     """What is known of a log after `examine`.
 
     Attributes:
+        after: the place where `view` begins.
         events: how many the log has; the ones before `view.base` were examined earlier.
         leaves: leaf hash of each event from `view.base` up to the first fault, or of all.
         times: its `ts`, likewise.
@@ -99,7 +100,7 @@ class Examined:
     """
 
     view: LogView
-    opening: Opening
+    after: Cursor
     leaves: list[bytes] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -115,6 +116,16 @@ class Examined:
     key: bytes | None = None
     closed: bool = False
     ended: bool = False
+
+    @property
+    def opening(self) -> Opening:
+        """What the log's first event says."""
+        return self.after.opening
+
+    @property
+    def tip(self) -> tuple[str, int]:
+        """Hash (hex) and time of the last event of a log without faults."""
+        return (self.leaves[-1].hex(), self.times[-1]) if self.leaves else (self.after.prev, self.after.last)
 
     def data(self, seq: int) -> bytes:
         """The bytes of an event of a log without faults."""
@@ -148,13 +159,13 @@ class Examined:
         """Where to go on from; None if there is a fault."""
         if self.faults or not self.leaves:
             return None
-        view = self.view
+        view, (prev, last) = self.view, self.tip
         return Cursor(
             self.opening,
             self.events,
-            self.leaves[-1].hex(),
+            prev,
             self.key,
-            self.times[-1],
+            last,
             self.own_last,
             self.closed,
             view.end,
@@ -189,7 +200,7 @@ def examine(
     if after is None:
         opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
         after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, 0, closed=False, offset=0, heads_offset=0)
-        result = Examined(view, opening)
+        result = Examined(view, after)
         if not view.lines:
             # A spool gets its name when its first event is in it: an empty one was emptied.
             result.faults.append(Fault.at("truncated", view.log, 0))
@@ -198,7 +209,7 @@ def examine(
             result.faults.append(Fault.at("version", view.log, 0))
             return result
     else:
-        result = Examined(view, after.opening)
+        result = Examined(view, after)
     result.tagged = after.key is not None
     result.events = view.base + len(view.lines)
     result.own_last = _walk(result, after, trust, breathe, read)

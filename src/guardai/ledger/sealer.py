@@ -49,7 +49,7 @@ __all__ = ["SealError", "forget_in_child", "seal"]
 
 #: Events of one transaction: at most 50 ms, so that a fork does not wait long.
 _BATCH: Final = 2_000
-#: Bytes of a log that is being written which are looked at together: bounds the memory of a process that writes fast.
+#: Bytes of a log which are looked at together: bounds the memory that a fast writer's takes, or a long one.
 _CHUNK: Final = 4 * 1024 * 1024
 #: A courteous sealer pauses every few events. The interpreter lock changes hands only every 5 ms by itself, and a
 #: caller's append needs it twice: without pauses a background fold would cost callers milliseconds.
@@ -199,7 +199,7 @@ class _Sealer:
             liveness.close(fd)
 
     def _gather_live(self, log: str) -> None:
-        """What is under the newest head of a log that is being written, a few megabytes at a time."""
+        """What is under the newest head of a log, a few megabytes at a time."""
         place = str(self.layout.spool(log))
         target: int | None = None
         while True:
@@ -241,17 +241,26 @@ class _Sealer:
 
     def _gather_dead(self, log: str, fd: int) -> None:
         """Everything of a log that nobody writes any more, after its end has been signed."""
-        _known.pop(str(self.layout.spool(log)), None)
+        place = str(self.layout.spool(log))
+        row, known = self.rows.get(log), _known.get(place)
+        if known is not None and (row is None or row.events < known.events):
+            del _known[place]  # who looked that far was stopped before it was folded
+        if os.fstat(fd).st_size > _CHUNK:
+            # Of a long one what its own heads cover first: what is left then is what it wrote in its last second.
+            self._gather_live(log)
+            if log in self.ended or not self._flush():
+                return
+        after = _known.pop(place, None)
         for attempt in ("as it is", "adopted"):
-            view = read_log(self.layout, log)
+            view = self._read_on(log, after, -1)
             if view is None:
                 return
-            examined = examine(view, self.trust, None, self._breathe)
+            examined = examine(view, self.trust, after, self._breathe)
             # Two copies of one log are not ended, and not countersigned: `verify` says `differs`.
             if examined.faults or self._is_revoked(examined) or not _meets(self.rows.get(log), examined):
                 return
             if examined.ended:
-                self._enqueue(examined, None)
+                self._enqueue(examined, after)
                 return
             if attempt == "adopted" or not adopt(self.layout, self.keys, examined, fd):
                 return
@@ -462,10 +471,12 @@ def _goes_on(store: Store, held: Checkpoint) -> bool:
 
 
 def _meets(row: LogRow | None, examined: Examined) -> bool:
-    """Whether a log, examined from its first event, goes on from what has been folded of it."""
+    """Whether a log goes on from what has been folded of it."""
     if row is None or not row.events:
-        return True
-    return row.events <= examined.events and examined.leaf(row.events - 1).hex() == row.hash
+        return not examined.view.base
+    if row.events == examined.view.base:
+        return examined.after.prev == row.hash
+    return examined.view.base < row.events <= examined.events and examined.leaf(row.events - 1).hex() == row.hash
 
 
 def forget_in_child() -> None:
