@@ -7,7 +7,7 @@ import shutil
 import pytest
 from stores import alter, content_of, put_back, store_of
 
-from guardai.ledger import Ledger, events, export, seal, verify, verify_export
+from guardai.ledger import Ledger, events, export, seal, sealer, verify, verify_export
 from guardai.ledger.heads import sign_head
 from guardai.ledger.keys import open_keys
 from guardai.ledger.layout import Layout
@@ -108,7 +108,11 @@ def writing(home, open_ledger, event):
 # --- the log is forked: two continuations, both well made
 
 
-def test_other_continuation_of_a_sealed_log_is_found_and_neither_folded_nor_countersigned(home, writing, event, copy):
+@pytest.mark.parametrize("piece", [sealer._CHUNK, 1500])
+def test_other_continuation_of_a_sealed_log_is_found_and_neither_folded_nor_countersigned(
+    home, writing, event, copy, piece, monkeypatch
+):
+    monkeypatch.setattr(sealer, "_CHUNK", piece)
     thief = Thief(writing)
     for _ in range(5):
         writing.append(event())
@@ -132,8 +136,12 @@ def test_other_continuation_of_a_sealed_log_that_is_shorter_is_found(home, writi
     assert found(other) == (1, {("truncated", 8)})
 
 
+@pytest.mark.parametrize("piece", [sealer._CHUNK, 1500])
 @pytest.mark.parametrize("more", [2, 6, 9])
-def test_other_continuation_of_a_log_that_is_wholly_in_the_store_is_found(home, writing, event, more):
+def test_other_continuation_of_a_log_that_is_wholly_in_the_store_is_found(
+    home, writing, event, more, piece, monkeypatch
+):
+    monkeypatch.setattr(sealer, "_CHUNK", piece)
     thief = Thief(writing)
     for _ in range(5):
         writing.append(event())

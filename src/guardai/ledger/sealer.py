@@ -202,6 +202,7 @@ class _Sealer:
         """What is under the newest head of a log, a few megabytes at a time."""
         place = str(self.layout.spool(log))
         target: int | None = None
+        again = False
         while True:
             after = _known.get(place)
             view = self._read_on(log, after, _CHUNK)
@@ -217,9 +218,10 @@ class _Sealer:
             if cursor is None or examined.signed != newest or self._is_revoked(examined):
                 return
             if not self._enqueue(examined, after):
-                if after is None:
+                if after is None or again:
                     return
                 # What is known of it is of another time than the store: once more from its start.
+                again = True
                 del _known[place]
                 continue
             if len(_known) > _MOST_KNOWN:
@@ -242,11 +244,10 @@ class _Sealer:
     def _gather_dead(self, log: str, fd: int) -> None:
         """Everything of a log that nobody writes any more, after its end has been signed."""
         place = str(self.layout.spool(log))
-        row, known = self.rows.get(log), _known.get(place)
-        if known is not None and (row is None or row.events < known.events):
-            del _known[place]  # who looked that far was stopped before it was folded
+        # From its first event on: nobody but its writer is kept from putting another in its place between two seals.
+        _known.pop(place, None)
         if os.fstat(fd).st_size > _CHUNK:
-            # Of a long one what its own heads cover first: what is left then is what it wrote in its last second.
+            # Of a long one what its heads cover first: what is left then is what it wrote in its last second.
             self._gather_live(log)
             if log in self.ended or not self._flush():
                 return
@@ -274,8 +275,10 @@ class _Sealer:
         log, head, base = examined.view.log, examined.head, examined.view.base
         row = self.rows.get(log)
         start = row.events if row is not None else 0
-        if head is None or not base <= start <= examined.events:
+        if head is None or base > start:
             return False
+        if examined.events < start:
+            return True  # folded already: whether it is the same shows where the two meet
         if row is not None:
             meets = after.prev if after is not None and start == base else examined.leaf(start - 1).hex()
             if meets != row.hash:
