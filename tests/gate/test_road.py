@@ -438,3 +438,43 @@ class TestProcess:
         pairs = calls("tool.call")
         assert len(pairs) == 32 * 30
         assert all(len(pair) == 2 for pair in pairs)
+
+
+class TestLedgerMode:
+    """`@ledger` on a permit: how surely the events of what it permits stand in the ledger."""
+
+    POLICY = """
+    @id("all") permit (principal, action, resource);
+    @id("sure") @ledger("strict") permit (principal, action == Action::"tool.call", resource == Tool::"pay");
+    """
+
+    @pytest.fixture
+    def synced(self, home, policy, monkeypatch):
+        from guardai.ledger import spool
+
+        done = []
+        real = spool._sync
+        monkeypatch.setattr(spool, "_sync", lambda fd: done.append(real(fd)))
+        guardai.init(home=home, policy=policy(self.POLICY), integrations=[])
+        return done
+
+    def test_intent_is_on_the_disk_before_the_effect_and_the_outcome_after(self, synced):
+        pay = Target("tool", "", "pay")
+        ticket = opened(Call("tool.call", pay, payload={"sum": 1}))
+        assert len(synced) == 1
+        ticket.close({})
+        assert len(synced) == 2
+        opened(Call("tool.call", TOOL, payload={"q": "x"})).close({})
+        assert len(synced) == 2
+
+    def test_call_whose_intent_does_not_reach_the_disk_does_not_happen(self, synced, monkeypatch):
+        from guardai.ledger import spool
+
+        def broken(_):
+            raise OSError(5, "Input/output error")
+
+        opened(Call("tool.call", TOOL, payload={"q": "x"})).close({})
+        monkeypatch.setattr(spool, "_sync", broken)
+        with pytest.raises(guardai.LedgerError, match="not on the disk"):
+            opened(Call("tool.call", Target("tool", "", "pay"), payload={"sum": 1}))
+        opened(Call("tool.call", TOOL, payload={"q": "x"})).close({})

@@ -224,6 +224,56 @@ def test_strict_mode_syncs_before_it_returns(open_ledger, event, monkeypatch):
     assert len(synced) == 2  # log.open and the event
 
 
+def test_single_event_is_on_the_disk_or_signed_where_that_is_asked_for(open_ledger, event, monkeypatch):
+    from guardai.ledger import spool
+
+    synced = []
+    real = spool._sync
+    monkeypatch.setattr(spool, "_sync", lambda fd: synced.append(real(fd)))
+    ledger = open_ledger(seal=False)
+    ledger.append(event())
+    assert not synced
+    ledger.append(event(), mode="strict")
+    assert len(synced) == 1
+    for mode in ("signed", "signed", "strict"):
+        name = ledger.append(event(), mode=mode)
+    ledger.append(event(), mode="signed")
+    assert ledger._spool.signed == ledger._spool.last == int(name.rpartition("-")[2], 16) + 1
+    assert len(synced) == 2
+
+
+def test_event_that_does_not_reach_the_disk_is_refused_where_that_is_asked_for(home, open_ledger, event, monkeypatch):
+    from guardai.ledger import spool
+
+    def broken(_):
+        raise OSError(5, "Input/output error")
+
+    ledger = open_ledger(seal=False)
+    ledger.append(event())
+    monkeypatch.setattr(spool, "_sync", broken)
+    with pytest.raises(LedgerError, match="it is not on the disk: Input/output error; nothing was done"):
+        ledger.append(event(), mode="strict")
+    assert ledger.append(event(), outcome=True, mode="strict")
+    assert ledger.append(event())
+    monkeypatch.undo()
+    ledger.close()
+    assert verify(home).verdict == 0
+
+
+def test_event_that_begins_another_log_is_on_the_disk_there(open_ledger, event, monkeypatch):
+    from guardai.ledger import spool
+
+    synced = []
+    real = spool._sync
+    monkeypatch.setattr(spool, "_sync", lambda fd: synced.append(real(fd)))
+    ledger = open_ledger(seal=False)
+    first = ledger.append(event(), mode="strict")
+    ledger._spool._until = ledger._spool._expiry = 0
+    second = ledger.append(event(), mode="strict")
+    assert first[:16] != second[:16]
+    assert len(synced) == 2
+
+
 @pytest.mark.parametrize("options", [{"mode": "paper"}, {"on_full": "shrug"}])
 def test_unknown_choice_is_refused_with_the_choices(home, options):
     with pytest.raises(LedgerError, match="mode|on_full"):

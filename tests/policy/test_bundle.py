@@ -89,6 +89,12 @@ def test_a_folder_with_only_comments(folder):
         ('@row_cap("-1") ' + PERMIT, "@row_cap is '-1'; write a number of rows such as"),
         ('@affected_cap("1.5") ' + PERMIT, "@affected_cap is '1.5'; write a number of rows such as"),
         ('@capture("after") ' + PERMIT, "@capture is 'after'; known: before, content"),
+        ('@ledger("spool") ' + PERMIT, "@ledger is 'spool'; known: signed, strict"),
+        ('@ledger("strict") forbid (principal, action in Action::"db", resource);', "@ledger on a forbid does nothing"),
+        (
+            '@ledger("strict") permit (principal, action == Action::"reveal", resource);',
+            "@ledger does nothing on a permit of reveal",
+        ),
         (
             '@capture("before") forbid (principal, action in Action::"db", resource);',
             "@capture on a forbid does nothing",

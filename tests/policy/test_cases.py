@@ -153,6 +153,7 @@ LIMITED = """
 @id("narrow") @row_cap("0") @capture("before") permit (principal, action == Action::"db.read", resource == Table::"shop.a");
 @id("kept") @capture("content") permit (principal, action == Action::"db.read", resource == Table::"shop.c");
 @id("back") @capture("before") permit (principal, action == Action::"db.read", resource == Table::"shop.c");
+@id("sure") @ledger("strict") permit (principal, action == Action::"db.read", resource == Table::"shop.d");
 """
 
 
@@ -173,6 +174,8 @@ LIMITED = """
             "got capture before and content, row_cap 100",
         ),
         ("shop.b", "{}", "expected limits none, got row_cap 100, timeout 60"),
+        ("shop.d", '{ row_cap = 100, timeout = "1m", ledger = "strict" }', None),
+        ("shop.d", '{ row_cap = 100, timeout = "1m" }', "got ledger strict, row_cap 100"),
         (
             "shop.b",
             '{ row_cap = 100, timeout = "60s", affected_cap = 1 }',
@@ -190,7 +193,7 @@ def test_limits_are_expected_exactly(with_tests, table, limits, says):
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        ("{ rows = 1 }", "'rows' is no limit; known: affected_cap, capture, row_cap, timeout"),
+        ("{ rows = 1 }", "'rows' is no limit; known: affected_cap, capture, ledger, row_cap, timeout"),
         ("{ row_cap = -1 }", "row_cap is -1; write a number of rows"),
         ("{ timeout = 5 }", "timeout is 5; write a time"),
         ("{ capture = true }", "capture is True; known: before, content"),

@@ -114,7 +114,13 @@ def test_a_call_pauses_only_if_approvals_lift_every_forbid_and_a_permit_is_left(
 LIMITED = st.lists(
     made(
         "permit",
-        optional(row_cap=ROWS, timeout=TIMES, affected_cap=ROWS, capture=st.sampled_from(["before", "content"])),
+        optional(
+            row_cap=ROWS,
+            timeout=TIMES,
+            affected_cap=ROWS,
+            capture=st.sampled_from(["before", "content"]),
+            ledger=st.sampled_from(["signed", "strict"]),
+        ),
     ),
     min_size=1,
     max_size=6,
@@ -137,6 +143,8 @@ def test_the_smallest_limit_of_all_permits_that_apply_counts(policies, names):
         assert getattr(owed, name) == (min(said) if said else None)
     kept = {one["capture"] for one in notes if "capture" in one}
     assert ({"before"} if owed.capture else set()) | ({"content"} if owed.content else set()) == kept
+    modes = {one["ledger"] for one in notes if "ledger" in one}
+    assert owed.ledger == ("strict" if "strict" in modes else "signed" if modes else "")
 
 
 MASKED = st.lists(

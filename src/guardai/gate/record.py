@@ -171,7 +171,8 @@ class Record:
             if call.opaque or call.returns or self.approval is not None or self._tally is not None:
                 event.body = {**cast("dict[str, object]", event.body or {}), **self._own()} or None
             event.scene, event.state = there = asked.recorded or self._gate.stage(self.run, asked)
-        self.intent = self._gate.emit(event)
+        mode = self.decision.obligations.ledger
+        self.intent = self._gate.emit(event, mode=mode) if mode else self._gate.emit(event)
         if asked is not None and not (
             self.intent.startswith(there[0][:_LOG]) and self.intent.startswith(there[1][:_LOG])
         ):
@@ -246,7 +247,10 @@ class Record:
         event.body = done or None
         event.dur = (time.perf_counter_ns() - self._started) // 1000
         try:
-            self.outcome = self._gate.emit(event, outcome=True)
+            mode = self.decision.obligations.ledger
+            self.outcome = (
+                self._gate.emit(event, outcome=True, mode=mode) if mode else self._gate.emit(event, outcome=True)
+            )
         except GuardError as exc:
             _log.warning("an outcome could not be recorded: %s", exc)
             return False

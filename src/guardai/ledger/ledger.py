@@ -159,7 +159,7 @@ class Ledger:
         """32 secret bytes, constant for a home, without which its token vault cannot be read."""
         return self._keys.vault
 
-    def append(self, event: Event, /, *, outcome: bool = False) -> str:
+    def append(self, event: Event, /, *, outcome: bool = False, mode: Literal["", "signed", "strict"] = "") -> str:
         """Records the event and returns its id: it survives the death of this process from here on.
 
         Fills the event's `id`, `key`, `log`, `prev`, `seq`, `ts` and `v`.
@@ -168,23 +168,46 @@ class Ledger:
             event: what happens, or has happened.
             outcome: the effect has happened, so nothing may be raised: space is freed for the record, it is cut down to
                 what can be written, or, if all that fails, it is counted in a `gap` record, and the id is "".
+            mode: this one event as if the ledger were in that mode: signed, or on the disk, when this returns.
 
         Raises:
-            LedgerError: it could not be recorded, and nothing of it was.
+            LedgerError: it could not be recorded, and nothing of it was; or it could, but not as `mode` asks.
         """
         with self._lock:
             if self._busy:
-                return self._append_aside(event, outcome=outcome)
+                return self._append_aside(event, outcome=outcome, mode=mode)
             self._busy = True
             try:
                 spool = self._ready
                 if spool is None:
                     spool = self._attend()
-                return spool.append(event)
+                name = spool.append(event)
+                if mode:
+                    self._assure(mode, outcome=outcome)
+                return name
             except Exception as error:  # every failure ends as LedgerError or as a gap, none is swallowed
-                return self._rescue(event, error, outcome=outcome)
+                name = self._rescue(event, error, outcome=outcome)
+                if mode:
+                    self._assure(mode, outcome=outcome)
+                return name
             finally:
                 self._busy = False
+
+    def _assure(self, mode: str, *, outcome: bool) -> None:
+        """Sees to it that the event that was recorded last is signed, or on the disk."""
+        spool, signer, why = self._spool, self._signer, ""
+        try:
+            if spool is not None and mode == "strict":
+                spool.sync()
+            elif spool is not None and not spool.signs_itself and not (signer is not None and signer.sign_now()):
+                why = "another signature took too long"
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+        if why and not outcome:
+            what = "on the disk" if mode == "strict" else "signed"
+            raise LedgerError(
+                f"the event could not be recorded as policy asks (@ledger): it is not {what}: {why}; nothing was done"
+            )
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Signs the head and folds everything that is signed into the store; False if that was not possible in time."""
@@ -245,7 +268,7 @@ class Ledger:
             spool.append(record("gap", gap))
         return spool
 
-    def _append_aside(self, event: Event, *, outcome: bool) -> str:
+    def _append_aside(self, event: Event, *, outcome: bool, mode: Literal["", "signed", "strict"]) -> str:
         aside = self._aside
         if aside is None:
             about = {**self._about, "aside": True}
@@ -253,7 +276,7 @@ class Ledger:
             if self._spool is not None:
                 aside._parent = (self._spool.log, self._spool.last)
             self._aside = aside
-        return aside.append(event, outcome=outcome)
+        return aside.append(event, outcome=outcome, mode=mode)
 
     def _attend(self) -> Spool:
         """Does what has to be done before the next event: opens a log, records a gap."""

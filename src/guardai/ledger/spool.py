@@ -230,11 +230,19 @@ class Spool:
     def _after(self, seq: int) -> None:
         """What the mode asks for at each event, and the signer now and then."""
         if self._sync:
-            _sync(self._fd)
+            self.sync()
         if self._each_signed:
             self.sign()
         if seq >= self._bell and self.ring is not None:
             self.ring()
+
+    def sync(self) -> None:
+        """All that was appended is on the disk when this returns.
+
+        Raises:
+            OSError: it is not.
+        """
+        _sync(self._fd)
 
     def ring_at(self, seq: int) -> None:
         """From event `seq` on `append` calls `ring`, which wakes the signer."""

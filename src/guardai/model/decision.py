@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from guardai.model.mask import Mask
 
 __all__ = ["Decision", "Obligations", "Reveal", "strictest"]
+
+
+#: How surely an event stands in the ledger, weakest first.
+_MODES: Final = ("", "signed", "strict")
 
 
 class Obligations(msgspec.Struct, frozen=True):
@@ -23,6 +27,8 @@ class Obligations(msgspec.Struct, frozen=True):
         affected_cap: a statement that changes more rows is taken back (`@affected_cap("100")`). Of several the smallest.
         capture: the rows that a statement changes are kept as they were (`@capture("before")`), if any permit says so.
         content: what the call carries, in and out, is kept for replay (`@capture("content")`), if any permit says so.
+        ledger: its events are signed one by one (`@ledger("signed")`), or on the disk before it goes on (`@ledger("strict")`); "" for
+            as the ledger does it anyway. Of several the strictest.
     """
 
     approvals: tuple[str, ...] = ()
@@ -32,6 +38,7 @@ class Obligations(msgspec.Struct, frozen=True):
     affected_cap: int | None = None
     capture: bool = False
     content: bool = False
+    ledger: Literal["", "signed", "strict"] = ""
 
 
 def strictest(owed: Iterable[Obligations]) -> Obligations:
@@ -47,6 +54,7 @@ def strictest(owed: Iterable[Obligations]) -> Obligations:
         affected_cap=least("affected_cap"),
         capture=any(one.capture for one in all_),
         content=any(one.content for one in all_),
+        ledger=max((one.ledger for one in all_), key=_MODES.index, default=""),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from guardai.model.event import Event
 
@@ -13,15 +13,16 @@ __all__ = ["Emit", "Sink"]
 class Emit(Protocol):
     """Records an event. In the ledger; given to whatever has to leave a record."""
 
-    def __call__(self, event: Event, /, *, outcome: bool = False) -> str:
+    def __call__(self, event: Event, /, *, outcome: bool = False, mode: Literal["", "signed", "strict"] = "") -> str:
         """Appends the event and returns its id; it is on its way to the disk when this returns.
 
         Args:
             event: without `id`, `key`, `log`, `prev`, `seq`, `ts`, which are filled here.
             outcome: the effect has happened already, so a record that cannot be written must not raise.
+            mode: `signed`: it is signed when this returns; `strict`: it is on the disk.
 
         Raises:
-            LedgerError: it could not be recorded (never if `outcome`).
+            LedgerError: it could not be recorded, or not like that (never if `outcome`).
         """
         ...
 

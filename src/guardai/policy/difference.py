@@ -110,8 +110,8 @@ def _of_act(decision: Decision) -> Said:
     obligations = decision.obligations
     owed = {
         name: value
-        for name in ("approvals", "row_cap", "timeout", "affected_cap", "capture", "content", "abort")
-        if (value := getattr(obligations, name)) is not None and value is not False and value != ()
+        for name in ("approvals", "row_cap", "timeout", "affected_cap", "capture", "content", "ledger", "abort")
+        if (value := getattr(obligations, name)) is not None and value is not False and value not in ((), "")
     }
     return Said(decision.effect, decision.policies, tuple(owed.items()), bool(decision.errors))
 

@@ -127,7 +127,7 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[_Fault]:
     for name in sorted(ON_PERMITS & given.keys()):
         if policy.effect == "forbid":
             yield "error", f"@{name} on a forbid does nothing; it belongs on the permit that allows", ("@", name)
-        elif given[name] == "content":
+        elif given[name] == "content" or name == "ledger":
             if {REVEAL}.issuperset(scope(tree).actions):
                 yield "error", f"@{name} does nothing on a permit of {REVEAL} alone", ("@", name)
         elif _DATABASE.isdisjoint(scope(tree).actions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal, cast
 
 from guardai.model import Obligations
 from guardai.policy.pace import breathe
@@ -32,4 +33,5 @@ def owed_by(said: Mapping[str, str]) -> Obligations:
         affected_cap=limit("affected_cap"),
         capture=said.get("capture") == "before",
         content=said.get("capture") == "content",
+        ledger=cast("Literal['', 'signed', 'strict']", said.get("ledger", "")),  # as `faults` has seen to
     )

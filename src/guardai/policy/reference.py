@@ -178,6 +178,8 @@ def _annotations() -> Iterator[tuple[str, ...]]:
             where = f"forbids of `{REVEAL}`"
         if name == "capture":
             where = "permits; `before`: of `db`"
+        if name == "ledger":
+            where = "permits"
         value = _choices(choices) or ("a number" if name in NUMBERS and name != "timeout" else "text")
         yield f"`@{name}`", where, "a time" if name == "timeout" else value, ANNOTATIONS_MEAN[name]
 

@@ -95,6 +95,7 @@ def _differences(expected: Expected, decision: Decision, reveals: dict[str, Reve
     obligations = decision.obligations
     said: dict[str, int | tuple[str, ...] | None] = {name: getattr(obligations, name) for name in ON_PERMITS}
     said["capture"] = ("before",) * obligations.capture + ("content",) * obligations.content
+    said["ledger"] = (obligations.ledger,) * bool(obligations.ledger)
     # A limit of 0 is one: only None and () are none.
     owed = {name: value for name, value in said.items() if value is not None and value != ()}
     if expected.limits not in (None, owed):

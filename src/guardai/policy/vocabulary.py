@@ -256,11 +256,12 @@ ANNOTATIONS: Final = MappingProxyType(
         "timeout": (),
         "affected_cap": (),
         "capture": ("before", "content"),
+        "ledger": ("signed", "strict"),
     }
 )
 
-#: Annotations of permits: they say how a call that is allowed is done. All are of databases alone but `@capture("content")`.
-ON_PERMITS: Final = frozenset({"row_cap", "timeout", "affected_cap", "capture"})
+#: Annotations of permits: they say how a call that is allowed is done. All are of databases alone but `@capture("content")` and `@ledger`.
+ON_PERMITS: Final = frozenset({"row_cap", "timeout", "affected_cap", "capture", "ledger"})
 #: Those whose value is a number.
 NUMBERS: Final = frozenset({"row_cap", "timeout", "affected_cap"})
 #: Those of forbids: they say how a call that is denied is denied.
