@@ -119,6 +119,13 @@ def test_what_has_left_is_always_a_beginning_of_the_whole(examples):
             assert whole.startswith(out)
 
 
+@pytest.mark.parametrize("colour", ["\x1b[0m", "\\x1b[33m", "\\u001b[1;31m", "\\033[m"], ids=ascii)
+def test_a_stream_may_begin_with_nothing_but_a_colour(colour):
+    for cut in range(len(colour) + 1):
+        assert through([colour[:cut], colour[cut:], colour, "bob@example.com ok"]) == f"{colour * 2}[EMAIL] ok"
+    assert through([colour]) == colour
+
+
 def test_a_match_at_the_end_of_what_has_come_is_not_final():
     masker = StreamMasker()
     assert masker.feed("mail bob@example.co") == "mail "

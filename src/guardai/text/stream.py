@@ -459,7 +459,7 @@ def _finished(data: bytes, size: int, *, headed: bool) -> int:
     """Where the last word begins that may still go on, of which at most `WORD` bytes count."""
     tail = data[size - WORD :] if size > WORD else data
     run = size
-    if not tail[-1:].isspace():
+    if tail and not tail[-1:].isspace():  # nothing is seen of a colour
         run -= len(tail.rsplit(None, 1)[-1])
         if run == size - WORD:
             while run > 0 and data[run] & 0xC0 == 0x80:
