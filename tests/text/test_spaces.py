@@ -1,5 +1,7 @@
 """Spaces that are not ASCII's: a text that has them is looked through as the same with ASCII's."""
 
+import importlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,3 +117,17 @@ def test_an_escape_that_stands_for_a_wide_space_is_one():
         text = f"mdp{escape}: {PASSWORD}{escape}f(x)"
         assert mask(text) == f"mdp{escape}: [SECRET:GENERIC]{escape}f(x)"
         assert through(text, 3) == mask(text)
+
+
+def test_a_value_is_not_looked_at_whole_unless_its_name_is_a_secret_s(monkeypatch):
+    scanning, looked = importlib.import_module("guardai.text.scanner"), []
+    monkeypatch.setattr(scanning, "even", lambda data: looked.append(data.decode()) or even(data))
+    masked = mask_payload({"note": "Frau\u00a0Weiß", "password": f"\u00a0{PASSWORD}"})
+    assert masked == {"note": "Frau\u00a0Weiß", "password": "\u00a0[SECRET:GENERIC]"}
+    assert scan("Frau\u00a0Weiß", hint="note") == []
+    assert looked == [f"\u00a0{PASSWORD}"]
+
+
+def test_a_text_of_ascii_is_itself_with_its_spaces_narrow():
+    data = b"Customer asked about the invoice\n of May"
+    assert even(data) is data and narrow(data) is data

@@ -166,9 +166,11 @@ class Scanner:
         begins as one is one to the end of its line.
         """
         judge = self.secret(name)
+        if judge is None:
+            return found
         shown = even(data)
         value = shown.strip()
-        if judge is None or not value:
+        if not value:
             return found
         start = len(shown) - len(shown.lstrip())
         end = start + len(value)

@@ -56,6 +56,8 @@ def narrow(data: bytes) -> bytes:
 
 def even(data: bytes) -> bytes:
     """The same in as many bytes as before, so that all keeps its place: with two or three for one."""
+    if data.isascii():
+        return data
     for _, find, size, seen in _KINDS:
         data = find.sub(seen * size, data)
     return data
