@@ -131,3 +131,38 @@ def test_a_value_is_not_looked_at_whole_unless_its_name_is_a_secret_s(monkeypatc
 def test_a_text_of_ascii_is_itself_with_its_spaces_narrow():
     data = b"Customer asked about the invoice\n of May"
     assert even(data) is data and narrow(data) is data
+
+
+@on_every_engine
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u202f", "\u3000"], ids=ascii)
+@pytest.mark.parametrize(
+    "marks", ["«V»", "“V”", "„V“", "‹V›", "‘V’", "「V」", "『V』", "《V》", "**V**", "<code>V</code>"]
+)
+def test_a_secret_stands_within_marks_with_a_space_on_each_side(marks, space):
+    inside = marks.replace("V", f"{space}V{space}")
+    names = [
+        "password: ",
+        "mot de passe : ",
+        "secret = ",
+        "api_key = ",
+        "API key: ",
+        "HEROKU_API_KEY=",
+        "the password is ",
+    ]
+    for name in names[:-1] if "<" in marks else names:
+        value = KEY if "key" in name.lower() else PASSWORD
+        text = name + inside.replace("V", value)
+        assert mask(text) == name + inside.replace("V", "[SECRET:GENERIC]")
+        assert mask(mask(text)) == mask(text)
+        assert through(text, 1) == through(text, 5) == mask(text)
+
+
+@on_every_engine
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u3000"], ids=ascii)
+@pytest.mark.parametrize("text", ['"api_key": "V~"', "token = 'V~'", '"token": "V~is old"', "HEROKU_API_KEY='V~~'"])
+def test_a_key_in_a_string_may_end_at_a_space(text, space):
+    text = text.replace("~", space)
+    masked = text.replace("V", "[SECRET:GENERIC]")
+    assert mask(text.replace("V", KEY)) == masked
+    assert through(text.replace("V", KEY), 3) == masked
+    assert scan(text.replace("V", "the_token")) == []

@@ -39,9 +39,11 @@ _SIGNS: Final = (
     # What takes the place of a value that is not there.
     r"|\?\?=?|\?:|(?<=[^\"'`][ \t])or(?=[ \t]))"
 )
+#: A quote of a typographer, where a space follows it: `« … »`. Without one it is a sign of the value (`judging/signs.py`).
+_SPACED_QUOTE: Final = r"(?:\xc2\xab|\xe2\x80[\x98-\x9f\xb9]|\xe3\x80[\x8a\x8c\x8e])[ \t]"
 #: What closes a name behind its sign, `**Password:** …`, `<b>Password:</b> …`; and what opens its value.
 _CLOSE_MARK: Final = r"(?:[*_]{1,3}[ \t]|(?:</[A-Za-z]\w{0,7}>){1,2})?+"
-_OPEN_MARK: Final = r"\*\*|<[A-Za-z]\w{0,7}>|(?<=:[ \t])(?:!!|&)\w{1,24}[ \t]{1,4}"
+_OPEN_MARK: Final = rf"(?:\*\*|<[A-Za-z]\w{{0,7}}>)[ \t]?|{_SPACED_QUOTE}|(?<=:[ \t])(?:!!|&)\w{{1,24}}[ \t]{{1,4}}"
 #: `SecretStr("…")`, `new String("…")`: what makes a value of a string, and does not look one up by it; or brackets around one.
 _MADE: Final = (
     r"(?:(?:new[ \t])?(?:secret(?:str|string|bytes)?|str|string(?:::from)?|(?:\[\])?bytes?|some|just|optional\.of|buffer\.from)"
@@ -111,7 +113,7 @@ _VALUE: Final = (
     r"(?P<value>"
     + _strings(r"(?:{first})(?:{item}){<rest>,160}").replace("%", "%%").replace("<rest>", "%(rest)d")
     # One that another quote closes, or that goes on behind a space: as far as it goes.
-    + r"""|(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`])"""
+    + r"""|(?<=["'`])[^\s"'`\\\x00]{%(least)d,160}(?=\\{0,7}["'`]%(or)s)"""
     + rf"|{_BARE}"
     + r"""(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{0,3}(?:[\s"'`,;<)}\]&|\x00\\]|\Z))"""
     + rf"|{_has_foreign(_UNQUOTED)}{_BARE}+)"
@@ -144,7 +146,8 @@ def _assigned(shortest: int) -> str:
 
 
 def _value(shortest: int) -> str:
-    return _VALUE % {"least": shortest, "rest": shortest - 1}
+    # A key proves itself: a space behind one ends its string or begins what else stands there. A password is a phrase perhaps.
+    return _VALUE % {"least": shortest, "rest": shortest - 1, "or": "|[ ]" if shortest >= 8 else ""}
 
 
 # ---- passwords, tokens and keys of nobody in particular ----
@@ -176,7 +179,7 @@ _ELSEWHERE: Final = (
     r"(?:(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,3}[ \t]?(?:[:=]|\xef\xbc\x9a|\xe2\x80\x94|\xe2\x80\x93|(?<=[ \t])-(?=[ \t]))[ \t]{0,2}"
     r"|(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,2}[ \t](?:là|είναι|คือ|هي|היא)[ \t]"
     r"|[ \t]?(?:是|为|為|は|は、|는|은|to)[ \t]{0,2}|[ \t])"
-    r"[\"'`「『«“]{0,3}(?P<value>[!-~]{6,128}(?<![.\"'`,;]))"
+    rf"(?:{_SPACED_QUOTE}|[\"'`「『«“]{{0,3}})(?P<value>[!-~]{{6,128}}(?<![.\"'`,;]))"
 )
 #: What is called a key and is secret; what is called so and is not says nothing here.
 _KEY_WORDS: Final = (
@@ -293,6 +296,7 @@ def generic() -> tuple[Detector, ...]:
     long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?={_FOREIGN})[{inside}]{{1,48}}+))"
     told = r"(?!\*)[^\s\"'`,;<>(){}\[\]]{5,160}"
     told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told}+)"
+    opened = rf"""(?:\*\*[ \t]?|["'`]|{_SPACED_QUOTE})?"""
     # Of these an anchor ends where whitespace begins.
     spaced = tuple(f"{word} " for word in _KEY_WORDS)
     return (
@@ -372,7 +376,7 @@ def generic() -> tuple[Detector, ...]:
             then="k",
             ignore_case=True,
             before="A-Za-z",
-            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?){_value(8)}",
+            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}{opened}){_value(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
@@ -381,7 +385,7 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}(?:\*\*|[\"'`])?{told}",
+            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}{opened}{told}",
             validator=_modest("certain"),
             score=0.5,
         ),
