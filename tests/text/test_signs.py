@@ -1,12 +1,15 @@
 """Signs that are not ASCII, where they stand in a value or behind it."""
 
+import re
 from itertools import pairwise
 from unicodedata import category
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text.judging.signs import beginnings
+from guardai.text import mask
+from guardai.text.judging.signs import SIGN, beginnings
 
 TEXTS = st.text(st.sampled_from("aZ7#.\u00fc\u5bc6\u3002\u201c\u2014\u200b\ufeff\u2026\U0001f600"))
 
@@ -45,3 +48,41 @@ def test_a_value_is_asked_of_at_most_nine_times_each_time_from_its_first_letter_
         assert part in seen and part != text
         assert not is_sign(part[0]) or part[0] in "\u2022\u2026"
     assert all(len(one) < len(other) for one, other in pairwise(parts))
+
+
+def test_every_sign_of_unicode_begins_as_one():
+    begins = re.compile(SIGN.encode())
+    every = map(chr, (*range(0x80, 0xD800), *range(0xE000, 0x110000)))
+    assert not [
+        f"U+{ord(one):04X}"
+        for one in every
+        if is_sign(one) and category(one) not in ("Cn", "Co") and not begins.match(one.encode())
+    ]
+
+
+#: `password`, and letters that the word has not, in scripts in wide use.
+WORDS = [
+    "größe", "obtenerContraseña", "motDePasseŒuvre", "hasłoŻółć", "şifreĞığ", "κωδικόςΆΈΏ", "введитеЁЄї", "գաղտնաբառ", "სიტყვა", "סיסמה",
+    "كلمةالمرور", "رمزگچپ", "पासवर्ड", "পাসওয়ার্ড", "கடவுச்சொல்", "పాస్వర్డ్", "രഹസ്യവാക്ക്", "รหัสผ่าน", "စကားဝှက်", "የይለፍቃል", "mậtKhẩu", "请输入密码",
+    "色々", "パスワードー", "ぱすわーど", "비밀번호",
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("word", WORDS)
+def test_a_call_is_one_in_any_script(word):
+    assert not any(is_sign(letter) for letter in word)
+    assert re.search(SIGN.encode(), word.encode()) is None
+    for text in (
+        f"password=self.{word}1(x)",
+        f"pwd={word}2(req)",
+        f"password：{word}3({word})",
+        f"secret = {word}4[0]",
+    ):
+        assert mask(text) == text
+
+
+def test_a_key_behind_nothing_but_a_space_ends_at_a_letter_that_is_not_ascii():
+    key = "aB3dE5gH7jK9" + "mN1pQ2sT4vW6yZ8"
+    for text in (f"API token {key}是密钥", f"api-token {key}для"):
+        assert key not in mask(text)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardai.text.detectors.detector import Detector, Opening, PackError
+from guardai.text.judging.signs import SIGN
 from guardai.text.validators import VALIDATORS, Validator
 
 __all__ = ["SHORT_NAMES", "generic", "named"]
@@ -90,14 +91,13 @@ def _strings(inside: str, *, closed: bool = True) -> str:
     return "|".join(made)
 
 
-#: How a sign or letter begins that is not ASCII. A value that has one goes on as far as it may, whatever ends it: what stands
-#: behind such a sign may be another text, `…。f(x)`, and say nothing of the value (`judging/signs.py`).
-_FOREIGN: Final = r"[\xc2-\xf4]"
-
-
 def _has_foreign(inside: str) -> str:
-    """Ahead: one in a word of what this is the inside of a character class for, of at most 160 bytes."""
-    return rf"(?=[{inside}\x80-\xff]{{0,160}}{_FOREIGN})"
+    """Ahead: a sign that is not ASCII in a word of what this is the inside of a character class for, of at most 160 bytes.
+
+    A value that has one goes on as far as it may, whatever ends it: what stands behind such a sign may be another text,
+    `…。f(x)`, and say nothing of the value (`judging/signs.py`).
+    """
+    return rf"(?=[{inside}\x80-\xff]{{0,160}}{SIGN})"
 
 
 #: A word that is not quoted. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what
@@ -293,7 +293,7 @@ def generic() -> tuple[Detector, ...]:
     inside = r"^\s\"'`,;<>(){}\[\]|\\"
     bare = rf"[{inside}]{{6,128}}"
     word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare}+)"
-    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?={_FOREIGN})[{inside}]{{1,48}}+))"
+    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?=[\x80-\xff])[{inside}]{{1,48}}+))"
     told = r"(?!\*)[^\s\"'`,;<>(){}\[\]]{5,160}"
     told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told}+)"
     opened = rf"""(?:\*\*[ \t]?|["'`]|{_SPACED_QUOTE})?"""
