@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardai.text import mask
-from guardai.text.judging.signs import SIGN, beginnings
+from guardai.text import StreamMasker, mask, mask_payload
+from guardai.text.judging.signs import SIGN, beginnings, spoken
 
 TEXTS = st.text(st.sampled_from("aZ7#.\u00fc\u5bc6\u3002\u201c\u2014\u200b\ufeff\u2026\U0001f600"))
 
@@ -86,3 +86,60 @@ def test_a_key_behind_nothing_but_a_space_ends_at_a_letter_that_is_not_ascii():
     key = "aB3dE5gH7jK9" + "mN1pQ2sT4vW6yZ8"
     for text in (f"API token {key}是密钥", f"api-token {key}для"):
         assert key not in mask(text)
+
+
+def test_of_a_text_that_is_spoken_signs_are_spaces_and_nothing_else_is():
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+    assert spoken(every.encode()).decode() == "".join(" " if is_sign(one) else one for one in every)
+    assert spoken("☎tel".encode(), "☎") == " ☎ tel".encode()
+    assert spoken("Grö".encode()[:-1] + b"x") == b"Gr x"  # half a character
+
+
+#: In whatever way a sign stands beside a word: ahead of it, between it and the value, and both.
+BESIDE = [
+    "\u200b",
+    "\u00ad",
+    "\u2060",
+    "\ufeff",
+    "→",
+    "•",
+    "✓",
+    "；",
+    "＝",
+    "（",
+    "“",
+    "«",
+    "「",
+    "│",
+    "☆",
+    "¿",
+    "€",
+    "،",
+    "\U0001f600",
+]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("sign", BESIDE, ids=ascii)
+@pytest.mark.parametrize(
+    ("word", "value", "label"),
+    [
+        ("phone", "5551234567", "PHONE"), ("SSN", "123456789", "US_SSN"), ("BIC", "DEUTDEFF500", "BIC"),
+        ("debit card", "676770000005", "CARD"), ("dob", "1980-03-12", "DOB"), ("телефон", "5551234567", "PHONE"),
+    ],
+)  # fmt: skip
+def test_a_word_announces_a_value_whatever_sign_stands_beside_it(sign, word, value, label):
+    for text in (f"{sign}{word}: V", f"{word}{sign} V", f"{sign}{word}{sign} V", f"a {word} {sign} V"):
+        whole = text.replace("V", value)
+        assert mask(whole) == text.replace("V", f"[{label}]")
+        masker = StreamMasker()
+        assert "".join(map(masker.feed, whole)) + masker.finish() == mask(whole)
+    for name in (f"{sign}{word}", f"{word}{sign}"):
+        assert mask_payload({name: value, "x": "1"}) == {name: f"[{label}]", "x": "1"}
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_sign_is_a_word_where_a_pack_says_so():
+    for text in ("☎5551234567", "📞\ufe0f 5551234567", "☎：5551234567", "zz☎5551234567"):
+        assert mask(text) == text.replace("5551234567", "[PHONE]")
+    assert mask("★5551234567") == "★5551234567"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from guardai.text.judging.signs import spoken
 from guardai.text.spaces import narrow
 
 __all__ = ["LOOK", "PLACES", "Words", "placed"]
@@ -34,9 +35,15 @@ class _Table:
         self.phrases: dict[bytes, list[tuple[list[bytes], Kinds]]] = {}
         #: Words of scripts that do not separate words.
         self.inside: dict[bytes, Kinds] = {}
+        #: Signs that are words, `☎`.
+        self.signs: set[str] = set()
 
     def add(self, kind: str, phrase: str) -> None:
-        parts = _WORD.findall(narrow(phrase.lower().encode()))
+        raw = narrow(phrase.lower().encode())
+        parts = _WORD.findall(spoken(raw))
+        if not parts:
+            parts = _WORD.findall(raw)
+            self.signs.update(phrase)
         if not parts:
             return
         if len(parts) > 1:
@@ -112,6 +119,7 @@ class Words:
             for word in words:
                 self._own.setdefault(label, _Table()).add(label, word)
         self._known = self._before.single.keys() | self._before.phrases.keys()
+        self._signs = frozenset[str]().union(*(table.signs for table in (self._before, *self._own.values())))
 
     def announcing(self) -> tuple[set[bytes], set[bytes]]:
         """Words of which one stands before a number that a word announces, the longest of each phrase; and behind one."""
@@ -151,7 +159,7 @@ class Words:
             text = text[line:]  # a line with words of its own speaks for itself
         mine = self._own.get(own) if own else None
         if not text.isascii():
-            text = _TYPESET.sub(b" ", text)
+            text = spoken(text, self._signs)
         if mine is None and text.isascii() and (text.islower() or not _HUMP.search(text)):
             return self._nearest(text.translate(_SMALL))
         words = self._split(text, mine)
@@ -188,7 +196,7 @@ class Words:
                 words.append(whole)
             else:
                 words += [_lower(part) for part in _PART.findall(word)]
-        return [word for word in words if word]  # nothing is left of half a character at the window's edge
+        return words
 
     def ahead(self, data: bytes, start: int, stop: int) -> set[str]:
         """All that `after` may answer for a place from `start` to `stop`, and perhaps more."""
@@ -245,10 +253,6 @@ def placed(data: bytes, at: int, to: int) -> bool:
 
 #: The end of something that masking put there; no word before or inside of it counts.
 _PLACED: Final = re.compile(rb"[A-Z][A-Z0-9_]*(?::[A-Za-z0-9_]+)*\]|[A-Z][A-Z0-9_]*_[0-9]+ ?>|\*{3}")
-#: Spaces, quotation marks, dashes and colons that are not ASCII, and the sign for a number: no part of a word.
-_TYPESET: Final = re.compile(
-    rb"\xc2[\xa0\xab\xb7\xbb]|\xe2(?:\x80[\x80-\xbf]|\x84\x96)|\xe3\x80[\x80-\x82\x88-\x91]|\xef\xbc[\x88\x89\x8c\x9a]"
-)
 _LETTERS: Final = bytes(range(65, 91)) + bytes(range(97, 123))
 _LETTER: Final = re.compile(rb"[A-Za-z\xc3-\xf4]")
 _WORD: Final = re.compile(rb"[a-z\x80-\xff]+")

@@ -293,7 +293,9 @@ def generic() -> tuple[Detector, ...]:
     inside = r"^\s\"'`,;<>(){}\[\]|\\"
     bare = rf"[{inside}]{{6,128}}"
     word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare}+)"
-    long = rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?=[\x80-\xff])[{inside}]{{1,48}}+))"
+    long = (
+        rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?=[\x80-\xff])[{inside}]{{1,48}}+))"
+    )
     told = r"(?!\*)[^\s\"'`,;<>(){}\[\]]{5,160}"
     told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told}+)"
     opened = rf"""(?:\*\*[ \t]?|["'`]|{_SPACED_QUOTE})?"""
