@@ -143,3 +143,11 @@ def test_a_sign_is_a_word_where_a_pack_says_so():
     for text in ("☎5551234567", "📞\ufe0f 5551234567", "☎：5551234567", "zz☎5551234567"):
         assert mask(text) == text.replace("5551234567", "[PHONE]")
     assert mask("★5551234567") == "★5551234567"
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_date_of_birth_is_known_by_its_abbreviation_behind_a_sign_and_not_behind_a_letter():
+    for before in ("", "“", "«", "—", "№", "(", "Иван — "):
+        for word in ("д.р.", "Д.Р."):
+            assert mask(f"{before}{word} 12.03.1980") == f"{before}{word} [DOB]"
+    assert mask("сад.р. 12.03.1980") == "сад.р. 12.03.1980"
