@@ -189,6 +189,9 @@ class TestAdmission:
             ({"literals": ("EMP\u3000",)}, "literals: a space that is not ASCII's, U+3000"),
             ({"then": "\u202f"}, "then: a space that is not ASCII's, U+202F"),
             ({"run": "a-z\u2009"}, "run: a space that is not ASCII's, U+2009"),
+            ({"pattern": r"EMP\xc2\xa0[0-9]{6}"}, "pattern: a space that is not ASCII's, U+00A0, is seen as one that is"),
+            ({"pattern": r"EMP(?: |\xE3\x80\x80)[0-9]{6}"}, "pattern: a space that is not ASCII's, U+3000"),
+            ({"pattern": r"EMP(?: |\xe2\x80\xa8)[0-9]{6}"}, "pattern: a space that is not ASCII's, U+2028"),
         ],
     )  # fmt: skip
     def test_detector_that_may_not_be_used_is_told_with_pack_and_label(self, fields, told):
@@ -202,7 +205,7 @@ class TestAdmission:
             {"pattern": r"EMP-[0-9]{6}(?=\s|\Z)"}, {"pattern": r"EMP-\s{0,3}(?P<value>[0-9]{6})\b"}, {"pattern": r"EMP-[^\s,]{3,9},"},
             {"pattern": "EMP-[^,]{3,9},", "spaced": True}, {"pattern": "EMP-[0-9]{6}(?! x)", "spaced": True},
             {"head": "[a-z]{1,8}-", "pattern": "EMP-[0-9]{6}"}, {"head": f"[a-z]{{{MAX_LEAD}}}"}, {"head": r"(?<=\s)[a-z](?! )"},
-            {"then": "[0-9]{2}"}, {"then": " "}, {"literals": ("EMP ",), "pattern": "EMP "},
+            {"then": "[0-9]{2}"}, {"then": " "}, {"pattern": r"EMP(?:-|\xe2\x80\x91|\xe2\x80\x8b|\xc2\xa7)[0-9]{6}"}, {"literals": ("EMP ",), "pattern": "EMP "},
         ],
     )  # fmt: skip
     def test_detector_that_may_be_used_is(self, fields):
@@ -217,6 +220,12 @@ class TestAdmission:
         configure(own=one(pattern="EMP-[0-9]{6}", words=("badge\u00a0number",), needs="word"))
         for space in " \u00a0\u3000":
             assert labels(f"badge{space}number{space}EMP-004211") == ["pii.employee_id"]
+
+    def test_words_are_known_with_and_without_the_signs_in_them(self):
+        configure(own=one(pattern="EMP-[0-9]{6}", words=("№ badge", "\U0001faaa"), needs="word"))
+        for before in ("№ badge", "badge №", "badge：", "\U0001faaa", "x\U0001faaa\ufe0f"):
+            assert labels(f"{before} EMP-004211") == ["pii.employee_id"]
+        assert labels("№ EMP-004211") == []
 
     def test_number_that_can_blow_up_is_told(self):
         with pytest.raises(PackError, match=r"pack acme: pii\.x: form: the expression can blow up"):

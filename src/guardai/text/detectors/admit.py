@@ -96,10 +96,18 @@ def _number(kind: Number) -> str | None:
 def _unseen(written: Mapping[str, Sequence[str]]) -> str | None:
     """Why what is looked for is never seen: a text is looked through with ASCII's spaces for all others."""
     for what, expressions in written.items():
-        for sign in "".join(expressions):
+        text = "".join(expressions)
+        by_bytes = (bytes.fromhex(one.replace("\\x", "")).decode() for one in _BYTES.findall(text))
+        for sign in (*text, *by_bytes):
             if not sign.isascii() and sign.isspace():
                 return f"{what}: a space that is not ASCII's, U+{ord(sign):04X}, is seen as one that is: write an ordinary one"
     return None
+
+
+#: Such a space by its bytes, as expressions over bytes have it.
+_BYTES: Final = re.compile(
+    r"(?i)\\xc2\\x(?:a0|85)|\\xe2\\x80\\x(?:8[0-9a]|a[89f])|\\xe2\\x81\\x9f|\\xe3\\x80\\x80|\\xe1\\x9a\\x80"
+)
 
 
 def _told(what: str, why: str | None) -> str | None:
