@@ -166,3 +166,11 @@ def test_a_key_in_a_string_may_end_at_a_space(text, space):
     assert mask(text.replace("V", KEY)) == masked
     assert through(text.replace("V", KEY), 3) == masked
     assert scan(text.replace("V", "the_token")) == []
+
+
+def test_the_extension_of_a_phone_is_partly_left_behind_any_space():
+    for space in (" ", "\u00a0", "\u3000"):
+        for extension in ("x123", "ext.\u00a0123", f"ext.{space}123"):
+            assert mask(f"415-555-2671{space}{extension}", style="partial") == mask(
+                "415-555-2671 x123", style="partial"
+            )

@@ -34,7 +34,7 @@ def redact(label: str) -> str:
     return f"[{name(label)}]"
 
 
-_JUNK: Final = re.compile(r"[\s\-./()\u00a0\u2000-\u2015\u202f]+")
+_JUNK: Final = re.compile(r"[\s\-./()\u200b-\u2015]+")
 
 
 #: `us_ssn`, `nl_bsn`: a number that a country gave.
@@ -96,12 +96,12 @@ def partial(label: str, value: str) -> str:
     return f"{_first(value)}***"
 
 
-_GAP: Final = r"[\s\-./()\u00a0\u2000-\u2015\u202f]{0,3}"
+_GAP: Final = r"[\s\-./()\u200b-\u2015]{0,3}"
 #: What a value must look like for some of it to be left.
 _FORMS: Final = {
     "email": re.compile(r"[^@\s]{1,128}@[^@\s]{1,250}\.[^@\s.\d]{2,24}"),
     "card": re.compile(rf"\d(?:{_GAP}\d){{11,18}}"),
-    "phone": re.compile(rf"[+(]{{0,2}}{_GAP}\d(?:{_GAP}\d){{5,17}}\)?(?: ?(?:x|ext\.?|extension) ?\d{{1,6}})?"),
+    "phone": re.compile(rf"[+(]{{0,2}}{_GAP}\d(?:{_GAP}\d){{5,17}}\)?(?:\s?(?:x|ext\.?|extension)\s?\d{{1,6}})?"),
     "us_ssn": re.compile(rf"\d{{3}}{_GAP}\d{{2}}{_GAP}\d{{4}}"),
     "iban": re.compile(rf"[A-Za-z]{{2}}(?:{_GAP}[A-Za-z0-9]){{12,32}}"),
     "ip": re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f.]{0,15}){2,8}"),
