@@ -13,9 +13,13 @@ from guardai.text.spaces import even, narrow, wide
 on_every_engine = pytest.mark.usefixtures("engine")
 
 SPACES = [chr(code) for code in range(0x80, 0x110000) if chr(code).isspace()]
+#: What is seen as U+200B.
+INVISIBLE = ["\u00ad", "\u2060", "\ufeff"]
 #: What keyboards, typesetters and editors put there; and one that ends a line.
 COMMON = ["\u00a0", "\u202f", "\u3000", "\u2028"]
-TEXTS = st.text(st.sampled_from([*SPACES, *"a7# \n\u00fc\u5bc6\u3001\u20ac\u2014\u00c2\u1681\U0001f600\\nu"]))
+TEXTS = st.text(
+    st.sampled_from([*SPACES, *INVISIBLE, *"a7# \n\u00fc\u5bc6\u3001\u20ac\u2014\u00c2\u1681\U0001f600\\nu"])
+)
 PASSWORD, KEY = "Qz#7o9iCfkd4", "aB3dE5gH7jK9" + "mN1pQ2sT4vW6yZ8"
 
 
@@ -30,8 +34,9 @@ def shown(space):
 
 def test_every_space_of_unicode_is_seen_as_one_of_ascii_and_nothing_else_is():
     every = "a".join(chr(code) for code in (*range(0xD800), *range(0xE000, 0x110000)))
-    assert narrow(every.encode()).decode() == every.translate({ord(space): shown(space) for space in SPACES})
-    assert not wide(every.translate(dict.fromkeys(map(ord, SPACES))).encode())
+    seen = {space: shown(space) for space in SPACES} | dict.fromkeys(INVISIBLE, "\u200b")
+    assert narrow(every.encode()).decode() == every.translate(str.maketrans(seen))
+    assert not wide(every.translate(dict.fromkeys(map(ord, seen))).encode())
     for space in SPACES:
         raw = space.encode()
         assert wide(raw) and even(raw) == narrow(raw) * len(raw)
@@ -174,3 +179,27 @@ def test_the_extension_of_a_phone_is_partly_left_behind_any_space():
             assert mask(f"415-555-2671{space}{extension}", style="partial") == mask(
                 "415-555-2671 x123", style="partial"
             )
+
+
+@on_every_engine
+@pytest.mark.parametrize("sign", [*INVISIBLE, "\u200b", "\u200e"], ids=ascii)
+def test_a_number_goes_on_behind_what_has_no_width(sign):
+    for value, label in (
+        ("4111~1111~1111~1111", "CARD"),
+        ("+1~415~555~2671", "PHONE"),
+        ("GB29~NWBK~6016~1331~9268~19", "IBAN"),
+    ):
+        text = f"so {value.replace('~', sign)} x"
+        assert mask(text) == f"so [{label}] x"
+        assert through(text, 1) == through(text, 7) == mask(text)
+        assert mask_payload({"a": text, "b": "c"}) == {"a": mask(text), "b": "c"}
+
+
+@on_every_engine
+@pytest.mark.parametrize("sign", [*INVISIBLE, "\u200b", "\u200e"], ids=ascii)
+def test_something_of_no_width_may_end_a_secret_s_name(sign):
+    for name, value in (("password", PASSWORD), ("api_key", KEY), ("DB_PASS", PASSWORD), ("HEROKU_API_KEY", KEY)):
+        for text in (f"{name}{sign}: V", f"{name}{sign} = V x", f'{{"{name}{sign}": "V"}}', f"{sign}{name}{sign}=V"):
+            assert mask(text.replace("V", value)) == text.replace("V", "[SECRET:GENERIC]")
+            assert through(text.replace("V", value), 3) == text.replace("V", "[SECRET:GENERIC]")
+        assert mask_payload({f"{name}{sign}": value}) == {f"{name}{sign}": "[SECRET:GENERIC]"}

@@ -22,8 +22,8 @@ __all__ = ["SHORT_NAMES", "generic", "named"]
 
 # ---- the pieces ----
 
-#: What closes a name: quotes of a JSON key, brackets of an item or a cast, stars, the tag that it stood in.
-_CLOSE: Final = r"""\\{0,7}+["'`\])*]{0,3}+(?:</[A-Za-z]\w{0,7}>){0,2}+"""
+#: What closes a name: quotes of a JSON key, brackets of an item or a cast, stars, what has no width; the tag that it stood in.
+_CLOSE: Final = r"""\\{0,7}+(?:["'`\])*]|\xe2\x80[\x8b-\x8f]){0,3}+(?:</[A-Za-z]\w{0,7}>){0,2}+"""
 #: Between a name and its sign, and behind the sign: what lines up the values of many.
 _GAP: Final = r"[ \t]{0,40}+"
 #: `password: str = …`, `var token [32]byte = …`: the type, where an equals sign follows it; and `char password[32] = "…"`, where
@@ -314,7 +314,7 @@ def generic() -> tuple[Detector, ...]:
         kind(
             example="DB_PASS=…",
             literals=SHORT_NAMES,
-            then=r"[:=\"' 0-9>]",
+            then=r"[:=\"' 0-9>\xe2]",
             ignore_case=True,
             before="",
             pattern=rf"(?={_SHORT})(?!{_VERDICT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}{_assigned(4)}",
