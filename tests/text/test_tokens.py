@@ -34,6 +34,24 @@ def test_what_comes_back_is_resolved_in_any_spelling():
     assert tokens.resolve(text, everything) == " ".join(["a@b.co"] * 5)
 
 
+def test_what_comes_back_is_resolved_with_any_spaces_inside_of_its_bracket():
+    tokens = Tokens()
+    tokens.token("pii.email", "a@b.co")
+    wide = [
+        chr(code) for code in range(0x80, 0x3001) if chr(code).isspace() and len(f"a{chr(code)}b".splitlines()) == 1
+    ]
+    for space in (" ", "\t", *wide):
+        text = f"x <{space}EMAIL_1{space}> <{space * 4}email_1> y"
+        assert tokens.resolve(text, everything) == "x a@b.co a@b.co y"
+        resolver = tokens.resolver(everything)
+        assert "".join(map(resolver.feed, text)) + resolver.finish() == "x a@b.co a@b.co y"
+        assert tokens.unescape(tokens.escape(text)) == text
+        assert tokens.resolve(tokens.escape(text), everything) == tokens.escape(text)
+        later = Tokens()
+        masking = Masking(lambda _: "token", tokens=later)
+        assert masking.text(f"<{space}EMAIL_1{space}> a@b.co") == f"<{space}EMAIL_1{space}> <EMAIL_2>"
+
+
 def test_what_is_unknown_or_not_permitted_stays():
     tokens = Tokens()
     tokens.token("pii.email", "a@b.co")

@@ -24,7 +24,7 @@ _SPACES: Final = 4
 _BACKSLASHES: Final = 8
 
 _LINE: Final = r"\\?_"
-_SPACE: Final = f"[ \\t]{{0,{_SPACES}}}"
+_SPACE: Final = rf"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{{0,{_SPACES}}}"
 
 
 def _body(line: str) -> str:
