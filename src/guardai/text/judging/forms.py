@@ -192,7 +192,7 @@ def _behind_stop(form: str) -> Iterator[tuple[int, int]]:
 
 _DIGITS: Final = mask_of(b"0123456789")
 _STOP: Final = mask_of(b".")
-_RUN: Final = _DIGITS | mask_of(b" .-/()\xc2\xa0\xe2\xaf") | mask_of(range(0x80, 0x96))
+_RUN: Final = _DIGITS | mask_of(b" .-/()\xe2\x80") | mask_of(range(0x8B, 0x96))
 
 
 def fitting(

@@ -378,7 +378,7 @@ def run_start(data: bytes, at: int) -> int:
     return at - _length(_V6, data[max(0, at - 46) : at][::-1])
 
 
-_IBAN: Final = re.compile(rb"[A-Za-z]{2}[0-9]{2}(?:(?:[ \-.]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]){0,2}[A-Za-z0-9]){11,30}")
+_IBAN: Final = re.compile(rb"[A-Za-z]{2}[0-9]{2}(?:(?:[ \-.]|\xe2\x80[\x8b-\x95]){0,2}[A-Za-z0-9]){11,30}")
 _IBAN_LETTERS: Final = frozenset(c for c in range(256) if bytes((c,)).isalnum())
 _IBAN_NOISE: Final = bytes(c for c in range(256) if not bytes((c,)).isalnum())
 

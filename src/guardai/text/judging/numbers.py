@@ -35,8 +35,8 @@ assert MAX_FORM + PLACES + 2 < REACH
 POSSIBLE: Final = re.compile(
     rb"[0-9+(](?:(?<=[0-9])(?:"
     rb"(?:" + SEPARATOR + rb"{0,3}[0-9]){5}"
-    rb"|(?:" + SEPARATOR + rb"*+[0-9])*+(?:" + SEPARATOR + rb"|\xc2|\xe2\x80?)*\Z"
-    rb"|(?<=[A-Za-z]{2}[0-9])[0-9](?:[ \-.\xc2\xe2A-Za-z0-9]|\Z)"
+    rb"|(?:" + SEPARATOR + rb"*+[0-9])*+(?:" + SEPARATOR + rb"|\xe2\x80?)*\Z"
+    rb"|(?<=[A-Za-z]{2}[0-9])[0-9](?:[ \-.\xe2A-Za-z0-9]|\Z)"
     rb")|(?<=[+(])[ (+]{0,2}\Z)"
 )
 MARGIN: Final = 3
@@ -52,7 +52,7 @@ Span = tuple[int, int, str, float]
 
 # ---- cards ----
 
-_S: Final = rb"( {1,2}|[\-./]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
+_S: Final = rb"( {1,2}|[\-./]|\xe2\x80[\x8b-\x95])"
 #: Four by four with a short last group, or as American Express and Diners print them; the longest first.
 _GROUPED: Final = tuple(
     re.compile(rb"[0-9]{4}" + _S + rest + rb"(?![0-9])")
@@ -181,7 +181,7 @@ def strict(data: bytes, start: int, end: int, wall: int = 0, limit: int | None =
 #: Where something may be `strict`: nowhere in most runs of digits, which one search then says.
 strictly: Final = re.compile(
     rb"[0-9]{3}(?:(-|\xe2\x80[\x90-\x95])[0-9]{2}\1[0-9]{4}"
-    rb"|[0-9](?:[0-9]{8}|( {1,2}|[\-./]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])[0-9]{4}(?:[0-9]{2})?\2[0-9]{4}))"
+    rb"|[0-9](?:[0-9]{8}|( {1,2}|[\-./]|\xe2\x80[\x8b-\x95])[0-9]{4}(?:[0-9]{2})?\2[0-9]{4}))"
 ).search
 
 

@@ -14,8 +14,9 @@ from guardai.text.judging.words import Words
 
 __all__ = ["SEPARATOR", "phone", "plain"]
 
-#: A space, dash, dot, slash or bracket, or one of the spaces and dashes of Unicode that typesetters use.
-SEPARATOR: Final = rb"(?:[ .\-/()]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
+#: A space, dash, dot, slash or bracket, or one of the dashes of Unicode that typesetters use, or what has no width. Any other space
+#: is seen as ASCII's (`spaces.py`).
+SEPARATOR: Final = rb"(?:[ .\-/()]|\xe2\x80[\x8b-\x95])"
 
 Span = tuple[int, int, str, float]
 
@@ -23,8 +24,8 @@ Span = tuple[int, int, str, float]
 _GROUPS: Final = 56
 _TAIL_REACH: Final = 20
 
-_D: Final = rb"(?:[ .\-/]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
-_JOIN: Final = rb"(?:[ \-/()]|\.(?=[0-9])|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]){0,3}"
+_D: Final = rb"(?:[ .\-/]|\xe2\x80[\x8b-\x95])"
+_JOIN: Final = rb"(?:[ \-/()]|\.(?=[0-9])|\xe2\x80[\x8b-\x95]){0,3}"
 _END: Final = rb"(?![0-9A-Za-z_])(?![.,:/%][0-9])"
 #: Behind a plus: a country's code, then groups.
 _ABROAD: Final = re.compile(rb"[1-9][0-9]{0,3}(?:" + _JOIN + rb"[0-9]+){0,8}")
@@ -122,11 +123,10 @@ _YEAR: Final = re.compile(rb"(?:19|20)[0-9]{2}")
 
 
 #: What separates two numbers, if there are enough digits on either side; and a bracket, which only begins one.
-_ROW: Final = re.compile(rb"[ \xa0][/\-][ \xa0]|[ \xa0]\xe2\x80[\x90-\x95][ \xa0\xc2]|/|[ \xa0]?\(| {2}")
+_ROW: Final = re.compile(rb" [/\-] | \xe2\x80[\x90-\x95] |/| ?\(| {2}")
 #: A number, and another that is written like it; digits are written 0.
 _TWICE: Final = re.compile(rb"(0[0 .\-()/]{7,22}0)[ \-/]{1,3}\1(?![0])")
 _FEWEST: Final = 7
-_BLANK: Final = b" \xc2\xa0"
 _DIGIT_AS_ZERO: Final = bytes(0x30 if c in b"0123456789" else c for c in range(256))
 
 
@@ -141,7 +141,7 @@ def _first(data: bytes, start: int, end: int, high: int) -> int:
         if count >= _FEWEST and (
             data[join.end() - 1] == 0x28 or len(data[join.end() : end].translate(None, _NOISE)) >= _FEWEST
         ):
-            return start + len(data[start : join.start()].rstrip(_BLANK))
+            return start + len(data[start : join.start()].rstrip(b" "))
     if len(data[start:end].translate(None, _NOISE)) > high:
         twice = _TWICE.match(data[start : end + 1].translate(_DIGIT_AS_ZERO))
         if twice:
@@ -183,7 +183,7 @@ def _issued_first(data: bytes, start: int, end: int, limit: int) -> int:
 
 
 #: A space before a number of its own.
-_ANOTHER: Final = re.compile(rb"\)?(?: |\xc2\xa0)(?=\(?[0-9](?:" + SEPARATOR + rb"{0,2}[0-9]){6})")
+_ANOTHER: Final = re.compile(rb"\)? (?=\(?[0-9](?:" + SEPARATOR + rb"{0,2}[0-9]){6})")
 
 
 def _opening(data: bytes, start: int, wall: int) -> tuple[int, bool]:

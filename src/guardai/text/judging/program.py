@@ -138,10 +138,10 @@ class Program:
         countries = "|".join(sorted(code.decode() for code in IBAN_LENGTHS))
         self._add(
             Anchor(
-                rf"(?:^|[^0-9A-Za-z])(?:{countries})[0-9]{{2}}[ \-.A-Za-z0-9\xc2\xe2]",
+                rf"(?:^|[^0-9A-Za-z])(?:{countries})[0-9]{{2}}[ \-.A-Za-z0-9\xe2]",
                 5,
                 plain=re.compile(
-                    rb"[0-9](?<=[A-Za-z]{2}[0-9])(?<![0-9A-Za-z][A-Za-z]{2}[0-9])[0-9][ \-.A-Za-z0-9\xc2\xe2]"
+                    rb"[0-9](?<=[A-Za-z]{2}[0-9])(?<![0-9A-Za-z][A-Za-z]{2}[0-9])[0-9][ \-.A-Za-z0-9\xe2]"
                 ),
                 ignore_case=True,
             ),

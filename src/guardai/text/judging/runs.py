@@ -35,7 +35,7 @@ def starts(*, headed: bool) -> re.Pattern[bytes]:
     # Likewise its separators are a class of bytes, more than they may be.
     return re.compile(
         rb"[0-9](?<![" + (b"0-9_" if headed else b"0-9A-Za-z_") + rb"][0-9])"
-        rb"(?=(?:[ .\-/()\xc2\xa0\xe2\x80-\x95\xaf]{0,9}[0-9]){5})(?!" + _DATE + rb"|" + _TIMED + rb")[0-9]{0,23}"
+        rb"(?=(?:[ .\-/()\xe2\x80\x8b-\x95]{0,9}[0-9]){5})(?!" + _DATE + rb"|" + _TIMED + rb")[0-9]{0,23}"
     )
 
 
@@ -45,10 +45,10 @@ _S: Final = SEPARATOR.decode()
 #: One more digit.
 _MORE: Final = f"(?:{_S}{{0,3}}[0-9])"
 #: What is neither digit nor separator, and not the beginning of one.
-_ELSE: Final = r"\xc2(?:[^\xa0]|\z)|\xe2(?:[^\x80]|\z)|\xe2\x80(?:[^\x80-\x95\xaf]|\z)"
-_CLOSED: Final = rf"{_S}{{1,3}}(?:[^0-9 .\-/()\xc2\xe2]|{_ELSE}|\z)|\z|{_S}{{4}}|{_ELSE}"
+_ELSE: Final = r"\xe2(?:[^\x80]|\z)|\xe2\x80(?:[^\x8b-\x95]|\z)"
+_CLOSED: Final = rf"{_S}{{1,3}}(?:[^0-9 .\-/()\xe2]|{_ELSE}|\z)|\z|{_S}{{4}}|{_ELSE}"
 #: A run as it comes, dates and parts of words too.
-WIDE: Final = rf"[0-9]{_MORE}{{5,}}(?:{_CLOSED}|[^0-9 .\-/()\xc2\xe2])"
+WIDE: Final = rf"[0-9]{_MORE}{{5,}}(?:{_CLOSED}|[^0-9 .\-/()\xe2])"
 
 
 class Free(NamedTuple):
@@ -141,15 +141,15 @@ def _narrow(free: Free) -> str:
     """
     s, more = _S, _MORE
     gap = f"{s}{{1,3}}"
-    not_dash = rf"(?:[ ./()]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]|{s}{{2,3}})"
-    not_dot = rf"(?:[ \-/()]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]|{s}{{2,3}})"
-    neither = rf"(?:[ /()]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]|{s}{{2,3}})"
-    not_space = rf"(?:[.\-/()]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf]|{s}{{2,3}})"
+    not_dash = rf"(?:[ ./()]|\xe2\x80[\x8b-\x95]|{s}{{2,3}})"
+    not_dot = rf"(?:[ \-/()]|\xe2\x80[\x8b-\x95]|{s}{{2,3}})"
+    neither = rf"(?:[ /()]|\xe2\x80[\x8b-\x95]|{s}{{2,3}})"
+    not_space = rf"(?:[.\-/()]|\xe2\x80[\x8b-\x95]|{s}{{2,3}})"
     letters = "A-Za-z_"
     # The words for an extension; some begin as hexadecimal digits do.
     extension = "(?i:x|ext|poste|durchwahl|dw|ramal|anexo|int)"
-    end = rf"(?:{_CLOSED}|{extension}|[^0-9 .\-/()\xc2\xe2{letters}])"
-    end_but_colon = rf"(?:{_CLOSED}|{extension}|[^0-9 .\-/():\xc2\xe2{letters}])"
+    end = rf"(?:{_CLOSED}|{extension}|[^0-9 .\-/()\xe2{letters}])"
+    end_but_colon = rf"(?:{_CLOSED}|{extension}|[^0-9 .\-/():\xe2{letters}])"
     extended = rf"(?:,? ?)(?:{extension}|#|\xd0)"
 
     # By how many digits there are before the first separator; each with as many more as make six.
@@ -204,7 +204,7 @@ def _narrow(free: Free) -> str:
 # ---- where a run begins ----
 
 #: All bytes of a run, and all that are no digits.
-_BYTES: Final = b"0123456789 .-/()\xc2\xa0\xe2\xaf" + bytes(range(0x80, 0x96))
+_BYTES: Final = b"0123456789 .-/()\xe2\x80" + bytes(range(0x8B, 0x96))
 _OTHERS: Final = bytes(c for c in range(256) if c not in b"0123456789")
 #: How far back the beginning of a run is looked for.
 _BACK: Final = 96
