@@ -78,6 +78,7 @@ def texts(draw, groups=st.sampled_from(GROUPS), separators=st.sampled_from(SEPAR
 @settings(max_examples=500)
 @given(texts())
 @example('"+2021-45 fax')
+@example("4111111111111111@b.co")
 @example("555 1234ext 5")
 @example("tel 7946 0958\u201110.20.30.40078-05-1120itin")
 @example("4111 1111 1111 1111 +44 20 7946 0958, fax")

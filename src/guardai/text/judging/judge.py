@@ -113,6 +113,8 @@ def judge(  # noqa: PLR0915 -- one loop over what was seen, on the hot path
                     and not data[first : raws[-1][0]].strip(_JOINS)
                 ):
                     seen = to  # an address of a machine, in most texts that have any
+                    if numbers.strictly(data, first, to):  # a mail's may be a card: whichever engine saw it first
+                        raws += _strict(program, data, first, to)
                     continue
                 later.append((first, _RUN, to))
                 if numbers.strictly(data, first, to):
