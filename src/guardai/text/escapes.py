@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from heapq import merge
 from typing import Final
 
-from guardai.text.spaces import HALF as HALF_A_SPACE
 from guardai.text.spaces import narrow, spaces, wide
 
-__all__ = ["HALF", "HALVED", "LONGEST", "View", "escaped", "halved", "hides", "plainly", "view"]
+__all__ = ["HALF", "HALVED", "LONGEST", "View", "escaped", "hides", "plainly", "view"]
 
 #: Written once or, JSON within JSON, several times over. An escaped quote is none: it hides nothing, for it is no letter.
 #: Of those, what JSON writes and what Python's `repr` does. (A literal before the repetition: it is searched ten times as fast.)
@@ -41,8 +40,6 @@ LONGEST: Final = 32
 HALVED: Final = r"(?:u[0-9A-Fa-f]{0,3}|x[0-9A-Fa-f]?|U[0-9A-Fa-f]{0,7})?\Z"
 HALF: Final = re.compile(
     rf"\\+{HALVED}|\\+03?\Z|(?:\x1b|\\+(?:u001[bB]|x1[bB]|033|e))(?:\[[0-9;:?]{{0,16}})?\Z".encode()
-    + b"|"
-    + HALF_A_SPACE
 )
 
 #: How much of a path is read, from its drive on, and a folder in it.
@@ -159,11 +156,6 @@ def _folders(raw: bytes) -> frozenset[int]:
 def escaped(data: bytes) -> bool:
     """Whether it may have escapes, which is cheap to ask."""
     return b"\\" in data or b"\x1b" in data
-
-
-def halved(end: bytes) -> bool:
-    """Whether a text that ends so may end within an escape or within what HTML writes for a space."""
-    return b"\\" in end or b"\x1b" in end or b"&" in end
 
 
 def hides(data: bytes) -> bool:

@@ -4,9 +4,8 @@ Engines and the expressions of detectors are over bytes, and their `\s` knows AS
 through with a space of ASCII for every other, and with a line feed for every other end of a line (`View` of `escapes.py`):
 whatever is found behind, before or between ASCII's spaces is found so with any.
 
-These are the characters that Unicode calls White_Space, and what HTML writes for one of them, `&nbsp;`. What has no width is
-none: it is a sign (`judging/signs.py`), and U+00AD, U+2060 and U+FEFF are seen as U+200B, which numbers may have between their
-digits and names at their end.
+These are the characters that Unicode calls White_Space. What has no width is none of them: it is a sign (`judging/signs.py`),
+and U+00AD, U+2060 and U+FEFF are seen as U+200B, which numbers may have between their digits and names at their end.
 
 Nothing more is known of such a space than of ASCII's: what is not found behind a space or in a string that begins with one is
 not found there either, and a password that somebody made with one ends at it, in a text. What recognisers of names see has its
@@ -20,10 +19,8 @@ from collections.abc import Iterator
 from heapq import merge
 from typing import Final
 
-__all__ = ["HALF", "even", "narrow", "spaces", "wide"]
+__all__ = ["even", "narrow", "spaces", "wide"]
 
-#: U+00A0 as HTML writes it.
-_WRITTEN: Final = b"&(?:nbsp|#160|#[xX][aA]0);"
 #: U+200B.
 _NOTHING: Final = b"\xe2\x80\x8b"
 #: By their first bytes, because a single byte is looked for in next to no time: that, what finds them, how many bytes each
@@ -38,19 +35,15 @@ _KINDS: Final = tuple(
         (0xE2, rb"\xe2\x80[\xa8\xa9]", 3, b"\n"),
         (0xE3, rb"\xe3\x80\x80", 3, b" "),
         (0xE1, rb"\xe1\x9a\x80", 3, b" "),
-        (0x26, _WRITTEN, 6, b" "),
         (0xC2, rb"\xc2\xad", 2, _NOTHING),
         (0xE2, rb"\xe2\x81\xa0", 3, _NOTHING),
         (0xEF, rb"\xef\xbb\xbf", 3, _NOTHING),
     )
 )
-#: Half of what HTML writes, at the end of what has come.
-HALF: Final = rb"&(?:n(?:b(?:sp?)?)?|#(?:16?0?|[xX][aA]?0?)?)?\Z"
 #: The same, for the question whether there is one: each first byte is looked behind once.
 _ANY: Final = tuple(
     (expression[0], re.compile(expression).search)
     for expression in (
-        _WRITTEN,
         b"\xc2[\x85\xa0\xad]",
         b"\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81[\x9f\xa0])",
         b"\xe3\x80\x80",
@@ -62,7 +55,7 @@ _ANY: Final = tuple(
 
 def wide(data: bytes) -> bool:
     """Whether a text in UTF-8 has such a space, or what is seen as U+200B."""
-    if b"&" not in data and data.isascii():
+    if data.isascii():
         return False
     for first, found in _ANY:  # noqa: SIM110 -- half the time of any()
         if data.find(first) >= 0 and found(data) is not None:
@@ -72,7 +65,7 @@ def wide(data: bytes) -> bool:
 
 def narrow(data: bytes) -> bytes:
     """The text with ASCII's spaces and line feeds for them, and with U+200B."""
-    if b"&" in data or not data.isascii():
+    if not data.isascii():
         for first, find, _, seen in _KINDS:
             if data.find(first) >= 0:
                 data = find.sub(seen, data)
@@ -80,8 +73,8 @@ def narrow(data: bytes) -> bytes:
 
 
 def even(data: bytes) -> bytes:
-    """The text with ASCII's spaces, as many for one as it has bytes, so that all keeps its place."""
-    if b"&" not in data and data.isascii():
+    """The text with ASCII's spaces in as many bytes as before, so that all keeps its place: with two or three for one."""
+    if data.isascii():
         return data
     for _, find, size, seen in _KINDS:
         if seen is not _NOTHING:
@@ -91,7 +84,7 @@ def even(data: bytes) -> bytes:
 
 def spaces(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """All of them, in the order of the text: (start, end, what is seen)."""
-    if b"&" not in data and data.isascii():
+    if data.isascii():
         return iter(())
     return merge(*(_those(find, data, seen) for _, find, _, seen in _KINDS))
 

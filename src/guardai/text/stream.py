@@ -30,7 +30,7 @@ from typing import Final, Protocol
 
 from guardai.text.detectors.detector import MAX_DECISION
 from guardai.text.documents import dumped, unwritten, written
-from guardai.text.escapes import HALF, LONGEST, View, halved, hides, view
+from guardai.text.escapes import HALF, LONGEST, View, escaped, hides, view
 from guardai.text.judging.judge import NONE, Found
 from guardai.text.judging.numbers import MARGIN, POSSIBLE, REACH
 from guardai.text.judging.phones import SEPARATOR
@@ -210,7 +210,7 @@ class StreamMasker:
         size, low = len(data), self._low
         if self._outline is not None:
             self._outline.read(data)
-        if halved(data[-LONGEST:]) and (half := HALF.search(data, max(low, size - LONGEST))):
+        if escaped(data[-LONGEST:]) and (half := HALF.search(data, max(low, size - LONGEST))):
             # Half an escape is none: what it is of has not come.
             data, size = data[: half.start()], half.start()
             if size <= low:
