@@ -72,7 +72,7 @@ def _compiled(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _compiled_once(request, monkeypatch, home, _compiled):
+def _compiled_once(request, monkeypatch, tmp_path, _compiled):
     """Within the test's process a home that has nothing compiled has what others have. The tests of texts see to that themselves."""
     if request.path.parent.name == "text":
         yield
@@ -82,7 +82,7 @@ def _compiled_once(request, monkeypatch, home, _compiled):
     read = cache.read
     monkeypatch.setattr(cache, "read", lambda folder, name: read(folder, name) or read(_compiled, name))
     yield
-    for file in (home / "cache").glob("*.hsdb"):
+    for file in (tmp_path / "home" / "cache").glob("*.hsdb"):
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             os.link(file, _compiled / file.name)
 

@@ -191,7 +191,7 @@ def test_home_in_which_nothing_is_sealed_is_not_exported(home, open_ledger, even
 def test_store_with_a_missing_event_is_not_exported(sealed_home, copy, tmp_path):
     home = copy(sealed_home)
     alter(home, "DELETE FROM events WHERE leaf = 7")
-    with pytest.raises(LedgerError, match="event 8 of the store is missing"):
+    with pytest.raises(LedgerError, match="event 7 of the store is missing"):
         export(home, tmp_path / "x")
 
 
