@@ -42,6 +42,30 @@ def test_every_space_of_unicode_is_seen_as_one_of_ascii_and_nothing_else_is():
         assert wide(raw) and even(raw) == narrow(raw) * len(raw)
 
 
+#: What may stand beside what is seen otherwise, and become a part of such once an escape is gone.
+PIECES = ["&", "nbsp;", "\u0026", "\x26", "\x1b[0m", "\u001b[1m", "\u00a0", "\x85", "\ufeff", "\xe2\x80\x80"]
+PIECES += [
+    "\\n",
+    "\\",
+    "C:\\a\\new",
+    "\\ud83d\\ude00",
+    "\\u00c2",
+    "\\xc2",
+    "\\xa0",
+    "\\u0026",
+    "\\u00a0",
+    "\\u00ad",
+    "\\x26",
+]
+
+
+@given(st.lists(st.sampled_from([*PIECES, *COMMON, *INVISIBLE, " ", "a"]), max_size=12).map("".join))
+def test_places_are_those_of_what_is_seen(text):
+    """The view is made quickly first, and its places only where something was found."""
+    seen = View(text.encode())
+    assert seen.data == seen._read()
+
+
 @given(TEXTS)
 def test_what_is_seen_is_told_by_its_place(text):
     raw = text.encode()

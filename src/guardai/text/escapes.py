@@ -79,9 +79,10 @@ class View:
         if said or self._folders:
             self.data = self._read()
             return
-        # Most are line feeds, and those need no function.
-        data = _LINE.sub(b"\n", raw)
-        self.data = narrow(self._escape.sub(_said, data) if escaped(data) else data)
+        # INVARIANT: what is seen is what `_read` makes: no space is looked for in what an escape says, which narrows it itself.
+        # Most escapes are line feeds, and those need no function.
+        data = _LINE.sub(b"\n", narrow(raw))
+        self.data = self._escape.sub(_said, data) if escaped(data) else data
 
     def _read(self) -> bytes:
         """Notes the places, which are asked for only where something was found."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from heapq import merge
 from typing import Final
 
 __all__ = ["even", "narrow", "spaces", "wide"]
@@ -52,6 +51,14 @@ _ANY: Final = tuple(
     )
 )
 
+#: Each of them → what it is seen as.
+_AS: Final = {
+    sign.encode(): next(seen for _, find, _, seen in _KINDS if find.fullmatch(sign.encode()))
+    for sign in "\x85\xa0\xad\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f"
+    "\u205f\u2060\u3000\ufeff"
+}
+_EACH: Final = re.compile(b"|".join(_AS)).finditer
+
 
 def wide(data: bytes) -> bool:
     """Whether a text in UTF-8 has such a space, or what is seen as U+200B."""
@@ -86,8 +93,4 @@ def spaces(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """All of them, in the order of the text: (start, end, what is seen)."""
     if data.isascii():
         return iter(())
-    return merge(*(_those(find, data, seen) for _, find, _, seen in _KINDS))
-
-
-def _those(find: re.Pattern[bytes], data: bytes, seen: bytes) -> Iterator[tuple[int, int, bytes]]:
-    return ((*space.span(), seen) for space in find.finditer(data))
+    return ((*one.span(), _AS[one[0]]) for one in _EACH(data))
