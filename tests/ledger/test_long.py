@@ -140,6 +140,31 @@ def test_altered_event_anywhere_is_named_and_nothing_from_it_on_is_sealed(home, 
         assert at in {fault.seq for fault in report.faults}, (at, report.faults)
 
 
+def test_events_behind_the_end_of_a_log_are_named_in_whatever_pieces_it_is_read(home, event, monkeypatch, copy):
+    """Whoever still has the log's key after its end is not its writer."""
+    ledger = Ledger.open(home, seal=False)
+    for _ in range(5):
+        ledger.append(event())
+    spool, ledger._spool, ledger._ready = ledger._spool, None, None
+    signer, ledger._signer = ledger._signer, None
+    signer._spools.clear()
+    spool.sign()
+    spool.finish("close")
+    spool.sign()
+    end = spool.size
+    for _ in range(20):
+        spool.append(event())
+    spool.sign()
+    spool.abandon()
+    for piece in (end - 1, end, end + 1, end + 700, end + 3_000, 4_000_000):
+        other = copy(home)
+        monkeypatch.setattr(sealer, "_CHUNK", piece)
+        assert seal(other, open_keys(other))
+        report = verify(other)
+        assert (report.verdict, {fault.code for fault in report.faults}) == (1, {"inserted"}), piece
+        assert list((other / "ledger" / "spool").glob("*.jsonl"))
+
+
 def test_copy_of_the_log_that_differs_from_what_was_sealed_is_not_gone_on_with(home, run_python, looked_at, copy):
     run_python(DEAD)
     earlier = copy(home)

@@ -217,6 +217,8 @@ class _Sealer:
             cursor = examined.cursor()
             if cursor is None or examined.signed != newest or self._is_revoked(examined):
                 return
+            if examined.ended and cursor.offset != self.layout.spool(log).stat().st_size:
+                return  # something stands behind the end: only who looks at both together can say what it is
             if not self._enqueue(examined, after):
                 if after is None or again:
                     return
