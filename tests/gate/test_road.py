@@ -475,6 +475,6 @@ class TestLedgerMode:
 
         opened(Call("tool.call", TOOL, payload={"q": "x"})).close({})
         monkeypatch.setattr(spool, "_sync", broken)
-        with pytest.raises(guardai.LedgerError, match="not on the disk"):
+        with pytest.raises(guardai.LedgerError, match="as policy asks"):
             opened(Call("tool.call", Target("tool", "", "pay"), payload={"sum": 1}))
         opened(Call("tool.call", TOOL, payload={"q": "x"})).close({})

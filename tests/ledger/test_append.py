@@ -235,6 +235,7 @@ def test_single_event_is_on_the_disk_or_signed_where_that_is_asked_for(open_ledg
     assert not synced
     ledger.append(event(), mode="strict")
     assert len(synced) == 1
+    assert ledger._spool.signed == ledger._spool.last
     for mode in ("signed", "signed", "strict"):
         name = ledger.append(event(), mode=mode)
     ledger.append(event(), mode="signed")
@@ -251,7 +252,7 @@ def test_event_that_does_not_reach_the_disk_is_refused_where_that_is_asked_for(h
     ledger = open_ledger(seal=False)
     ledger.append(event())
     monkeypatch.setattr(spool, "_sync", broken)
-    with pytest.raises(LedgerError, match="it is not on the disk: Input/output error; nothing was done"):
+    with pytest.raises(LedgerError, match=r"\(@ledger strict\): Input/output error; nothing was done"):
         ledger.append(event(), mode="strict")
     assert ledger.append(event(), outcome=True, mode="strict")
     assert ledger.append(event())

@@ -168,7 +168,7 @@ class Ledger:
             event: what happens, or has happened.
             outcome: the effect has happened, so nothing may be raised: space is freed for the record, it is cut down to
                 what can be written, or, if all that fails, it is counted in a `gap` record, and the id is "".
-            mode: this one event as if the ledger were in that mode: signed, or on the disk, when this returns.
+            mode: `signed`: this one event is signed when this returns; `strict`: it is on the disk, too.
 
         Raises:
             LedgerError: it could not be recorded, and nothing of it was; or it could, but not as `mode` asks.
@@ -194,19 +194,18 @@ class Ledger:
                 self._busy = False
 
     def _assure(self, mode: str, *, outcome: bool) -> None:
-        """Sees to it that the event that was recorded last is signed, or on the disk."""
+        """Sees to it that the event that was recorded last is signed, and in the mode `strict` on the disk."""
         spool, signer, why = self._spool, self._signer, ""
         try:
+            if spool is not None and not spool.signs_itself and not (signer is not None and signer.sign_now()):
+                why = "another signature took too long"
             if spool is not None and mode == "strict":
                 spool.sync()
-            elif spool is not None and not spool.signs_itself and not (signer is not None and signer.sign_now()):
-                why = "another signature took too long"
         except OSError as error:
             why = error.strerror or type(error).__name__
         if why and not outcome:
-            what = "on the disk" if mode == "strict" else "signed"
             raise LedgerError(
-                f"the event could not be recorded as policy asks (@ledger): it is not {what}: {why}; nothing was done"
+                f"the event could not be recorded as policy asks (@ledger {mode}): {why}; nothing was done"
             )
 
     def flush(self, timeout: float = 10.0) -> bool:

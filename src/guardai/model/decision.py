@@ -27,8 +27,8 @@ class Obligations(msgspec.Struct, frozen=True):
         affected_cap: a statement that changes more rows is taken back (`@affected_cap("100")`). Of several the smallest.
         capture: the rows that a statement changes are kept as they were (`@capture("before")`), if any permit says so.
         content: what the call carries, in and out, is kept for replay (`@capture("content")`), if any permit says so.
-        ledger: its events are signed one by one (`@ledger("signed")`), or on the disk before it goes on (`@ledger("strict")`); "" for
-            as the ledger does it anyway. Of several the strictest.
+        ledger: its events are signed before it goes on (`@ledger("signed")`), and on the disk (`@ledger("strict")`); "" for as the
+            ledger does it anyway. Of several the strictest.
     """
 
     approvals: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ class Emit(Protocol):
         Args:
             event: without `id`, `key`, `log`, `prev`, `seq`, `ts`, which are filled here.
             outcome: the effect has happened already, so a record that cannot be written must not raise.
-            mode: `signed`: it is signed when this returns; `strict`: it is on the disk.
+            mode: `signed`: it is signed when this returns; `strict`: it is on the disk, too.
 
         Raises:
             LedgerError: it could not be recorded, or not like that (never if `outcome`).

@@ -68,8 +68,8 @@ ANNOTATIONS_MEAN: Final = MappingProxyType(
         "affected_cap": "A statement that changes more rows than this is rolled back.",
         "capture": "`before`: the rows that an UPDATE or DELETE changes are kept as they were, for `guardai rollback`. `content`: "
         "what the call carries is kept encrypted, for `guardai replay`. For both, two permits.",
-        "ledger": "`strict`: the call's events are on the disk, not only with the operating system, before it goes on; `signed`: each is signed "
-        "by then, not within a tenth of a second. Whatever the ledger's own mode is (`ledger_mode`).",
+        "ledger": "`signed`: each event of the call is signed before it goes on, not within a tenth of a second; `strict`: and on the disk, not "
+        "only with the operating system. Whatever the ledger's own mode is (`ledger_mode`).",
     }
 )
 
