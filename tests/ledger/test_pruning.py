@@ -208,14 +208,14 @@ def test_log_with_a_certificate_or_a_revocation_stays(home, old, tmp_path):
     assert not codes(verify(home))
 
 
-def test_what_a_sink_has_not_had_stays(home, old, tmp_path):
+def test_what_a_sink_has_not_had_stays_also_if_no_setting_here_names_it(home, old, tmp_path):
     url = f"jsonl://{tmp_path}/sink.jsonl"
     files = SinkFiles(home, sink_name(url))
     files.folder.mkdir(parents=True, exist_ok=True)
     files.write(Account(next=100))
     done = pruned(home, old[0], tmp_path / "out", sinks=[url])
     assert (done.logs, done.events, done.waiting) == (1, 12, 1)
-    assert pruned(home, old[0], tmp_path / "more", sinks=[url]).waiting == 1
+    assert pruned(home, old[0], tmp_path / "more").waiting == 1
     assert pruned(home, old[0], tmp_path / "new", sinks=[url, "jsonl:///elsewhere"]).waiting == 1
 
 
@@ -419,6 +419,13 @@ def test_export_that_was_damaged_on_its_way_to_the_disk_stops_it(home, old, tmp_
     with pytest.raises(LedgerError, match="does not hold"):
         pruned(home, old[0], tmp_path / "out")
     assert list(events(home)) == before
+
+
+def test_nothing_is_removed_unless_what_tells_of_it_is_in_the_store(home, old, tmp_path, monkeypatch):
+    monkeypatch.setattr(pruning, "_record", lambda *_: "ab" * 8 + "-1")
+    with pytest.raises(LedgerError, match="is not sealed, so nothing is removed"):
+        pruned(home, old[0], tmp_path / "out")
+    assert (verify(home, projection=EdgeTable()).verdict, stats(home).pruned) == (0, 0)
 
 
 class Killed(BaseException):

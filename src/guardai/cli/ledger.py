@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import signal
 import threading
 import time
@@ -229,7 +228,7 @@ def prune_command(
     Exit codes: 0 pruned, or there was nothing to prune; 1 refused; 2 wrong usage, or a file cannot be read or written.
     """
     from guardai.errors import LedgerError
-    from guardai.ledger import StoreError
+    from guardai.ledger import SealError, StoreError
     from guardai.settings import seconds
 
     where = ledger_in(home_of(home))
@@ -247,7 +246,7 @@ def prune_command(
     _seal_once(where)
     try:
         done = _pruned(where, output, until, shown=not as_json)
-    except LedgerError as error:
+    except (LedgerError, SealError) as error:
         refuse(str(error))
     except StoreError as error:
         unreadable(error)
@@ -273,11 +272,12 @@ def _ask(question: str, *, as_json: bool) -> None:
 def _pruned(where: Path, output: Path, until: int, *, shown: bool) -> Pruned:
     from guardai import settings
     from guardai.cli.progress import Bar
+    from guardai.identity import acting_user
     from guardai.ledger import prune
     from guardai.lineage import EdgeTable
 
     sinks = settings.load({"home": where}).sinks
-    by = getpass.getuser()
+    by = acting_user()
     with Bar("pruning", shown=shown) as bar:
         return prune(where, output, until=until, by=by, sinks=sinks, projection=EdgeTable(), progress=bar)
 
@@ -296,7 +296,8 @@ def _tell_pruned(done: Pruned, output: Path, until: int) -> None:
         console.print(f"They are in {escape(str(output))} alone, with all that was sealed: keep it.", soft_wrap=True)
     if done.waiting:
         console.print(
-            f"[yellow]![/] {done.waiting:,} more logs are old enough, but a sink has not had all of them: guardai sinks status",
+            f"[yellow]![/] {done.waiting:,} more logs are old enough, but a sink has not had all of them: guardai sinks status. Of a sink "
+            "that is not used any more remove ledger/sinks/NAME.json",
             soft_wrap=True,
         )
 

@@ -5,7 +5,6 @@ Exit codes: 0 told; 1 something of it was altered or removed; 2 wrong usage, or 
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 import unicodedata
@@ -67,6 +66,7 @@ def replay(
     from guardai.errors import GuardError
     from guardai.gate.reports.session import replayed
     from guardai.gate.vault import record_look
+    from guardai.identity import acting_user
     from guardai.ledger import StoreError
 
     where = ledger_in(home_of(home))
@@ -89,7 +89,7 @@ def replay(
                 code=USAGE,
             )
         if contents and found.shown:
-            record_look(where, session, found.shown, by=getpass.getuser())
+            record_look(where, session, found.shown, by=acting_user())
     except StoreError as error:
         unreadable(error)
     except GuardError as error:

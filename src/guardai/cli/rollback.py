@@ -6,7 +6,6 @@ forbids it, or it was not agreed to; 2 wrong usage, or it cannot be told.
 
 from __future__ import annotations
 
-import getpass
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -64,6 +63,7 @@ def rollback(
     import guardai
     from guardai.gate import require
     from guardai.gate.rollback import RollbackError, connect, kept, take_back, why_not
+    from guardai.identity import acting_user
 
     guardai.init(home=home, policy=policy, integrations=())
     try:
@@ -86,7 +86,7 @@ def rollback(
                 print_json(told)
                 return
             with (
-                guardai.session(user=user or getpass.getuser(), agent="guardai-rollback", purpose=f"rollback {event}"),
+                guardai.session(user=user or acting_user(), agent="guardai-rollback", purpose=f"rollback {event}"),
                 Bar("putting back", shown=not as_json) as bar,
             ):
                 told["put_back"] = take_back(runtime, engine, found, bar)
@@ -167,8 +167,9 @@ def _recorded(user: str, event: str) -> None:
     import guardai
     from guardai.gate import HERE
     from guardai.gate.scope import emit_in
+    from guardai.identity import acting_user
 
-    with guardai.session(user=user or getpass.getuser(), agent="guardai-rollback", purpose=f"look at {event}"):
+    with guardai.session(user=user or acting_user(), agent="guardai-rollback", purpose=f"look at {event}"):
         here = HERE.get()
         assert here is not None, "a session has just been entered"
         emit_in(here.run, "rows.shown", {"event": event})

@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 not agreed to; 2 wrong usage, or it could not be done.
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -44,6 +43,7 @@ def erase(
     """
     from guardai.errors import GuardError
     from guardai.gate.vault import erase as destroy
+    from guardai.identity import acting_user
 
     where = ledger_in(home_of(home))
     if not yes:
@@ -56,7 +56,7 @@ def erase(
         if not agreed:
             refuse("nothing was destroyed", code=REFUSED)
     try:
-        done = destroy(where, subject, by=getpass.getuser())
+        done = destroy(where, subject, by=acting_user())
     except GuardError as error:
         refuse(str(error), next_step="It may be half done; run it again.", code=USAGE)
     if as_json:

@@ -13,7 +13,7 @@ from typing import Final
 
 from guardai.model import Principal
 
-__all__ = ["acting_agent", "acting_app", "delegated"]
+__all__ = ["acting_agent", "acting_app", "acting_user", "delegated"]
 
 #: Names stand in every event of a session; longer ones are cut, visibly.
 _LONGEST: Final = 200
@@ -23,12 +23,14 @@ _DEEPEST: Final = 16
 
 def acting_agent(agent: str | None = None, user: str | None = None) -> Principal:
     """The agent that acts where a program does not say: `GUARDAI_AGENT` or the program's name, for the OS's user."""
-    return Principal("Agent", _name(agent or os.environ.get("GUARDAI_AGENT") or _program()), _name(user or _user()))
+    return Principal(
+        "Agent", _name(agent or os.environ.get("GUARDAI_AGENT") or _program()), _name(user) if user else acting_user()
+    )
 
 
 def acting_app() -> Principal:
     """The application around the agents: what it does by itself is its own business, unless settings say otherwise."""
-    return Principal("App", _name(_program()), _name(_user()))
+    return Principal("App", _name(_program()), acting_user())
 
 
 def delegated(outer: Principal | None, inner: Principal) -> Principal:
@@ -54,9 +56,10 @@ def _program() -> str:
     return path.parent.name if path.stem == "__main__" else path.stem or "python"
 
 
-def _user() -> str:
+def acting_user() -> str:
+    """Who runs this program, as the machine calls them, unless `GUARDAI_USER` says it."""
     try:
-        return os.environ.get("GUARDAI_USER") or getpass.getuser()
+        return _name(os.environ.get("GUARDAI_USER") or getpass.getuser())
     except (OSError, KeyError):  # no such entry in the user database: usual in containers
         return f"uid:{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 

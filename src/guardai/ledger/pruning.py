@@ -11,18 +11,19 @@ INVARIANTS
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardai.errors import LedgerError
 from guardai.ledger import liveness
-from guardai.ledger.account import SinkFiles, sink_name
+from guardai.ledger.account import accounts
 from guardai.ledger.export import export
 from guardai.ledger.layout import Layout
 from guardai.ledger.ledger import Ledger
-from guardai.ledger.note import open_checkpoint
 from guardai.ledger.place import open_store, read_store
 from guardai.ledger.projection import delete_rows
 from guardai.ledger.pruned import KIND, Gone, lasting, read_pruned
+from guardai.ledger.reading import address
 from guardai.ledger.verify import verify_export
 from guardai.model import VERSION, Event
 
@@ -85,12 +86,13 @@ def prune(
         folder: of the export; made, and it must not be there, or be empty. Nobody else has these events afterwards.
         until: microseconds since 1970.
         by: who wants it.
-        sinks: URLs of those that are to have all events.
+        sinks: URLs of those that are to have all events, besides those that have an account in the home.
         projection: the table that was derived from events.
         progress: called with what is being done, how much of it has been, and of how much.
 
     Raises:
         LedgerError: the folder holds something, the export does not hold, or it cannot be recorded; nothing more was removed.
+        SealError: the store is not what was sealed; likewise.
         StoreError, OSError: the store cannot be read or written, or the folder cannot be.
     """
     layout = Layout(home)
@@ -110,15 +112,15 @@ def prune(
         raise LedgerError(
             f"the export {folder} does not hold, so nothing is pruned: `guardai verify` tells what is wrong"
         )
-    size, root = _head_of(folder, layout)
+    size, root = _head_of(folder)
+    told = []
     for part in _parts(plan.due):
-        _record(
-            home, by, {"before": until, "logs": [one._asdict() for one in part], "root": root, "size": size}, projection
-        )
+        body = {"before": until, "logs": [one._asdict() for one in part], "root": root, "size": size}
+        told.append(_record(home, by, body, projection))
     with liveness.held(layout.seal_lock, _PATIENCE) as mine:
         if not mine:
             raise LedgerError("another process has been sealing all the time; prune once more")
-        removed = _remove(layout, [*plan.begun, *plan.due], projection, progress)
+        removed = _remove(layout, [*plan.begun, *plan.due], told, projection, progress)
         with open_store(layout) as store:
             store.dialect.shrink(store.db)
             store.dialect.settle(store.db)
@@ -128,7 +130,8 @@ def prune(
 
 def _plan(layout: Layout, until: int, sinks: Iterable[str]) -> tuple[_Plan, int]:
     """Which logs may leave, and the bytes that the store takes."""
-    had = min((SinkFiles(layout.home, sink_name(url)).read().next for url in sinks), default=None)
+    # Also of those that a program was given by itself, or once was: nobody here can know that they are done with.
+    had = min((one.account.next for one in accounts(layout.home, sinks)), default=None)
     with read_store(layout, gated=False) as store:
         if store is None:
             raise LedgerError("nothing is sealed yet: `guardai seal`")
@@ -155,17 +158,14 @@ def _plan(layout: Layout, until: int, sinks: Iterable[str]) -> tuple[_Plan, int]
         return _Plan(due, begun, len(old & behind)), store.dialect.size(store.db)
 
 
-def _head_of(folder: Path, layout: Layout) -> tuple[int, str]:
-    """Size and root, in hex, of the tree that was exported; its signature was checked."""
-    from guardai.ledger.trust import trust
-
-    trusted = trust(layout.home)
-    head = open_checkpoint((folder / "checkpoint").read_text("utf-8"), trusted.origin, trusted.publics)
-    return head.size, head.root.hex()
+def _head_of(folder: Path) -> tuple[int, str]:
+    """Size and root, in hex, of the tree that was exported; the auditor has checked its signature."""
+    _, size, root, *_ = (folder / "checkpoint").read_text("utf-8").split("\n")
+    return int(size), base64.b64decode(root).hex()
 
 
-def _record(home: Path, by: str, body: dict[str, object], projection: Projection | None) -> None:
-    """Records what is to leave, and seals that.
+def _record(home: Path, by: str, body: dict[str, object], projection: Projection | None) -> str:
+    """Records what is to leave, and seals that; the event's id.
 
     Raises:
         LedgerError: it could not be recorded or sealed.
@@ -173,26 +173,40 @@ def _record(home: Path, by: str, body: dict[str, object], projection: Projection
     who: dict[str, object] = {"agent": "guardai", "assurance": "asserted", "chain": (), "kind": "App", "user": by}
     ledger = Ledger.open(home, projection=projection)
     try:
-        ledger.append(
+        name = ledger.append(
             Event(body=body, id="", key="", kind=KIND, log="", prev="", principal=who, seq=0, ts=0, v=VERSION)
         )
         if not ledger.flush(_PATIENCE):
             raise LedgerError("another process has been sealing all the time; nothing more was pruned; try again")
     finally:
         ledger.close("close", _PATIENCE)
+    return name
 
 
 def _remove(
-    layout: Layout, logs: Sequence[Gone], projection: Projection | None, progress: Callable[[str, int, int], None]
+    layout: Layout,
+    logs: Sequence[Gone],
+    told: Sequence[str],
+    projection: Projection | None,
+    progress: Callable[[str, int, int], None],
 ) -> list[Gone]:
-    """Removes what the sealed events name; what is gone already is left out."""
+    """Removes what the sealed events name, which have to be there; what is gone already is left out."""
     removed: list[Gone] = []
     with open_store(layout) as store:
+        with store.reading():
+            missing = [name for name in told if not _is_sealed(store, name)]
+        if missing:
+            raise LedgerError(f"the event {missing[0]} is not sealed, so nothing is removed; prune once more")
         for done, part in enumerate(_parts(logs)):
             progress("removing", done * _LOGS, len(logs))
             with store.writing():
                 removed.extend(one for one in part if _remove_log(store, one, projection))
     return removed
+
+
+def _is_sealed(store: Store, event: str) -> bool:
+    asked = "SELECT 1 FROM events JOIN logs ON logs.n = events.log WHERE logs.log = ? AND seq = ?"
+    return store.db.execute(asked, address(event)).fetchone() is not None
 
 
 def _remove_log(store: Store, gone: Gone, projection: Projection | None) -> bool:

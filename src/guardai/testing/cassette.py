@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import os
 import re
 import threading
@@ -37,6 +36,7 @@ from guardai.errors import GuardError
 from guardai.gate import Phase, player
 from guardai.gate.reports.session import Step, replayed
 from guardai.gate.vault import record_look
+from guardai.identity import acting_user
 from guardai.testing.model_server import ModelServer, Reply, text
 from guardai.testing.wire.replayed import stream
 from guardai.testing.wire.reply import error
@@ -114,7 +114,7 @@ class Cassette(msgspec.Struct, frozen=True):
             raise CassetteError(f"there is no session {session!r} in this home")
         if found.report.verdict == 1 or found.faults:
             raise CassetteError("the session was altered; guardai replay tells where")
-        record_look(home, session, found.shown, by=getpass.getuser())
+        record_look(home, session, found.shown, by=acting_user())
         outcomes = {step.call: step for step in found.steps if step.kind == "call.outcome"}
         intents = (
             step for step in found.steps if step.kind == "call.intent" and step.effect == "allow" and not step.depth
