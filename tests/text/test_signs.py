@@ -151,3 +151,12 @@ def test_a_date_of_birth_is_known_by_its_abbreviation_behind_a_sign_and_not_behi
         for word in ("д.р.", "Д.Р."):
             assert mask(f"{before}{word} 12.03.1980") == f"{before}{word} [DOB]"
     assert mask("сад.р. 12.03.1980") == "сад.р. 12.03.1980"
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("letters", ["Grün7#Haus", "Straße9!kQ", "密码7#xQ", "Пароль7#x"])
+@pytest.mark.parametrize("behind", ["。f(x)", "—(see below)", "“(neu)", "…(x)", "。a[0]", "—${X}"])
+def test_a_sign_counts_behind_letters_of_any_script(letters, behind):
+    """What stands behind it may be another text, and says nothing of the value."""
+    assert letters not in mask(f"password: {letters}{behind}")
+    assert letters not in mask(f"DB_PASS={letters}{behind}")

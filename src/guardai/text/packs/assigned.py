@@ -97,7 +97,7 @@ def _has_foreign(inside: str) -> str:
     A value that has one goes on as far as it may, whatever ends it: what stands behind such a sign may be another text,
     `…。f(x)`, and say nothing of the value (`judging/signs.py`).
     """
-    return rf"(?=[{inside}\x80-\xff]{{0,160}}{SIGN})"
+    return rf"(?=[{inside}]{{0,160}}?{SIGN})"  # what is excluded is ASCII, so that all bytes of signs and letters are in it
 
 
 #: A word that is not quoted. It goes on behind an ampersand, unless a letter says that the next part of a query begins or what
