@@ -1,5 +1,6 @@
 """A long log of a process that is gone: sealed a piece at a time, up to its newest head, and what is left is adopted as ever."""
 
+import hashlib
 import json
 import random
 import tracemalloc
@@ -8,6 +9,7 @@ import pytest
 import stores
 
 from guardai.ledger import Ledger, events, open_keys, seal, sealed_size, sealer, verify
+from guardai.ledger.spool import record
 
 pytestmark = [pytest.mark.made_up_events, pytest.mark.usefixtures("either_store")]
 
@@ -140,8 +142,9 @@ def test_altered_event_anywhere_is_named_and_nothing_from_it_on_is_sealed(home, 
         assert at in {fault.seq for fault in report.faults}, (at, report.faults)
 
 
-def test_events_behind_the_end_of_a_log_are_named_in_whatever_pieces_it_is_read(home, event, monkeypatch, copy):
-    """Whoever still has the log's key after its end is not its writer."""
+@pytest.fixture
+def closed_spool(home, event):
+    """A log whose end is signed, in the hands of somebody who still has its key."""
     ledger = Ledger.open(home, seal=False)
     for _ in range(5):
         ledger.append(event())
@@ -151,11 +154,10 @@ def test_events_behind_the_end_of_a_log_are_named_in_whatever_pieces_it_is_read(
     spool.sign()
     spool.finish("close")
     spool.sign()
-    end = spool.size
-    for _ in range(20):
-        spool.append(event())
-    spool.sign()
-    spool.abandon()
+    return spool
+
+
+def named_in_any_pieces(home, end, copy, monkeypatch):
     for piece in (end - 1, end, end + 1, end + 700, end + 3_000, 4_000_000):
         other = copy(home)
         monkeypatch.setattr(sealer, "_CHUNK", piece)
@@ -163,6 +165,38 @@ def test_events_behind_the_end_of_a_log_are_named_in_whatever_pieces_it_is_read(
         report = verify(other)
         assert (report.verdict, {fault.code for fault in report.faults}) == (1, {"inserted"}), piece
         assert list((other / "ledger" / "spool").glob("*.jsonl"))
+
+
+def test_events_behind_the_end_of_a_log_are_named_in_whatever_pieces_it_is_read(
+    home, event, closed_spool, monkeypatch, copy
+):
+    """Whoever still has the log's key after its end is not its writer."""
+    end = closed_spool.size
+    for _ in range(20):
+        closed_spool.append(event())
+    closed_spool.sign()
+    closed_spool.abandon()
+    named_in_any_pieces(home, end, copy, monkeypatch)
+
+
+@pytest.mark.parametrize("calls", [0, 40])
+def test_record_of_a_recovery_behind_an_end_that_is_signed_is_not_countersigned(
+    home, event, closed_spool, monkeypatch, copy, calls
+):
+    """A host ends a log only where nobody has; who writes that there is a thief."""
+    end, count = closed_spool.size, closed_spool.last + 1
+    body = {
+        "count": 0,
+        "from": count,
+        "since": 0,
+        "tags": hashlib.sha256().hexdigest(),
+        "to": count - 1,
+        "torn": 0,
+        "until": 0,
+    }
+    closed_spool.append(record("recovered", body | {"note": "a thief's own words" * calls}))
+    closed_spool.abandon()
+    named_in_any_pieces(home, end, copy, monkeypatch)
 
 
 def test_copy_of_the_log_that_differs_from_what_was_sealed_is_not_gone_on_with(home, run_python, looked_at, copy):

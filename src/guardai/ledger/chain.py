@@ -73,6 +73,7 @@ class Cursor:
     last: int
     own_last: int
     closed: bool
+    ended: bool
     offset: int
     heads_offset: int
 
@@ -96,6 +97,7 @@ class Examined:
         tagged: tags could be checked, and were.
         key: the key of the tag that comes next, if there is no fault and tags could be checked.
         closed: an event ends the log.
+        end: the first that does; -1 if none does here.
         ended: the last event does, and is signed.
     """
 
@@ -115,6 +117,7 @@ class Examined:
     tagged: bool = False
     key: bytes | None = None
     closed: bool = False
+    end: int = -1
     ended: bool = False
 
     @property
@@ -168,6 +171,7 @@ class Examined:
             last,
             self.own_last,
             self.closed,
+            self.ended,
             view.end,
             view.heads_end,
         )
@@ -199,7 +203,7 @@ def examine(
     """
     if after is None:
         opening = read_opening(view.lines[0].rpartition(b"\t")[0] if view.lines else b"", view.log, trust)
-        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, 0, closed=False, offset=0, heads_offset=0)
+        after = Cursor(opening, 0, GENESIS, opening.ratchet, 0, 0, closed=False, ended=False, offset=0, heads_offset=0)
         result = Examined(view, after)
         if not view.lines:
             # A spool gets its name when its first event is in it: an empty one was emptied.
@@ -215,6 +219,7 @@ def examine(
     result.own_last = _walk(result, after, trust, breathe, read)
     _check_certificate(result)
     _check_heads(result, trust)
+    _check_end(result)
     _check_recovered(result)
     if not result.faults and view.lines and result.signed == result.events - 1:
         result.ended = decode_link(result.data(result.signed)).kind in ENDS
@@ -296,7 +301,8 @@ def _walk(
                 result.faults.append(Fault.at("inserted", log, seq))
         if link.kind in _NOTED:
             _take_note(result, link.kind, seq, data, trust)
-            closed = closed or link.kind in ENDS
+            if not closed and link.kind in ENDS:
+                closed, result.end = True, seq
         leaves.append(leaf)
         times.append(last)
         if breathe is not None and not seq % BREATH:
@@ -358,6 +364,14 @@ def _check_heads(result: Examined, trust: Trust) -> None:
                     result.countersigned.append(head)
             elif not any(result.signed < seq <= head.seq for seq in named):
                 result.faults.append(Fault.at("changed", log, head.seq))
+
+
+def _check_end(result: Examined) -> None:
+    """Nothing stands behind an end that is signed: a host ends a log only where nobody has."""
+    if result.after.ended and result.view.lines:
+        result.faults.append(Fault.at("inserted", result.view.log, result.view.base))
+    elif 0 <= result.end <= result.signed < result.events - 1:
+        result.faults.append(Fault.at("inserted", result.view.log, result.signed + 1))
 
 
 def _check_recovered(result: Examined) -> None:
