@@ -223,7 +223,7 @@ def prune_command(
 ) -> None:
     """Export the ledger, check the export, and take old logs out of the store. What is left still verifies.
 
-    Logs leave whole. What has not ended, what a configured sink has not had, and certificates and revocations of keys stay.
+    Logs leave whole. What has not ended, what a sink has not had, and certificates and revocations of keys stay.
 
     Exit codes: 0 pruned, or there was nothing to prune; 1 refused; 2 wrong usage, or a file cannot be read or written.
     """

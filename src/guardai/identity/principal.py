@@ -60,7 +60,7 @@ def acting_user() -> str:
     """Who runs this program, as the machine calls them, unless `GUARDAI_USER` says it."""
     try:
         return _name(os.environ.get("GUARDAI_USER") or getpass.getuser())
-    except (OSError, KeyError):  # no such entry in the user database: usual in containers
+    except (OSError, KeyError, ImportError):  # no such entry in the user database, or no such: usual in containers
         return f"uid:{os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 

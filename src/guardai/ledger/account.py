@@ -19,10 +19,10 @@ from guardai.ledger.quarantine import Quarantine
 from guardai.model import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Account", "SinkFiles", "Standing", "accounts", "sink_name"]
+__all__ = ["Account", "SinkFiles", "Standing", "accounts", "first_waiting", "sink_name"]
 
 
 class Account(msgspec.Struct, omit_defaults=True):
@@ -114,8 +114,18 @@ def accounts(home: Path, urls: Iterable[str]) -> list[Standing]:
         OSError: a quarantine cannot be read.
     """
     configured = {sink_name(url): shown(url) for url in urls}
-    former = {path.stem for path in _folder(home).glob("*.json") if not path.name.startswith(".")} - configured.keys()
+    former = {path.stem for path in _accounts(home)} - configured.keys()
     return [_standing(home, name, configured.get(name)) for name in (*configured, *sorted(former))]
+
+
+def first_waiting(home: Path, urls: Iterable[str]) -> int | None:
+    """The first leaf that some sink has not dealt with, of those that are configured or once were; None without a sink."""
+    names = {sink_name(url) for url in urls} | {path.stem for path in _accounts(home)}
+    return min((SinkFiles(home, name).read().next for name in names), default=None)
+
+
+def _accounts(home: Path) -> Iterator[Path]:
+    return (path for path in _folder(home).glob("*.json") if not path.name.startswith("."))
 
 
 def _standing(home: Path, name: str, url: str | None) -> Standing:

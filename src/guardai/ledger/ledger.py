@@ -198,9 +198,9 @@ class Ledger:
         spool, signer, why = self._spool, self._signer, ""
         try:
             if spool is not None and not spool.signs_itself and not (signer is not None and signer.sign_now()):
-                why = "another signature took too long"
+                why = "it could not be signed, or not in time"
             if spool is not None and mode == "strict":
-                spool.sync()
+                spool.sync(heads=True)
         except OSError as error:
             why = error.strerror or type(error).__name__
         if why and not outcome:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardai.errors import LedgerError
 from guardai.ledger import liveness
-from guardai.ledger.account import accounts
+from guardai.ledger.account import first_waiting
 from guardai.ledger.export import export
 from guardai.ledger.layout import Layout
 from guardai.ledger.ledger import Ledger
@@ -131,7 +131,7 @@ def prune(
 def _plan(layout: Layout, until: int, sinks: Iterable[str]) -> tuple[_Plan, int]:
     """Which logs may leave, and the bytes that the store takes."""
     # Also of those that a program was given by itself, or once was: nobody here can know that they are done with.
-    had = min((one.account.next for one in accounts(layout.home, sinks)), default=None)
+    had = first_waiting(layout.home, sinks)
     with read_store(layout, gated=False) as store:
         if store is None:
             raise LedgerError("nothing is sealed yet: `guardai seal`")

@@ -236,13 +236,15 @@ class Spool:
         if seq >= self._bell and self.ring is not None:
             self.ring()
 
-    def sync(self) -> None:
-        """All that was appended is on the disk when this returns.
+    def sync(self, *, heads: bool = False) -> None:
+        """All that was appended is on the disk when this returns; with `heads` all that was signed, too.
 
         Raises:
             OSError: it is not.
         """
         _sync(self._fd)
+        if heads:
+            _sync(self._sig_fd)
 
     def ring_at(self, seq: int) -> None:
         """From event `seq` on `append` calls `ring`, which wakes the signer."""
