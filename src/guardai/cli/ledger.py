@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import USAGE, Home, Json, agree, console, home_of, ledger_in, print_json, refuse, unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from guardai.ledger import Pruned
 
 __all__ = ["pause_of", "register", "sealed", "until_told"]
@@ -124,6 +127,22 @@ def _seal_once(where: Path) -> dict[str, Any]:
     return {"ok": True, "new": after - before, "events": after}
 
 
+@contextlib.contextmanager
+def _refusals(output: Path) -> Iterator[None]:
+    """Ends the command where the ledger, its store or the folder to write refuses."""
+    from guardai.errors import LedgerError
+    from guardai.ledger import SealError, StoreError
+
+    try:
+        yield
+    except (LedgerError, SealError) as error:
+        refuse(str(error))
+    except StoreError as error:
+        unreadable(error)
+    except OSError as error:
+        refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)
+
+
 @ledger.command("export")
 def export_command(
     output: Annotated[
@@ -137,20 +156,12 @@ def export_command(
     Exit codes: 0 written, 1 refused, 2 a file cannot be read or written.
     """
     from guardai.cli.progress import Bar
-    from guardai.errors import LedgerError
-    from guardai.ledger import StoreError, export
+    from guardai.ledger import export
 
     where = ledger_in(home_of(home))
     _seal_once(where)
-    try:
-        with Bar("exporting", shown=not as_json) as bar:
-            done = export(where, output, lambda done, of: bar("", done, of))
-    except LedgerError as error:
-        refuse(str(error))
-    except StoreError as error:
-        unreadable(error)
-    except OSError as error:
-        refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)
+    with _refusals(output), Bar("exporting", shown=not as_json) as bar:
+        done = export(where, output, lambda done, of: bar("", done, of))
     if as_json:
         print_json({"ok": True, "folder": str(output), "events": done.events, "origin": done.origin})
         return
@@ -227,8 +238,6 @@ def prune_command(
 
     Exit codes: 0 pruned, or there was nothing to prune; 1 refused; 2 wrong usage, or a file cannot be read or written.
     """
-    from guardai.errors import LedgerError
-    from guardai.ledger import SealError, StoreError
     from guardai.settings import seconds
 
     where = ledger_in(home_of(home))
@@ -239,34 +248,15 @@ def prune_command(
     except ValueError as error:
         refuse(f"--older-than {older_than}: {error}", code=USAGE)
     if not yes:
-        _ask(
-            f"Take logs that ended before {_moment(until)} out of the store, once they are in {output}?",
-            as_json=as_json,
-        )
+        question = f"Take logs that ended before {_moment(until)} out of the store, once they are in {output}?"
+        agree(question, otherwise="nothing was pruned", as_json=as_json)
     _seal_once(where)
-    try:
+    with _refusals(output):
         done = _pruned(where, output, until, shown=not as_json)
-    except (LedgerError, SealError) as error:
-        refuse(str(error))
-    except StoreError as error:
-        unreadable(error)
-    except OSError as error:
-        refuse(f"{error.filename or output}: {error.strerror}", code=USAGE)
     if as_json:
         print_json({"ok": True, "folder": str(output) if done.exported else None, **done._asdict()})
         return
     _tell_pruned(done, output, until)
-
-
-def _ask(question: str, *, as_json: bool) -> None:
-    if as_json:
-        refuse("nobody can be asked with --json", next_step="--yes does it without asking", code=USAGE)
-    try:
-        agreed = typer.confirm(question)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        refuse("nothing was pruned", code=REFUSED)
 
 
 def _pruned(where: Path, output: Path, until: int, *, shown: bool) -> Pruned:

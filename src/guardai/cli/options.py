@@ -14,7 +14,7 @@ from rich.text import Text
 from guardai import settings
 
 __all__ = [
-    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "RootKey", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
+    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "RootKey", "agree", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
 ]  # fmt: skip
 
 #: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
@@ -63,6 +63,18 @@ def refuse(what: str, *, code: int = REFUSED, next_step: str = "") -> NoReturn:
     if next_step:
         _errors.print(Text(f"  {next_step}"), soft_wrap=True)
     raise typer.Exit(code)
+
+
+def agree(question: str, *, otherwise: str, as_json: bool = False) -> None:
+    """Asks, and ends the command unless somebody agrees; `otherwise` is what is said then."""
+    if as_json:
+        refuse("nobody can be asked with --json", next_step="--yes does it without asking", code=USAGE)
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        refuse(otherwise)
 
 
 def ledger_in(home: Path, option: str = "--home") -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from guardai.cli.options import REFUSED, Home, Json, console, print_json, refuse
+from guardai.cli.options import REFUSED, Home, Json, agree, console, print_json, refuse
 from guardai.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -154,12 +154,7 @@ def _agreed(told: dict[str, Any], *, yes: bool, as_json: bool) -> bool:
         return True
     if as_json:
         return False
-    try:
-        agreed = typer.confirm(f"Put {_rows(told['rows'])} of {told['table']} back?")
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        refuse("nothing was changed")
+    agree(f"Put {_rows(told['rows'])} of {told['table']} back?", otherwise="nothing was changed")
     return True
 
 

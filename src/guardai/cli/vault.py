@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from guardai.cli.options import REFUSED, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse
+from guardai.cli.options import USAGE, Home, Json, agree, console, home_of, ledger_in, print_json, refuse
 
 __all__ = ["app"]
 
@@ -47,14 +47,8 @@ def erase(
 
     where = ledger_in(home_of(home))
     if not yes:
-        if as_json:
-            refuse("nobody can be asked with --json", next_step="--yes does it without asking", code=USAGE)
-        try:
-            agreed = typer.confirm(f"Destroy everything that was kept on behalf of {subject!r}?")
-        except typer.Abort:
-            agreed = False
-        if not agreed:
-            refuse("nothing was destroyed", code=REFUSED)
+        question = f"Destroy everything that was kept on behalf of {subject!r}?"
+        agree(question, otherwise="nothing was destroyed", as_json=as_json)
     try:
         done = destroy(where, subject, by=acting_user())
     except GuardError as error:

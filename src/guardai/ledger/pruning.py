@@ -24,8 +24,8 @@ from guardai.ledger.place import open_store, read_store
 from guardai.ledger.projection import delete_rows
 from guardai.ledger.pruned import KIND, Gone, lasting, read_pruned
 from guardai.ledger.reading import address
+from guardai.ledger.spool import record
 from guardai.ledger.verify import verify_export
-from guardai.model import VERSION, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -170,12 +170,9 @@ def _record(home: Path, by: str, body: dict[str, object], projection: Projection
     Raises:
         LedgerError: it could not be recorded or sealed.
     """
-    who: dict[str, object] = {"agent": "guardai", "assurance": "asserted", "chain": (), "kind": "App", "user": by}
     ledger = Ledger.open(home, projection=projection)
     try:
-        name = ledger.append(
-            Event(body=body, id="", key="", kind=KIND, log="", prev="", principal=who, seq=0, ts=0, v=VERSION)
-        )
+        name = ledger.append(record(KIND, body, by))
         if not ledger.flush(_PATIENCE):
             raise LedgerError("another process has been sealing all the time; nothing more was pruned; try again")
     finally:

@@ -77,11 +77,12 @@ def _never() -> bool:
     return False
 
 
-def record(kind: str, body: dict[str, object]) -> Event:
-    """An event that the ledger writes about itself."""
-    return Event(
-        body=body, id="", key="", kind=kind, log="", prev="", principal=LEDGER_PRINCIPAL, seq=0, ts=0, v=VERSION
-    )
+def record(kind: str, body: dict[str, object], by: str = "") -> Event:
+    """An event that the ledger writes about itself; `by` is the user who had it do so, if one did."""
+    who: msgspec.Raw | dict[str, object] = LEDGER_PRINCIPAL
+    if by:
+        who = {**msgspec.json.decode(LEDGER_PRINCIPAL), "user": by}
+    return Event(body=body, id="", key="", kind=kind, log="", prev="", principal=who, seq=0, ts=0, v=VERSION)
 
 
 class Spool:
