@@ -125,15 +125,24 @@ def _at(measure: Measure, count: int) -> Iterator[Row]:
         return lambda: ask(next(numbers))
 
     same, to = table(1), Destination("model", "openai", "us", "listed")
-    other = Principal("Agent", "other-bot", "u-7")
-    fresh = measure.rounds(min(count - 60, 3_000))
-    for number in range(fresh + 50):
+    # Few policies make few tables, and forty rounds measure the noise: others ask about the same ones.
+    tables = count - 4
+    fresh = measure.rounds(3_000)
+    others = [Principal("Agent", f"other-bot-{number}", "u-7") for number in range(fresh // tables + 2)]
+    for number in range(min(fresh + 50, count - 3)):
         engine.act(PRINCIPAL, "db.read", table(number), CONTEXT)  # the policies are parsed, the questions are not asked
+    for other in others:
+        engine.act(other, "db.read", table(0), CONTEXT)  # who they are is known, what they will ask is not
     at = f"{count:,} policies"
     for what, ask, limit, rounds in (
         (f"act, memoised, {at}", lambda _: engine.act(PRINCIPAL, "db.read", same, CONTEXT), 2, 20_000),
         (f"reveal, memoised, {at}", lambda _: engine.reveal(PRINCIPAL, "pii.email", to, CONTEXT), 2, 20_000),
-        (f"act, fresh, {at}", lambda n: engine.act(other, "db.read", table(n), CONTEXT), 40, fresh),
+        (
+            f"act, fresh, {at}",
+            lambda n: engine.act(others[n // tables], "db.read", table(1 + n % tables), CONTEXT),
+            40,
+            fresh,
+        ),
         (f"reveal, fresh, {at}", lambda n: engine.reveal(PRINCIPAL, f"dataset.d{n}", to, CONTEXT), 40, fresh),
     ):
         yield measure.alone(what, one_after_another(ask), limit=limit, rounds=rounds)
