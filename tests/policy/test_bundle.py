@@ -107,6 +107,19 @@ def test_a_folder_with_only_comments(folder):
             "@timeout does nothing on a permit that covers no action of databases",
         ),
         ('@approval("dba") forbid (principal, action, resource);', "@approval is 'dba', its `unless` asks for nothing"),
+        *(
+            (
+                f'@approval("dba") forbid (principal, action, resource) unless {{ {unless} }};',
+                "is false once dba has approved",
+            )
+            for unless in (
+                '!context.approvals.contains("dba")',
+                'context.approvals.contains("dba") == false',
+                'true != context.approvals.contains("dba")',
+                'context.mode == "observe" && !(context.environment == "dev" || context.approvals.contains("dba"))',
+                'if context.approvals.contains("dba") then false else true',
+            )
+        ),
         (
             '@approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("owner") };',
             "@approval is 'dba', its `unless` asks for owner",
@@ -157,6 +170,10 @@ def test_refused_with_file_and_line(folder, cedar, says):
     "cedar",
     [
         '@approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("dba") };',
+        '@approval("dba") forbid (principal, action, resource) unless { context.approvals.contains("dba") == true };',
+        '@approval("dba") forbid (principal, action, resource) unless { !!context.approvals.contains("dba") };',
+        '@approval("dba") forbid (principal, action, resource)'
+        ' unless { if context.approvals.contains("dba") then true else context.environment == "dev" };',
         'permit (principal, action == Action::"reveal", resource in Label::"secret.some_new_key");',
         'permit (principal, action == Action::"reveal", resource == Label::"origin.zz");',
         'permit (principal, action in Action::"db", resource in Label::"trust");',

@@ -109,6 +109,34 @@ def test_a_label_of_the_catalog_is_asked_about(engine):
 ERRING = ALLOW_ALL + '@id("careful") forbid (principal, action, resource) when { context.sensitivity > 3 };'
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'Table::"shop.x" in Database::"shop"',
+        'Table::"shop.x" has environment',
+        '(if context.environment == "dev" then Table::"shop.x" else Table::"shop.y") in [Database::"shop"]',
+        '{it: Table::"shop.x"}.it is Table in Database::"shop"',
+        '!!(Table::"shop.x" has region) && Table::"shop.x".region == "eu"',
+    ],
+)
+def test_a_resource_that_a_condition_names_as_a_literal_is_among_the_entities(engine, condition):
+    forbid = (
+        f'@id("f") forbid (principal, action == Action::"db.read", resource == Table::"shop.x") when {{ {condition} }};'
+    )
+    what = Resource("Table", "shop.x", ("Database", "shop"), (("environment", "prod"), ("region", "eu")))
+    asked = engine(f'@id("p") permit (principal, action, resource);{forbid}')
+    assert asked.act(BOT, "db.read", (what,), {"environment": "dev"}).policies == ("f",)
+
+
+def test_a_label_that_a_condition_names_as_a_literal_is_in_its_groups(engine):
+    forbid = (
+        '@id("f") @mask("drop") forbid (principal, action == Action::"reveal", resource == Label::"pii.email") '
+        'when { Label::"pii.email" in Label::"pii" };'
+    )
+    asked = engine(f'@id("p") permit (principal, action, resource);{forbid}')
+    assert asked.reveal(BOT, "pii.email", Destination("model"), {}).mask == "drop"
+
+
 def test_bare_cedar_skips_a_forbid_that_fails():
     answer = bare(ERRING)
     assert answer.allowed

@@ -29,6 +29,11 @@ LABELS = (
 GROUPS_OF_LABELS = ("pii", "secret", "origin", "dataset", "dataset.x", "dataset.x.y", "pii.email")
 REGIONS, ENVIRONMENTS, APPROVERS = ("eu", "us", "unknown"), ("dev", "prod"), ("dba", "owner")
 
+
+def literal(r):
+    return r.choice((f'Table::"{r.choice(DATABASES)}.{r.choice(TABLES)}"', f'Label::"{r.choice(LABELS)}"'))
+
+
 ATOMS = (
     lambda r: f'context.environment == "{r.choice(ENVIRONMENTS)}"',
     lambda r: f'context has region && context.region == "{r.choice(REGIONS)}"',
@@ -63,9 +68,18 @@ ATOMS = (
     lambda r: "context.n + 9223372036854775807 > 0",
     lambda r: 'context == {approvals: [], environment: "dev", grants: []}',
     lambda r: "true",
+    # A literal where a variable usually stands: it can be the resource.
+    lambda r: f'{literal(r)} in [Database::"{r.choice(DATABASES)}", Label::"{r.choice(GROUPS_OF_LABELS)}"]',
+    lambda r: f"{literal(r)} has region",
+    lambda r: f'{literal(r)} has region && {literal(r)}.region == "{r.choice(REGIONS)}"',
+    lambda r: f'{{x: {literal(r)}}}.x is Table in Database::"{r.choice(DATABASES)}"',
+    lambda r: f"[{literal(r)}, {literal(r)}].contains(resource)",
+    lambda r: f"{literal(r)} == resource",
 )
 #: Of these, those that cannot fail, so that there are bundles in which not every question ends in an error.
-SAFE = tuple(ATOMS[n] for n in (1, 3, 5, 8, 11, 12, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32))
+SAFE = tuple(
+    ATOMS[n] for n in (1, 3, 5, 8, 11, 12, 18, 19, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31, 32, 33, 34, 36, 37, 38)
+)
 #: In half of the bundles, instead of the one that takes the context as a whole, which is without counters.
 WHOLE = next(one for one in ATOMS if "context ==" in one(random))
 COUNTING = (

@@ -134,8 +134,14 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[_Fault]:
             yield "error", f"@{name} does nothing on a permit that covers no action of databases", ("@", name)
     if policy.effect == "forbid" and "mask" in given and REVEAL not in scope(tree).actions:
         yield "error", f'@mask does nothing on a forbid that does not cover Action::"{REVEAL}"', ("@", "mask")
-    asked = approvals(tree)
-    if "approval" in given and asked != {given["approval"]}:
+    asked, against = approvals(tree)
+    if "approval" in given and against:
+        yield (
+            "error",
+            f"its `unless` is false once {', '.join(sorted(against))} has approved: what waits for an approval must not be denied by it",
+            ("unless",),
+        )
+    elif "approval" in given and asked != {given["approval"]}:
         written = ", ".join(sorted(asked)) or "nothing"
         wanted = f'unless {{ context.approvals.contains("{given["approval"]}") }}'
         yield (

@@ -21,7 +21,7 @@ def misspelt(policies: Sequence[Policy]) -> Iterator[Problem]:
     used: dict[str, list[Policy]] = {}
     for policy in policies:
         named = {policy.annotations["approval"]} if "approval" in policy.annotations else set()
-        for group in named | approvals(policy.tree):
+        for group in named | frozenset().union(*approvals(policy.tree)):
             used.setdefault(group, []).append(policy)
     for group, by in used.items():
         like = [

@@ -38,6 +38,8 @@ Uid = tuple[str, str]
 #: that no name of an entity, however odd, can be taken for one of the others.
 Head = Uid | str | None
 _CONTEXT: Final = {"Var": "context"}
+#: Operators that ask for the attributes, the tags or the groups of what stands left of them.
+_OF_THE_LEFT: Final = frozenset({".", "has", "in", "is", "hasTag", "getTag"})
 
 
 class Scope(NamedTuple):
@@ -123,10 +125,24 @@ def reads(policy: Tree) -> Reads:
 
 
 def looks_at_resource(policy: Tree) -> bool:
-    """Whether the policy needs to know more of the resource than its type and id: its attributes, or what it is in."""
+    """Whether the policy needs to know more of the resource than its type and id: its attributes, or what it is in.
+
+    A condition can name it as a literal, too: `Table::"shop.x" in Database::"shop"` is false of a table that Cedar was not given.
+    """
     if _side(policy["resource"])[1]:
         return True
-    return any(node == {"Var": "resource"} for node, _ in nodes(policy.get("conditions", ())))
+    stack = [(clause["body"], False) for clause in policy.get("conditions", ())]
+    while stack:
+        node, known = stack.pop()
+        if node == {"Var": "resource"}:
+            return True
+        ((operator, body),) = node.items()
+        if known and isinstance(body, dict) and "__entity" in body:
+            return True
+        # What stands left of one of these has to be known; whatever is within that can be what stands there.
+        subject = body["left"] if operator in _OF_THE_LEFT else None
+        stack += [(child, known or child is subject) for child in children(node)]
+    return False
 
 
 def merge(several: Iterable[Reads]) -> Reads:
@@ -181,14 +197,25 @@ def ceilings(policy: Tree) -> Iterator[tuple[str, int]]:
                 yield path, bound + (-1 - more)
 
 
-def approvals(policy: Tree) -> frozenset[str]:
-    """The groups whose approval an `unless` asks for: the literals of `context.approvals.contains("…")`."""
-    found: set[str] = set()
-    for node, kind in nodes(policy.get("conditions", ())):
-        for operator in ("contains", "containsAny", "containsAll"):
-            if kind == "unless" and operator in node and _path(node[operator]["left"]) == "approvals":
-                found.update(member["Value"] for member in _strings(node[operator]["right"]))
-    return frozenset(found)
+def approvals(policy: Tree) -> tuple[frozenset[str], frozenset[str]]:
+    """The groups whose approval makes an `unless` true, as `context.approvals.contains("…")` says, and those that make it false."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    stack = [(clause["body"], True) for clause in policy.get("conditions", ()) if clause["kind"] == "unless"]
+    while stack:
+        node, wanted = stack.pop()
+        ((operator, body),) = node.items()
+        if operator in ("contains", "containsAny", "containsAll") and _path(body["left"]) == "approvals":
+            found[wanted].update(member["Value"] for member in _strings(body["right"]))
+        elif operator == "if-then-else":
+            turned = body["then"] == {"Value": False} or body["else"] == {"Value": True}
+            stack += [(body["then"], wanted), (body["else"], wanted), (body["if"], wanted is not turned)]
+        elif operator in ("==", "!="):
+            for one, other in ((body["left"], body["right"]), (body["right"], body["left"])):
+                turned = other == {"Value": operator != "=="}  # `== false`, `!= true`
+                stack.append((one, wanted is not turned))
+        else:
+            stack += [(child, wanted is not (operator == "!")) for child in children(node)]
+    return frozenset(found[True]), frozenset(found[False])
 
 
 def nodes(conditions: Iterable[Tree]) -> Iterator[tuple[Tree, str]]:
