@@ -9,7 +9,9 @@ import guardai
 from guardai.hooks import Call, Target, opened
 from guardai.policy import Bundle, explain, words
 from guardai.policy.cases import Case, Expected, Run
+from guardai.policy.parts import text
 from guardai.policy.request import Request
+from guardai.policy.source import parse
 from guardai.policy.trial import tried
 from guardai.policy.vocabulary import OWN
 
@@ -356,3 +358,10 @@ def test_a_permit_is_told_of_however_many_forbids_do_not_apply(tmp_path):
     told = "\n".join(words(Bundle.load(tmp_path), request(labels=[])))
     assert "near (policies/p.cedar:251) would permit it if" in told
     assert "one has to be written" not in told
+
+
+def test_a_condition_is_told_with_the_brackets_of_its_calls():
+    condition = '[Table::"a.b"].contains(resource) && context.n.isEmpty()'
+    policy = parse(f"permit (principal, action, resource) when {{ {condition} }};", "p.cedar", 1)
+    [clause] = policy.tree["conditions"]
+    assert text(clause["body"]) == '([Table::"a.b"].contains(resource)) && (context.n.isEmpty())'

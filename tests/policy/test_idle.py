@@ -99,6 +99,13 @@ REVEALED = 'forbid (principal, action == Action::"reveal", resource in Label::"p
             "resource in [",
             "its head and not (res",
         ),
+        (REVEALED + ' when { resource.region == "eu" };', "resource.region", "its head and resource.region"),
+        (
+            'forbid (principal, action == Action::"reveal", resource == Label::"pii.email") when { resource.region != "" };',
+            "resource.region",
+            "its head and resource.region",
+        ),
+        (ANY + " when { context.count.calls.minute < 0 };", "context.count", "is never true"),
         (ANY + " when { false };", ANY, "false by themselves"),
         (
             ANY + ' when { if context.mode == "enforce" then false else context.mode == "enforce" };',

@@ -315,7 +315,7 @@ def told(answer: dict[str, Any]) -> list[str]:
         lines += _denied(answer)
     if answer["decision"] == "deny" and answer["policies"] and not answer["changes"] and not answer["errors"]:
         lines.append(
-            f"No small change of the call would allow it: {', '.join(answer['policies'])} would have to say otherwise."
+            f"No small change of the call was found that would allow it: {', '.join(answer['policies'])} would have to say otherwise."
         )
     lines += _options("It would be allowed if", answer["changes"] if answer["decision"] == "deny" else [])
     for label, fate in answer["reveals"].items():

@@ -29,8 +29,8 @@ from guardai.policy.vocabulary import COUNTERS
 
 __all__ = ["Part", "Situation", "reveal_situation", "situations", "text"]
 
-#: Cedar's printer brackets every operand; people do not.
-_BRACKETED: Final = re.compile(r"\(((?:context|principal|action|resource)(?:\.\w+)*)\)")
+#: Cedar's printer brackets every operand; people do not. The brackets of a call are its own.
+_BRACKETED: Final = re.compile(r"(?<!\w)\(((?:context|principal|action|resource)(?:\.\w+)*)\)")
 #: What a policy can read although nobody gave it, as the engine has it.
 _NOTHING_YET: Final[dict[str, Any]] = {"approvals": (), "grants": (), **dict.fromkeys(COUNTERS, 0)}
 _ANYONE: Final = {"effect": "permit", "principal": {"op": "All"}, "action": {"op": "All"}, "resource": {"op": "All"}}

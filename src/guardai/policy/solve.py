@@ -14,6 +14,7 @@ from guardai.model import ancestors
 from guardai.policy.logic import Path, Term
 from guardai.policy.vocabulary import (
     BEARERS,
+    COUNTERS,
     ENTITIES,
     ENTITY_CHOICES,
     PARENTS,
@@ -24,6 +25,8 @@ from guardai.policy.vocabulary import (
 
 __all__ = ["Case", "impossible", "is_there"]
 
+_REGION: Final = ("resource", "region")
+_REGIONAL: Final = "origin"
 _TYPES: Final = {"String": str, "Bool": bool, "Long": int}
 
 
@@ -118,6 +121,10 @@ class _Known:
             # What is read below or at a path is there.
             if any(there[0] == name[0] and f"{there[1]}.".startswith(f"{name[1]}.") for there in self._there):
                 return False
+        region = self._values.get(_REGION)
+        what = self._entities.get("resource")
+        if region and what and self._case.resource == "Label" and what.outside(_REGIONAL) and not region.can_be(""):
+            return False  # only what is in that family has one
         return (
             all(value.possible() for value in self._values.values())
             and all(one.possible() for one in self._sets.values())
@@ -129,7 +136,8 @@ class _Known:
         if found is None:
             kind = self._type(path)
             choices: Any = (True, False) if kind == "Bool" else self._choices(path)
-            found = self._values[path] = _Value(choices or None, _TYPES.get(kind))
+            counted = path[0] == "context" and path[1] in COUNTERS
+            found = self._values[path] = _Value(choices or None, _TYPES.get(kind), low=0 if counted else None)
         return found
 
     def _type(self, path: Path) -> str:
@@ -171,11 +179,11 @@ class _Known:
 class _Value:
     """A string, a number or a boolean."""
 
-    def __init__(self, choices: tuple[Any, ...] | None, kind: type | None) -> None:
+    def __init__(self, choices: tuple[Any, ...] | None, kind: type | None, *, low: int | None = None) -> None:
         self._kind = kind
         self._allowed: list[Any] | None = list(choices) if choices else None
         self._tests: list[Term] = []
-        self._low: int | None = None
+        self._low = low
         self._high: int | None = None
 
     def add(self, test: Term) -> bool:
@@ -193,6 +201,10 @@ class _Value:
             return bool(self._allowed)
         self._tests.append(test)
         return True
+
+    def can_be(self, value: Any) -> bool:
+        """Whether it can have this value."""
+        return (self._allowed is None or _among(value, self._allowed)) and self._passes(value)
 
     def possible(self) -> bool:
         if self._allowed is None:
@@ -274,6 +286,12 @@ class _Entity:
         else:
             return not test.outcome
         return True
+
+    def outside(self, group: str) -> bool:
+        """Whether it cannot be in this group, by what it is or is in."""
+        named: list[tuple[str, ...]] = [names for outcome, names in self._inside if outcome]
+        named += [(name,) for outcome, name in self._same if outcome]
+        return any(all(not self._is_in(one, group) and not self._is_in(group, one) for one in names) for names in named)
 
     def possible(self) -> bool:
         return self._parent_possible() and self._self_possible()

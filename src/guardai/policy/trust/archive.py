@@ -72,7 +72,9 @@ def unpack(data: bytes) -> dict[str, bytes]:
             raise BundleError(f"the file is cut off within {name}")
         members[name] = data[start : start + size]
     if pack(members) != data:
-        raise BundleError("the file is not written as `guardai bundle build` writes it; build it again")
+        raise BundleError(
+            "the file is not written as `guardai bundle build` writes it: it was altered, or made by something else; fetch it anew, or build it again"
+        )
     return members
 
 
