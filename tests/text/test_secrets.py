@@ -206,6 +206,14 @@ def test_what_only_looks_like_a_secret_is_left_alone(text):
 
 PASSWORD = made("{p12}", "told")
 TOLD = [
+    "Password (temporary): {}",
+    "Passwort (vorläufig) = {}",
+    "Password [temp]: {}",
+    "Password 2: {}",
+    "password #1: {}",
+    "password/PIN: {}",
+    "password → {}",
+    "Passwort ⇒ {}",
     "The password is {}.",
     "His password for the admin panel is {}, please change it",
     "password for root: {}",
@@ -681,6 +689,23 @@ def test_what_is_about_a_secret_is_none(about):
     "text",
     [
         f"tenant_key: {UUID}",
+        "password (string): the user's password",
+        "token (str): API token for auth",
+        "password (8-20 characters): required",
+        "password 2: repeat password",
+        "password: 8–16 characters",
+        "Passwort: 8‑20 Zeichen",
+        "PWD=/home/jürgen1",
+        "password_file: /etc/schlüssel/db1.txt",
+        'passwords[0]: "hello"',
+        '"password": "Пароль"',
+        '"password": "パスワード"',
+        '"password": "비밀번호"',
+        '"password": "Κωδικός"',
+        '"password": "密码不能为空"',
+        '"password": "Пароль обязателен."',
+        "'password' => '密码错误。'",
+        "password: введите",
         "token count: 12345678",
         "pwdLastSet: 133456789012345678",
         "passenger=AB123456",
@@ -705,6 +730,33 @@ def test_what_is_about_a_secret_is_none(about):
 )
 def test_what_bears_a_similar_name_is_left_alone(text):
     assert secrets(text) == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["my password is {}", "the token is {}", "wifi password {}", "密码：{}", "пароль: {}", "sshpass -p {} ssh h", "curl https://x.io -u bob:{}",
+     "bash -c 'mysql --password {}'", "redis-cli -a {}"],
+)  # fmt: skip
+@pytest.mark.parametrize("around", [None, '"{}"', "[{}]", "({})", "he said {}, ok"])
+def test_what_is_told_in_a_string_of_json_is_masked_and_the_text_stays_json(told, around):
+    inside = told.format(PASSWORD)
+    for whole in (
+        json.dumps({"content": inside, "b": "x"}, ensure_ascii=False, separators=(",", ":")),
+        json.dumps({"content": (around or "{}").format(inside)}, ensure_ascii=False),
+        json.dumps(
+            {"body": json.dumps({"content": (around or "{}").format(inside)}, ensure_ascii=False)}, ensure_ascii=False
+        ),
+    ):
+        masked = mask(whole)
+        assert PASSWORD not in masked
+        json.loads(masked)
+        for size in (1, 4, 30):
+            assert through([whole[at : at + size] for at in range(0, len(whole), size)]) == masked
+
+
+def test_what_a_form_says_does_not_hide_a_password_behind_it():
+    assert secrets('"password": "密码7#x9kQ"') == [("密码7#x9kQ", "secret.generic")]
+    assert secrets('"password": "пример7#x9kQ"') == [("пример7#x9kQ", "secret.generic")]
 
 
 def test_a_password_that_everybody_uses_is_one():

@@ -129,11 +129,13 @@ _ENCODED: Final = (
 #: Verbs of sentences that tell a value; or a colon.
 _IS: Final = r"(?::|[ \t](?:is|was|are|ist|lautet|war|est|es|era|\xc3\xa8|\xc3\xa9|to|jest|er|\xc3\xa4r|on|je|[:\-]|\xe2\x80\x94|\xe2\x80\x93):?)"
 
+#: What a sentence says of it in brackets, or which one it is, and a colon: `Password (temporary):`, `Passwort 2:`.
+_REMARK: Final = r"[ \t]?(?:\([^\s()\[\]][^()\[\]\r\n:=]{0,23}\)|\[[^\s()\[\]][^()\[\]\r\n:=]{0,23}\]|#?[0-9]{1,2}|/[A-Za-z]{2,12})[ \t]?[:=]"
 
 #: Between a name and a value that has to prove itself: a space, an arrow, the border of a cell, a tag's end and the next one's
 #: beginning, the end of the line behind a colon or behind the header of a form's part.
 _BESIDE: Final = (
-    r"(?:[ \t]{1,8}(?:[\-=]?>[ \t]{1,8})?"
+    r"(?:[ \t]{1,8}(?:(?:[\-=]?>|\xe2\x86\x92|\xe2\x87\x92|\xe2\x9e[\x94\x9c])[ \t]{1,8})?"
     r"|[*_`]{0,3}[ \t]{0,40}+\|[ \t]{0,40}+[*`]{0,3}"
     r"|(?:</[A-Za-z][^<>]{0,24}>\s{0,16}){1,2}(?:<[A-Za-z][^<>]{0,48}>\s{0,16}){1,2}"
     r"|(?:[*_]{0,3}:[*_]{0,3}[ \t]{0,8}|\]?\"(?=\r?\n\r?\n))(?:\r?\n[ \t]{0,8}){0,2}(?:```\w{0,10}\r?\n[ \t]{0,8})?[*`]{0,3})"
@@ -179,7 +181,7 @@ _ELSEWHERE: Final = (
     r"(?:(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,3}[ \t]?(?:[:=]|\xef\xbc\x9a|\xe2\x80\x94|\xe2\x80\x93|(?<=[ \t])-(?=[ \t]))[ \t]{0,2}"
     r"|(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,2}[ \t](?:là|είναι|คือ|هي|היא)[ \t]"
     r"|[ \t]?(?:是|为|為|は|は、|는|은|to)[ \t]{0,2}|[ \t])"
-    rf"(?:{_SPACED_QUOTE}|[\"'`「『«“]{{0,3}})(?P<value>[!-~]{{6,128}}(?<![.\"'`,;]))"
+    rf"(?:{_SPACED_QUOTE}|(?:\\{{0,7}}[\"'`「『«“]){{0,3}})(?P<value>(?:(?![\"'`\\])[!-~]){{6,128}}(?<![.,;}}\])]))"
 )
 #: What is called a key and is secret; what is called so and is not says nothing here.
 _KEY_WORDS: Final = (
@@ -289,15 +291,15 @@ def generic() -> tuple[Detector, ...]:
         rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
         r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
     )
-    ends = r"(?=(?:\*\*)?[\"'`,;.]{0,3}(?:[\s<|]|\Z))"
+    ends = r"(?=(?:\*\*)?\.{0,3}(?:[\s<|\"'`,;)\]}\\]|\Z))"
     inside = r"^\s\"'`,;<>(){}\[\]|\\"
     bare = rf"[{inside}]{{6,128}}"
     word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare}+)"
     long = (
         rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?=[\x80-\xff])[{inside}]{{1,48}}+))"
     )
-    told = r"(?!\*)[^\s\"'`,;<>(){}\[\]]{5,160}"
-    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?[\"'`,;.]{{0,3}}(?:[\s<]|\Z))|{_has_foreign(inside)}{told}+)"
+    told = r"(?!\*)[^\s\"'`,;<>(){}\[\]\\]{5,160}"
+    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{{0,3}}(?:[\s<\"'`,;)\]}}\\]|\Z))|{_has_foreign(inside)}{told}+)"
     opened = rf"""(?:\*\*[ \t]?|["'`]|{_SPACED_QUOTE})?"""
     # Of these an anchor ends where whitespace begins.
     spaced = tuple(f"{word} " for word in _KEY_WORDS)
@@ -378,7 +380,7 @@ def generic() -> tuple[Detector, ...]:
             then="k",
             ignore_case=True,
             before="A-Za-z",
-            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}{opened}){_value(8)}",
+            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|(?:{words}{_IS}|{_REMARK})[ \t]{{1,2}}{opened}){_value(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
@@ -387,7 +389,7 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}[ \t]{{1,2}}{opened}{told}",
+            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}(?:{words}{_IS}|{_REMARK})[ \t]{{1,2}}{opened}{told}",
             validator=_modest("certain"),
             score=0.5,
         ),

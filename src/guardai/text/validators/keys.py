@@ -78,8 +78,8 @@ _NUMBERED: Final = re.compile(
 #: A machine and its port, a user and its numbers.
 _HOST: Final = re.compile(rb"[A-Za-z0-9.\-]+(?::[0-9]{2,5}){1,3}\Z")
 _GROUPS: Final = re.compile(rb"[0-9]+")
-_PATH: Final = re.compile(rb"(?:\.{0,2}|~|[A-Za-z]:)?(?:[/\\][A-Za-z0-9_.@+\-]{0,40}){2,}\Z")
-_DATE: Final = re.compile(rb"[0-9T:.\-/+Z ]+\Z")
+_PATH: Final = re.compile(rb"(?:\.{0,2}|~|[A-Za-z]:)?(?:[/\\][A-Za-z0-9_.@+\-\x80-\xff]{0,40}){2,}\Z")
+_DATE: Final = re.compile(rb"(?:[0-9T:.\-/+Z ]|\xe2\x80[\x90-\x95]|\xe2\x88\x92)+\Z")
 _WORDS: Final = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _CHANGES: Final = re.compile(rb"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 #: The pairs of letters that make up nine tenths of English text, and most of what its neighbours have.
@@ -109,12 +109,24 @@ def _wordy(value: bytes) -> float:
 _BESIDE: Final = re.compile(rb"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9.\-]{1,100}\.[A-Za-z]{2,}")
 
 
+#: What a form says to who is to type a password, in scripts other than Latin; a digit or a sign behind it makes it one.
+_ASKED_FOR: Final = re.compile(
+    (
+        "(?:парол|лозинк|пример|приклад|введит|введіть|повтор|укажит|вкажіть|обязательн|обов|неверн|невірн|забыли|забули|κωδικ|συνθηματικ"
+        "|παράδειγμα|εισάγετε|密码|密碼|口令|请|請|必须|必須|必填|示例|例如|パスワード|例|入力|비밀번호|암호|예시|입력|필수|كلمة|סיסמ|รหัสผ่าน|पासवर्ड)"
+        "[^!-@\\[-`{-~]*[.!?]?"
+    ).encode()
+)
+
+
 def _is_blank(value: bytes) -> bool:
     """Whether a value is to be filled in. A word that stands for one counts where what it leaves is no surprise."""
     head = value[:128]
     # The `example` of `Qz#7o9, ann@example.com` says nothing of what stands before the address.
     head = _BESIDE.sub(b"", head) or head
     if _BLANK.search(head):
+        return True
+    if not head.isascii() and _ASKED_FOR.fullmatch(head.decode("utf-8", "replace").lower().encode()):
         return True
     rest = _STOPGAP.sub(b"", head)
     if len(rest) == len(head):
