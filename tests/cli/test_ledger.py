@@ -153,7 +153,7 @@ def test_export_is_written_checked_and_not_written_over(guardai_command, home, r
 def test_broken_export_is_told_as_a_broken_home_is(guardai_command, home, recorded, tmp_path):
     guardai_command("ledger", "export", "-o", "x")
     [bundle] = (tmp_path / "x" / "tile" / "entries").rglob("7")
-    bundle.write_bytes(bundle.read_bytes().replace(b"c-2", b"c-9"))
+    bundle.write_bytes(bundle.read_bytes().replace(b'"call":"c-2"', b'"call":"c-9"'))
     done = guardai_command("verify", "--export", "x", "--json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["verdict"]) == (1, "broken")
