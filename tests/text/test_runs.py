@@ -106,6 +106,7 @@ ABROAD = st.builds(
 @example("+1 4111-1111-1111")
 @example("+12-05-1987 12")
 @example("10:20 +1-92040 236-253-45. 1-+77 52 0261373>")
+@example("+1/0phone +100-00000000 fax")
 def test_the_short_way_to_a_phone_says_what_the_long_way_says(text):
     pytest.importorskip("hyperscan")
     scanner = hyperscan()

@@ -314,11 +314,11 @@ def phone(
     return (first if opened else start, close, "pii.phone", 0.75)
 
 
-#: As nearly all numbers behind a plus are written: three digits at most, then groups, none of which are a date, a social
+#: As nearly all numbers behind a plus are written: three digits at most, of North America none that it has not, then groups, none of which are a date, a social
 #: security number or a card; closed by a quote, the end of a line or of a sentence, or a word that is neither an extension
 #: nor a unit.
 _PLAIN: Final = re.compile(
-    rb"[1-9](?![0-9]?-[0-3]?[0-9]-(?:19|20)?[0-9]{2}(?![.\-/]?[0-9]))[0-9]{0,2}(?![ \-][0-9]{4}[ \-][0-9]{4}[ \-])"
+    rb"(?!1[ \-]?[01])[1-9](?![0-9]?-[0-3]?[0-9]-(?:19|20)?[0-9]{2}(?![.\-/]?[0-9]))[0-9]{0,2}(?![ \-][0-9]{4}[ \-][0-9]{4}[ \-])"
     rb"(?:[ \-](?![0-9]{2}-[0-9]{4}(?![0-9]))[0-9]{2,9}){1,5}+"
     rb"(?=[\"'`;\n\r\t<>|\]}]|[.:!?](?:[ \n\r\t]|\Z)|(?:, ?| )(?!(?i:x|ane|d[uw]|e[xu]|int|p[ox]|ram|k[gm]|gb|m[bs]|us))[A-Za-z]|,[\"'\n]|\Z)"
 )
@@ -340,8 +340,13 @@ def plain(data: bytes, start: int) -> int:
     if not 12 <= end - start <= 16:
         return -1
     value = data[start:end]
-    low, high, code = _BY_CODE[value[0]] or _BY_CODES.get(value[:2], _OTHERS)
+    known = _BY_CODE[value[0]] or _BY_CODES.get(value[:2])
+    if known is None and not _issued(value):
+        return -1  # of codes with three digits not all are given to anybody
+    low, high, code = known or _OTHERS
     count = len(value) - value.count(b" ") - value.count(b"-")
     if not low <= count <= high or not value[:code].isdigit() or (data[end - 4] == 0x20 and _THOUSANDS(value)):
         return -1
+    if value[code : code + 2].lstrip(b" -")[:1] == b"0":
+        return -1  # few have such a number behind their code
     return end
