@@ -26,7 +26,8 @@ from guardai import ConfigError, SinkError, SinkRefused
 from guardai.ledger import Pump, accounts, delivery
 from guardai.ledger import events as stored
 from guardai.sinks import open_sink
-from guardai.sinks.http import Answer, post, retry_after
+from guardai.http import Answer, retry_after
+from guardai.sinks.http import post
 from guardai.sinks.otlp import OtlpSink
 from guardai.sinks.otlp_record import record, request
 

@@ -15,8 +15,9 @@ import msgspec
 
 from guardai._version import __version__
 from guardai.errors import ConfigError
+from guardai.http import endpoint_of, headers_from
 from guardai.model import shown
-from guardai.sinks.http import check_status, endpoint_of, headers_from, post
+from guardai.sinks.http import check_status, post
 
 __all__ = ["CloudEventsSink", "batch"]
 

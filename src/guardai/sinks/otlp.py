@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from guardai._version import __version__
 from guardai.errors import ConfigError, SinkError, SinkRefused
+from guardai.http import Answer, endpoint_of, headers_from
 from guardai.model import shown
-from guardai.sinks.http import Answer, check_status, endpoint_of, headers_from, post
+from guardai.sinks.http import check_status, post
 
 __all__ = ["OtlpSink"]
 
