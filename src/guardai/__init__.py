@@ -10,6 +10,8 @@ from guardai._api import current, init, record, session, shutdown, wrap
 from guardai._tool import tool
 from guardai._version import __version__
 from guardai.errors import (
+    AnchorAhead,
+    AnchorError,
     ApprovalDenied,
     ApprovalPending,
     BundleError,
@@ -25,6 +27,8 @@ from guardai.errors import (
 from guardai.model.label import Label
 
 __all__ = [
+    "AnchorAhead",
+    "AnchorError",
     "ApprovalDenied",
     "ApprovalPending",
     "BundleError",

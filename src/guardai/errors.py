@@ -24,6 +24,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AnchorAhead",
+    "AnchorError",
     "ApprovalDenied",
     "ApprovalPending",
     "BundleError",
@@ -149,6 +151,25 @@ class SinkError(GuardError):
 
 class SinkRefused(SinkError):
     """At least one of the events will never be taken, however often it comes: it is malformed to the sink, or too large."""
+
+
+class AnchorError(GuardError):
+    """An anchor did not take a tree head, or a receipt proves nothing. No call ever sees it.
+
+    Its words stand in the log, in `guardai anchors status` and in what `guardai verify` prints: no key, no password in them.
+    """
+
+
+class AnchorAhead(AnchorError):
+    """An anchor knows a tree head that the ledger does not go on from: the ledger was cut, set back or forked.
+
+    Attributes:
+        size: how many events are under that head; 0 if it does not say.
+    """
+
+    def __init__(self, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class ConfigError(GuardError, ValueError):

@@ -118,6 +118,8 @@ class Settings:
             "": a file of the home.
         ledger_mode: `spool`, `signed` (each event signed at once) or `strict` (on the disk before the effect).
         sinks: where sealed events go besides the store, as URLs such as `jsonl:///var/log/guardai.jsonl`.
+        anchors: who vouches for the ledger's tree heads, as URLs such as `witness+https://witness.example/#NAME+HASH+KEY`.
+        anchor_every: how often they are handed the newest; `0`: not by programs, but by `guardai anchors run`.
         token_life: for how long after a session's last use what its tokens stand for is kept in the vault, such as `24h`;
             `0`: in memory alone, and no longer than the session.
         capture_life: for how long rows are kept as they were before a statement changed them, where policy asks for it;
@@ -146,6 +148,8 @@ class Settings:
         default="spool", metadata=_choice("spool", "signed", "strict")
     )
     sinks: tuple[str, ...] = field(default=(), repr=False)  # a password may stand in one
+    anchors: tuple[str, ...] = field(default=(), repr=False)  # a password may stand in one
+    anchor_every: str = field(default="5m", metadata={"duration": True})
     token_life: str = field(default="24h", metadata={"duration": True})
     capture_life: str = field(default="7d", metadata={"duration": True})
     content_life: str = field(default="30d", metadata={"duration": True})
@@ -154,7 +158,7 @@ class Settings:
 
 _FIELDS: Final = {f.name: f for f in fields(Settings)}
 _PATHS: Final = frozenset({"home", "policy", "policy_root"})
-_LISTS: Final = frozenset({"integrations", "policy_keys", "sinks"})
+_LISTS: Final = frozenset({"anchors", "integrations", "policy_keys", "sinks"})
 
 
 def load(arguments: Mapping[str, object] | None = None, *, start: Path | None = None) -> Settings:
@@ -245,7 +249,7 @@ def _checked(where: str, key: str, value: object, base: Path | None) -> object:
         allowed = {"integrations": "'auto' or a list of names", "policy_keys": "a list of paths"}.get(
             key, "a list of URLs"
         )
-        given = type(value).__name__ if key == "sinks" else repr(value)  # a password may stand in one
+        given = type(value).__name__ if key in {"anchors", "sinks"} else repr(value)  # a password may stand in one
         raise ConfigError(f"{where}: {key!r} must be {allowed}, not {given}")
     if not isinstance(value, str):
         raise ConfigError(f"{where}: {key!r} must be a string, not {type(value).__name__}")

@@ -73,6 +73,24 @@ def test_python_and_policies_of_the_page_on_databases_do_what_it_says(tmp_path):
     assert checked.returncode == 0, checked.stdout
 
 
+def test_anchor_of_the_page_on_anchors_vouches_for_what_it_was_handed(tmp_path):
+    import guardai
+    from guardai.ledger import Anchors, anchor, verify
+    from guardai.lineage import EdgeTable
+
+    [block] = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/anchors.md").read_text(encoding="utf-8"), re.M | re.S)
+    made = {}
+    exec(block, made)
+    guardai.init(home=tmp_path / "home", integrations=[])
+    guardai.record("test.made", n=1)
+    guardai.shutdown()
+    url = f"notebook:{tmp_path}/notebook"
+    anchors = {url: made["Notebook"](url)}
+    assert anchor(tmp_path / "home", anchors)[url].error == ""
+    report = verify(tmp_path / "home", anchors=Anchors(anchors, ask=True), projection=EdgeTable())
+    assert (report.verdict, report.unanchored) == (0, 0)
+
+
 def test_sink_of_the_page_on_sinks_takes_what_it_is_given(tmp_path, capsys):
     import guardai
 

@@ -20,8 +20,9 @@ from guardai.gate import HERE, current
 from guardai.gate.supply import Supplied
 from guardai.gate.vault import erase, record_look
 from guardai.hooks import Call, Target, opened
-from guardai.ledger import EventError, prune, read_event, revoke, rotate
+from guardai.ledger import EventError, Ledger, TrustPolicy, export_public, hold, prune, read_event, revoke, rotate
 from guardai.ledger import events as stored
+from guardai.ledger.spool import record
 from guardai.lineage import EdgeTable
 from guardai.model import RESERVED
 from guardai.model.kinds import KINDS, ProgramsOwn, Recorded
@@ -147,6 +148,16 @@ def everything(tmp_path_factory):
             HERE.set(None)
 
 
+def another_ledger(home, other):
+    """Its tree head is held in this one."""
+    ledger = Ledger.open(other)
+    ledger.append(record("review.done", {}))
+    ledger.close(timeout=60)
+    export_public(other, other / "public")
+    policy = TrustPolicy.read((other / "public" / "trust.policy").read_text())
+    hold(home, (other / "ledger" / "checkpoint").read_text(), policy, by="eve", projection=EdgeTable())
+
+
 def recorded(tmp_path, monkeypatch):
     home, path = tmp_path / "home", tmp_path / "shop.db"
     with sqlite3.connect(path) as connection:
@@ -183,6 +194,7 @@ def recorded(tmp_path, monkeypatch):
     erase(home, "ann", by="eve")
     former = rotate(home, projection=EdgeTable()).former
     revoke(home, former, projection=EdgeTable())
+    another_ledger(home, tmp_path / "another")
     recorded = list(stored(home))
     prune(home, home.parent / "pruned", until=time.time_ns() // 1000, by="eve", projection=EdgeTable())
     return list(dict.fromkeys([*recorded, *stored(home)]))

@@ -18,6 +18,9 @@ from guardai.model import VERSION, Event
 _spec = importlib.util.spec_from_file_location("stores", Path(__file__).parent / "stores.py")
 stores = sys.modules["stores"] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(stores)
+_spec = importlib.util.spec_from_file_location("anchors", Path(__file__).parent / "anchors.py")
+anchors = sys.modules["anchors"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(anchors)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import typer
 
 from guardai._version import __version__
 from guardai.cli import (
+    anchors,
     demo,
     doctor,
     keys,
@@ -64,6 +65,7 @@ for group in (demo, doctor, ledger, log, prove, replay, rollback, run, scaffold,
     group.register(app)
 policy_tests.register(policy.app)
 whatif.register(policy.app)
+app.add_typer(anchors.app, name="anchors")
 app.add_typer(pulled.app, name="bundle")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")

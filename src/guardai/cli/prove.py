@@ -14,6 +14,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from guardai.cli.anchors import policy_in
 from guardai.cli.ledger import sealed
 from guardai.cli.options import (
     USAGE,
@@ -130,19 +131,15 @@ def verify_command(
 
 def _trusted(key: Path | None, policy: Path | None) -> bytes | TrustPolicy:
     from guardai.errors import LedgerError
-    from guardai.ledger import PolicyError, TrustPolicy, public_key
+    from guardai.ledger import public_key
 
+    if policy is not None:
+        return policy_in(policy)
+    assert key is not None
     try:
-        if key is not None:
-            return public_key(key)
-        assert policy is not None
-        return TrustPolicy.read(policy.read_text("utf-8"))
+        return public_key(key)
     except LedgerError as error:
         refuse(str(error), code=USAGE)
-    except OSError as error:
-        refuse(f"{policy}: cannot be read: {error.strerror}", code=USAGE)
-    except ValueError as error:
-        refuse(f"{policy}: {error if isinstance(error, PolicyError) else 'it is no text'}", code=USAGE)
 
 
 def _revoked(files: list[Path], trusted: bytes | TrustPolicy) -> dict[str, Revocation]:

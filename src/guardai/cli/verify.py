@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 import typer
+from rich.markup import escape
 
+from guardai.cli.anchors import configured, opened
 from guardai.cli.options import USAGE, Home, Json, RevokedFiles, RootKey, at_hand, console, home_of, print_json, refuse
 
 if TYPE_CHECKING:
@@ -50,31 +52,73 @@ def verify(
         ),
     ] = None,
     revoked: RevokedFiles = None,
+    held: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--held",
+            metavar="FILE",
+            help="A tree head of this ledger, or a .jsonl of many, that somebody else has kept and it has to go on from; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--anchor",
+            metavar="URL",
+            help="An anchor that counts, instead of those that are configured; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask the anchors what they have, over the network.")] = False,
 ) -> None:
     """Check every event, signature and copy in the ledger. Ends with 0 for whole, 1 for broken, 2 for "cannot tell"."""
     from guardai.errors import LedgerError
+    from guardai.ledger import Anchors, verify_export, verify_store
     from guardai.ledger import verify as check
-    from guardai.ledger import verify_export, verify_store
     from guardai.lineage import EdgeTable
     from guardai.model import shown
 
     where: Path | str = shown(ledger) if ledger else export or home_of(home)
     if key is not None and not key.is_file():
         refuse(f"there is no key {key}", code=USAGE)
+    for file in held or ():
+        if not file.is_file():
+            refuse(f"there is no tree head {file}", code=USAGE)
+    if export is not None and (anchor or ask):
+        refuse(
+            "an export is checked without asking anybody: --held names tree heads that somebody has kept", code=USAGE
+        )
+    known = {} if export is not None else opened(anchor or configured(home_of(home)))
+    if ask and not known:
+        refuse("there is nobody to ask: no anchor is configured, and --anchor names none", code=USAGE)
+    anchors = Anchors(known, ask, held or ())
     try:
         with _Progress(shown=not as_json) as progress:
             if ledger is not None:
                 if key is None:
                     refuse("a store alone proves nothing: --key names the root's public key", code=USAGE)
                 report = verify_store(
-                    ledger, key=key, projection=EdgeTable(), progress=progress.advance, revoked=revoked or ()
+                    ledger,
+                    key=key,
+                    projection=EdgeTable(),
+                    progress=progress.advance,
+                    revoked=revoked or (),
+                    anchors=anchors,
                 )
             elif export is not None:
-                report = verify_export(export, key=key, progress=progress.advance, revoked=revoked or ())
+                report = verify_export(
+                    export, key=key, progress=progress.advance, revoked=revoked or (), held=held or ()
+                )
             else:
                 at_hand(home_of(home))
                 report = check(
-                    home_of(home), key=key, projection=EdgeTable(), progress=progress.advance, revoked=revoked or ()
+                    home_of(home),
+                    key=key,
+                    projection=EdgeTable(),
+                    progress=progress.advance,
+                    revoked=revoked or (),
+                    anchors=anchors,
                 )
     except LedgerError as error:
         refuse(str(error), code=USAGE)
@@ -102,6 +146,9 @@ def _as_data(report: Report) -> dict[str, object]:
             {"code": fault.code, "log": fault.log, "seq": fault.seq, "event": fault.event} for fault in report.faults
         ],
         "unanchored": report.unanchored,
+        "anchors": [
+            {"who": one.who, "events": one.size, "time": one.time, "error": one.error} for one in report.anchors
+        ],
         "notes": report.notes,
     }
 
@@ -139,12 +186,22 @@ def _print(report: Report, where: Path | str, trusted: str) -> None:
             f"  {report.elsewhere:,} logs go on at other hosts: what is not sealed of them yet can be checked there alone",
             soft_wrap=True,
         )
-    if report.events:
+    for one in report.anchors:
+        if one.error:
+            console.print(f"  [yellow]![/] {escape(one.who)}: {escape(one.error)}", soft_wrap=True)
+        else:
+            when = f" at {_moment(one.time * 1_000_000)}" if one.time else ""
+            console.print(
+                f"  the first {one.size:,} vouched for by {escape(one.who)}{when}: they are all here", soft_wrap=True
+            )
+    if report.unanchored:
         console.print(
             f"  {report.unanchored:,} not anchored: nobody else holds a later tree head, so whoever owns this machine and its "
             "keys could have cut them from the end",
             soft_wrap=True,
         )
+    elif report.events:
+        console.print("  0 not anchored: somebody else vouches for all of them", soft_wrap=True)
     for note in report.notes:
         console.print(f"  [yellow]?[/] {note}", soft_wrap=True)
     for fault in report.faults[:_LISTED]:
@@ -155,7 +212,10 @@ def _print(report: Report, where: Path | str, trusted: str) -> None:
 
 
 def _moment(micros: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(micros / 1e6))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(micros / 1e6))
+    except (OverflowError, OSError, ValueError):
+        return "a time that is none"
 
 
 class _Progress:

@@ -28,14 +28,26 @@ _log: Final = logging.getLogger("guardai")
 class Runtime:
     """Settings, ledger, policy and gate of this process."""
 
-    __slots__ = ("acting", "contents", "gate", "images", "ledger", "pump", "settings", "shared", "supply", "vault")
+    __slots__ = (
+        "acting",
+        "anchoring",
+        "contents",
+        "gate",
+        "images",
+        "ledger",
+        "pump",
+        "settings",
+        "shared",
+        "supply",
+        "vault",
+    )
 
     def __init__(self, settings: Settings) -> None:
         from guardai.gate.acting import Acting
         from guardai.gate.detectors import search_of
         from guardai.gate.gate import Gate
         from guardai.gate.supply import Supply
-        from guardai.ledger import Images, Ledger, Pump, ReplayVault, TokenVault
+        from guardai.ledger import Anchoring, Images, Ledger, Pump, ReplayVault, TokenVault, open_anchor
         from guardai.lineage import EdgeTable
         from guardai.policy import Counters, Engine
         from guardai.settings import seconds
@@ -54,14 +66,21 @@ class Runtime:
             from guardai.policy.shared import Shared
 
             self.shared = Shared(counters, settings.counters)
-        self.pump = Pump(settings.home, {url: open_sink(url) for url in settings.sinks})
+        pump = self.pump = Pump(settings.home, {url: open_sink(url) for url in settings.sinks})
+        anchors = {url: open_anchor(url) for url in settings.anchors}
+        anchoring = self.anchoring = Anchoring(settings.home, anchors, every=seconds(settings.anchor_every))
+
+        def carry_on() -> None:
+            pump.start()
+            anchoring.start()
+
         self.ledger = Ledger.open(
             settings.home,
             mode=settings.ledger_mode,
             environment=settings.environment,
             projection=EdgeTable(),
             store=settings.ledger,
-            chores=self.pump.start,  # a forked child that records something delivers, too
+            chores=carry_on,  # a forked child that records something delivers, too
         )
         # Observing, no token is given out: there is nothing to put back.
         life = seconds(settings.token_life) if settings.mode == "enforce" else 0
@@ -85,7 +104,7 @@ class Runtime:
             signed=supplied.signed,
             until=supplied.until,
         )
-        self.pump.start()
+        carry_on()
         self.supply.start(self.adopt, lambda why: self._tell("bundle.refused", {"why": why}))
 
     def adopt(self, supplied: Supplied) -> None:
@@ -142,7 +161,7 @@ class Runtime:
             _look_as(self)
 
     def close(self) -> None:
-        """Ends the calls that nobody will, then the ledger, then delivers what is sealed."""
+        """Ends the calls that nobody will, then the ledger, then delivers what is sealed, and its newest tree head."""
         from guardai.gate.run import RUNS
 
         self.supply.stop()
@@ -157,7 +176,9 @@ class Runtime:
         if self.contents is not None:
             self.contents.close()
         self.ledger.close()
+        self.anchoring.finish()
         self.pump.stop()
+        self.anchoring.stop()
 
 
 _lock = threading.Lock()

@@ -1,10 +1,11 @@
 """Verifies an export of a guardai ledger, with nothing but this file, Python 3.11+ and the `cryptography` package.
 
-    python verify.py --key root.pub [--revoked FILE]… [FOLDER]
+    python verify.py --key root.pub [--revoked FILE]… [--held FILE]… [FOLDER]
 
 `root.pub` is the public key (PEM) that you were given by another way than this export; without it the export's own is taken,
-which proves only that nobody without its private keys has altered anything. FILE is a revocation that you were given: whoever
-stole a key would have left it out of the export. FOLDER is the export; default: where this file is.
+which proves only that nobody without its private keys has altered anything. `--revoked` names a revocation that you were given:
+whoever stole a key would have left it out of the export. `--held` names a tree head (C2SP checkpoint) of this ledger that you, a
+witness or anybody else has kept: the export has to go on from it. FOLDER is the export; default: where this file is.
 Ends with 0 if it is whole, 1 if it is broken, 2 if it cannot be told.
 
 What is checked, in this order:
@@ -22,7 +23,7 @@ What is checked, in this order:
    (keys/revoked, and events `key.revoked`). What a revoked host vouched for before cannot be told from what a thief would write.
 
 What it cannot tell: whether something that never was recorded should have been, and whether events after this tree head were
-cut off before the export was made. Compare the tree head with one that you, or a witness, saw later than the events in question.
+cut off before the export was made: `--held` with a tree head that somebody saw later than the events in question tells that.
 
 This file is a part of guardai and comes with every export. It does not import guardai.
 """
@@ -97,6 +98,10 @@ class Result:
     recovered: int = 0
     unsigned: int = 0
     pruned: int = 0
+    #: Events that are under none of the tree heads that somebody has kept.
+    unanchored: int = 0
+    #: Those heads: the file's name, how many events are under it, and what is wrong, or "".
+    held: list[tuple[str, int, str]] = field(default_factory=list)
     open_logs: int = 0
     #: Between which times (µs since 1970) the recovered ones lie; 0 if there are none.
     since: int = 0
@@ -215,7 +220,7 @@ def perfect(hashes: list[bytes]) -> bytes:
 
 
 class Tree:
-    """Takes leaf hashes; tells each tile when it is full, and the root at the end."""
+    """Takes leaf hashes; tells each tile when it is full, and the root at any time."""
 
     def __init__(self, tile: Callable[[int, int, list[bytes]], None]) -> None:
         self._tile = tile
@@ -233,10 +238,14 @@ class Tree:
             self._full[level] += 1
             self.add(perfect(tile), level + 1)
 
-    def root(self) -> bytes:
+    def end(self) -> None:
+        """Tells the tiles that are not full."""
         for level, edge in enumerate(self._levels):
             if edge:
                 self._tile(level, self._full[level], edge)
+
+    def root(self) -> bytes:
+        """Of the leaves so far."""
         parts: list[bytes] = []  # roots of perfect subtrees, largest first
         for edge in reversed(self._levels):
             start = 0
@@ -292,6 +301,20 @@ def _json(path: Path) -> Any:
         raise Unreadable(f"{path.name} is not JSON") from None
 
 
+def _notes(path: Path) -> list[str]:
+    """The tree heads in a file: one, or in each line of a `.jsonl` one under the name `receipt`."""
+    text = _bytes(path).decode(errors="replace")
+    if path.suffix != ".jsonl":
+        return [text]
+    notes = []
+    for line in text.splitlines():
+        try:
+            notes.append(str(json.loads(line)["receipt"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue  # what a death cut short
+    return notes
+
+
 def _lines(path: Path, *texts: str) -> list[dict[str, Any]]:
     """The objects of a file, one a line, each with these texts and the position `seq`."""
     try:
@@ -320,12 +343,14 @@ class Audit:
         root: bytes,
         progress: Callable[[int], None] = lambda _: None,
         revoked: Sequence[Path] = (),
+        held: Sequence[Path] = (),
     ) -> None:
         self.folder = folder
         self.root = root
         self.progress = progress
         self.result = Result(origin=f"guardai/{key_id(root)}")
         self.given = revoked
+        self.held = held
         #: By key id: what the root vouches for, and from when on it revoked it.
         self.hosts: dict[str, dict[str, Any]] = {}
         self.revoked: dict[str, int] = {}
@@ -359,6 +384,7 @@ class Audit:
             self.heads.setdefault(one["log"], []).append(one)
         for one in _lines(self.folder / "tags.jsonl", "log", "tag"):
             self.tags.setdefault(one["log"], {})[one["seq"]] = one["tag"]
+        heads = self._read_held([bytes.fromhex(host["key"]) for host in self.hosts.values()])
         tree = Tree(self._compare_tile)
         for count, event in enumerate(entries(self.folder, result.size), 1):
             if event:
@@ -367,16 +393,45 @@ class Audit:
             else:
                 leaf = self._hash_of(count - 1)
                 result.pruned += 1
+            result.unanchored += bool(event)
             tree.add(leaf)
+            for name, root in heads.pop(count, ()):
+                self._hold(name, count, same=root == tree.root())
             if not count % 1000:
                 self.progress(1000)
+        tree.end()
         if tree.root() != head[1]:
             result.fault("tree")
+        for size, late in heads.items():
+            for name, _ in late:
+                result.fault("rolled_back")
+                result.held.append((name, size, "its tree head is of more events than are here"))
         if result.pruned != sum(events for name, events in self.gone.items() if name not in self.logs):
             result.fault("missing")
         self._judge_logs()
         self._judge_hosts(head[2])
         return result
+
+    def _read_held(self, hosts: list[bytes]) -> dict[int, list[tuple[str, bytes]]]:
+        """The tree heads that were given: size → names and roots."""
+        heads: dict[int, list[tuple[str, bytes]]] = {}
+        for path in self.held:
+            found = [read_checkpoint(note, self.result.origin, hosts) for note in _notes(path)]
+            if not found or None in found:
+                # It may be of a host that the export leaves out: that is no yes.
+                self.result.notes.append(f"{path.name} is, or holds, no tree head that a host of this export signed")
+            for one in found:
+                if one is not None and one[0]:
+                    heads.setdefault(one[0], []).append((path.name, one[1]))
+        return heads
+
+    def _hold(self, name: str, size: int, *, same: bool) -> None:
+        """A tree head that somebody has kept is of this tree, or of another."""
+        if same:
+            self.result.unanchored = 0
+        else:
+            self.result.fault("forked")
+        self.result.held.append((name, size, "" if same else "its tree head is of another tree"))
 
     def _read_hosts(self) -> bool:
         """Which hosts the root vouches for; False if the export's own is none of them."""
@@ -615,11 +670,13 @@ MEANINGS = {
     "certificate": "its key is not vouched for by this root, or not for that time",
     "changed": "is not what was recorded",
     "checkpoint": "the signed tree head does not hold",
+    "forked": "the tree does not go on from a tree head that somebody has kept",
     "inserted": "was not written by the log's writer",
     "missing": "must exist and is not there",
     "order": "stands in another place than it was written at",
     "revoked": "stands under the key of a host that was revoked before that time",
     "recovered": "the countersignature of a dead process's tail does not hold",
+    "rolled_back": "there are fewer events than under a tree head that somebody has kept",
     "signature": "a signed head does not hold",
     "tree": "the tree does not follow from the events",
 }
@@ -632,10 +689,13 @@ def main() -> int:
     parser.add_argument(
         "--revoked", type=Path, action="append", default=[], metavar="FILE", help="a revocation to count"
     )
+    parser.add_argument(
+        "--held", type=Path, action="append", default=[], metavar="FILE", help="a tree head that somebody has kept"
+    )
     given = parser.parse_args()
     try:
         root = read_root(given.key or given.folder / "keys" / "root.pub")
-        result = Audit(given.folder, root, revoked=given.revoked).run()
+        result = Audit(given.folder, root, revoked=given.revoked, held=given.held).run()
     except (Unreadable, OSError, ValueError) as error:
         print(f"? cannot tell: {error}")
         return 2
@@ -644,6 +704,13 @@ def main() -> int:
     print(f"  {result.signed:,} signed, {result.recovered:,} recovered, {result.unsigned:,} under no signature")
     if result.pruned:
         print(f"  {result.pruned:,} more were pruned, as events say that are there; their hashes stand in the tree")
+    for name, size, why in result.held:
+        print(
+            f"  ! {name}: {why}" if why else f"  the first {size:,} are under the tree head {name}: they are all here"
+        )
+    print(
+        f"  {result.unanchored:,} could have been cut from the end by whoever has the keys: under no tree head that was kept"
+    )
     if not given.key:
         print(
             "  trusting the export's own key: give --key, or this proves only that whoever has its private key made it"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EMPTY_ROOT", "WIDTH", "Tiles", "Tree", "inclusion", "leaf_hash", "root_at", "root_of"]
+__all__ = ["EMPTY_ROOT", "WIDTH", "Tiles", "Tree", "consistency", "inclusion", "leaf_hash", "root_at", "root_of"]
 
 WIDTH: Final = 256
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
@@ -165,6 +165,36 @@ def inclusion(tiles: Tiles, index: int, size: int) -> list[bytes]:
             path.append(_subtree(tiles, start, split))
             start = split
     return path[::-1]
+
+
+def consistency(tiles: Tiles, old: int, size: int) -> list[bytes]:
+    """The proof that the tree of the first `old` leaves is the beginning of that of the first `size` (RFC 6962, 2.1.2).
+
+    Empty for a tree of nothing, and for the same tree.
+
+    Args:
+        tiles: of that tree, or of one that has grown since.
+        old: leaves of the smaller tree.
+        size: of the larger one.
+
+    Raises:
+        ValueError: the smaller tree is the larger one, or a tile is missing.
+    """
+    if not 0 <= old <= size:
+        raise ValueError(f"a tree of {size} leaves does not begin with one of {old}")
+    proof: list[bytes] = []
+    start, stop = 0, size
+    while old and stop != old:
+        split = start + _split(stop - start)
+        if old <= split:
+            proof.append(_subtree(tiles, split, stop))
+            stop = split
+        else:
+            proof.append(_subtree(tiles, start, split))
+            start = split
+    if start:  # else it is the old tree itself, whose root the other side has
+        proof.append(_subtree(tiles, start, stop))
+    return proof[::-1]
 
 
 def root_of(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:

@@ -53,6 +53,26 @@ class Checkpoint:
     root: bytes
     by: tuple[bytes, ...] = field(default=(), compare=False)
 
+    @classmethod
+    def read(cls, text: str, origin: str, by: tuple[bytes, ...] = ()) -> Checkpoint:
+        """The tree head in the text of a note.
+
+        Raises:
+            NoteError: malformed, or of another origin.
+        """
+        lines = text.split("\n")
+        if len(lines) < 4 or lines[0] != origin:
+            raise NoteError("the checkpoint is of another origin")
+        if not lines[1].isdecimal() or "" in lines[3:-1]:
+            raise NoteError("the checkpoint is malformed")
+        try:
+            checkpoint = cls(origin, int(lines[1]), base64.b64decode(lines[2], validate=True), by)
+        except (binascii.Error, ValueError):
+            raise NoteError("the checkpoint is malformed") from None
+        if len(checkpoint.root) != 32 or not text.startswith(checkpoint.text()):
+            raise NoteError("the checkpoint is malformed")
+        return checkpoint
+
     def text(self) -> str:
         """What is signed."""
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
@@ -83,7 +103,7 @@ def open_checkpoint(note: str, origin: str, keys: Iterable[bytes]) -> Checkpoint
         NoteError: malformed, of another origin, or not signed by any of the keys.
     """
     text, by = open_note(note, origin, keys)
-    return _parse(text, origin, by)
+    return Checkpoint.read(text, origin, by)
 
 
 def open_note(note: str, name: str, keys: Iterable[bytes]) -> tuple[str, tuple[bytes, ...]]:
@@ -146,18 +166,3 @@ def read_note(note: str) -> tuple[str, list[Signature]]:
 
 def _is_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
-
-
-def _parse(text: str, origin: str, by: tuple[bytes, ...]) -> Checkpoint:
-    lines = text.split("\n")
-    if len(lines) < 4 or lines[0] != origin:
-        raise NoteError("the checkpoint is of another origin")
-    if not lines[1].isdecimal() or "" in lines[3:-1]:
-        raise NoteError("the checkpoint is malformed")
-    try:
-        checkpoint = Checkpoint(origin, int(lines[1]), base64.b64decode(lines[2], validate=True), by)
-    except (binascii.Error, ValueError):
-        raise NoteError("the checkpoint is malformed") from None
-    if len(checkpoint.root) != 32 or not text.startswith(checkpoint.text()):
-        raise NoteError("the checkpoint is malformed")
-    return checkpoint

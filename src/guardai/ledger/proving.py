@@ -11,12 +11,14 @@ bytes are a leaf of a tree whose head was signed by a key that the root, or the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
+from guardai.ledger.anchored import cosigned_head
 from guardai.ledger.certs import Certificate, CertificateError, Claims, check, key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import inclusion, leaf_hash, root_of
@@ -31,6 +33,7 @@ from guardai.ledger.trust import origin, trust
 if TYPE_CHECKING:
     from guardai.ledger.revocations import Revocation
     from guardai.ledger.store import Store
+    from guardai.ledger.trust import Trust
 
 __all__ = ["Proven", "check_proof", "prove"]
 
@@ -64,7 +67,7 @@ class Proven(NamedTuple):
 
 
 def prove(home: Path, event: str) -> bytes:
-    """A proof of a sealed event, under the newest tree head.
+    """A proof of a sealed event, under the newest tree head; under one that witnesses have cosigned, where the event is under one.
 
     Args:
         home: the home.
@@ -88,12 +91,22 @@ def prove(home: Path, event: str) -> bytes:
         note = store.newest()
         if note is None:
             raise ProofError("the store has no tree head")
-        try:
-            size = int(note.split("\n", 2)[1])
-            path = inclusion(store, index, size)
-            by = open_checkpoint(note, trusted.origin, trusted.publics).by[0]
-        except (ValueError, IndexError, NoteError) as error:
-            raise ProofError(f"it cannot be proven: {error}; `guardai verify` tells what is wrong") from None
+        cosigned = cosigned_head(home, index)
+        if cosigned is not None:
+            # It may be of a host that was revoked since, or of a tree that was set back: then nobody but our host vouches.
+            with contextlib.suppress(ProofError):
+                return _proof(store, trusted, index, data, cosigned)
+        return _proof(store, trusted, index, data, note)
+
+
+def _proof(store: Store, trusted: Trust, index: int, data: bytes, note: str) -> bytes:
+    """A proof under this tree head, which holds."""
+    try:
+        size = int(note.split("\n", 2)[1])
+        path = inclusion(store, index, size)
+        by = open_checkpoint(note, trusted.origin, trusted.publics).by[0]
+    except (ValueError, IndexError, NoteError) as error:
+        raise ProofError(f"it cannot be proven: {error}; `guardai verify` tells what is wrong") from None
     host = trusted.hosts[key_id(by)].certificate
     proof = Proof(index, tuple(path), note, _encode(_Extra(data.decode(), host, 1))).text()
     check_proof(proof, trusted.root, trusted.revoked)  # what is handed out holds

@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from guardai.ledger.note import Checkpoint, NoteError, Signature, key_hash, open_checkpoint, read_note
 
-__all__ = ["Key", "PolicyError", "TrustPolicy", "Witnessed"]
+__all__ = ["COSIGNER", "Key", "PolicyError", "TrustPolicy", "Witnessed", "cosigned"]
 
 _LOG: Final = 0x01
-_COSIGNER: Final = 0x04
+COSIGNER: Final = 0x04
 _NONE: Final = "none"
 #: Lines of a policy; the specification wants 32 logs, witnesses and groups to be possible.
 _MAX: Final = 4096
@@ -115,7 +115,7 @@ class TrustPolicy(NamedTuple):
                         logs.append(_new(Key.read(key, _LOG), logs))
                     case ["witness", name, key] | ["witness", name, key, _]:
                         _unused(name, witnesses, groups)
-                        witnesses[name] = _new(Key.read(key, _COSIGNER), witnesses.values())
+                        witnesses[name] = _new(Key.read(key, COSIGNER), witnesses.values())
                     case ["group", name, least, *members] if members:
                         _unused(name, witnesses, groups)
                         _take(members, used, witnesses, groups)
@@ -142,7 +142,7 @@ class TrustPolicy(NamedTuple):
         origin = text.partition("\n")[0]
         checkpoint = open_checkpoint(note, origin, [log.public for log in self.logs if log.name == origin])
         times = {
-            name: when for name, key in self.witnesses.items() if (when := _cosigned(text, signatures, key)) is not None
+            name: when for name, key in self.witnesses.items() if (when := cosigned(text, signatures, key)) is not None
         }
         if self.quorum != _NONE and not self._has(self.quorum, times):
             raise NoteError(
@@ -157,7 +157,7 @@ class TrustPolicy(NamedTuple):
         return sum(self._has(member, cosigned) for member in group.members) >= group.least
 
 
-def _cosigned(text: str, signatures: Sequence[Signature], key: Key) -> int | None:
+def cosigned(text: str, signatures: Sequence[Signature], key: Key) -> int | None:
     """When a witness cosigned; None if it did not, or its signature does not hold."""
     for signature in signatures:
         if (signature.name, signature.key) == (key.name, key.hash) and len(signature.blob) == 72:

@@ -6,10 +6,10 @@ from typing import Final, Literal
 
 import msgspec
 
-__all__ = ["CODES", "Code", "Fault", "Report"]
+__all__ = ["CODES", "Code", "Fault", "Report", "Vouching"]
 
 Code = Literal[
-    "back_dated", "certificate", "changed", "checkpoint", "derived", "differs", "index", "inserted", "missing", "order",
+    "back_dated", "certificate", "changed", "checkpoint", "derived", "differs", "forked", "index", "inserted", "missing", "order",
     "recovered", "revoked", "rolled_back", "signature", "store", "tag", "tree", "truncated", "unsealed", "version",
 ]  # fmt: skip
 
@@ -21,13 +21,14 @@ CODES: Final[dict[Code, str]] = {
     "checkpoint": "a signed tree head does not hold",
     "derived": "a derived table does not follow from the events",
     "differs": "two copies of the log disagree",
+    "forked": "the tree does not go on from a tree head that somebody else vouches for",
     "index": "an index of the store does not agree with its table",
     "inserted": "there is something here that the log's writer did not write",
     "missing": "an event that must exist is not there",
     "order": "the event stands in another place than it was written at",
     "recovered": "the record that countersigns the tail of a dead process does not hold",
     "revoked": "this stands under the key of a host that was revoked before that time",
-    "rolled_back": "the store is older than its newest checkpoint",
+    "rolled_back": "the store is older than a tree head of it that was signed",
     "signature": "a signed head does not hold",
     "store": "a part of the store cannot be read",
     "tag": "the event's tag does not fit it",
@@ -58,6 +59,22 @@ class Fault(msgspec.Struct, frozen=True, order=True):
         return cls(code, log, seq, f"{log}-{seq:x}")
 
 
+class Vouching(msgspec.Struct, frozen=True):
+    """What somebody else vouches for.
+
+    Attributes:
+        who: an anchor's URL as it may be shown, or the name of a file that held a tree head.
+        size: how many events are under the newest tree head that it vouches for.
+        time: when it had that, seconds since 1970; 0 if that is not known.
+        error: why it vouches for nothing here; "" if it does.
+    """
+
+    who: str
+    size: int
+    time: int
+    error: str = ""
+
+
 class Report(msgspec.Struct, kw_only=True):
     """The result of `verify`.
 
@@ -72,8 +89,9 @@ class Report(msgspec.Struct, kw_only=True):
         pruned: events that were taken out, as sealed events say; their hashes are in the tree. They are in none of the other counts.
         elsewhere: logs of other hosts that share the store and have no end there: what is not sealed of them yet is on those hosts.
         faults: what is wrong; empty is good.
-        unanchored: events since the last checkpoint that someone else holds. Whoever owns the machine could cut these
+        unanchored: events since the last tree head that somebody else vouches for. Whoever owns the machine could cut these
             from the end unseen.
+        anchors: who vouches for what.
         notes: why the answer is "cannot tell", if it is.
     """
 
@@ -90,6 +108,7 @@ class Report(msgspec.Struct, kw_only=True):
     elsewhere: int = 0
     faults: list[Fault] = []
     unanchored: int = 0
+    anchors: list[Vouching] = []
     notes: list[str] = []
 
     @property

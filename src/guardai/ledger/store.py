@@ -228,6 +228,15 @@ class Store:
         row = self.db.execute("SELECT max(leaf) FROM events").fetchone()
         return 0 if row[0] is None else int(row[0]) + 1
 
+    def count(self, start: int, log: str | None = None) -> int:
+        """Events from a leaf on, of one log or of all."""
+        if log is None:
+            query, given = "SELECT count(*) FROM events WHERE leaf >= ?", (start,)
+        else:
+            query = "SELECT count(*) FROM events JOIN logs ON logs.n = events.log WHERE leaf >= ? AND logs.log = ?"
+            given = (start, log)  # type: ignore[assignment]
+        return int(self.db.execute(query, given).fetchone()[0])
+
     def pruned(self) -> int:
         """Leaves whose events were taken out, as the table of logs says."""
         return int(self.db.execute("SELECT coalesce(sum(events), 0) FROM logs WHERE ended = 2").fetchone()[0])

@@ -8,7 +8,8 @@ The steps, each a function below or a room of its own:
 3. spools: each log that is not yet wholly in the store (`spoolcheck`, `chain`);
 4. store: tree, checkpoints, events, heads, indexes (`sealed`), the derived table (`derivedcheck`);
 5. agreement: the copies of a log do not differ, no log ends early, no parent of a log is missing;
-6. revocations: what stands under a key that is not believed any more (`revocations`).
+6. anchors: whether the tree goes on from what somebody else vouches for (`vouching`);
+7. revocations: what stands under a key that is not believed any more (`revocations`).
 
 Of each log a summary is kept, of each event nothing: memory grows with the number of logs, of their faults, and of recovered
 ranges, and with the length of a spool that is at fault.
@@ -23,7 +24,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -36,7 +37,7 @@ from guardai.ledger.layout import Layout
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
 from guardai.ledger.place import forget, has_store, read_store, use
 from guardai.ledger.reading import count_lines
-from guardai.ledger.report import Fault, Report
+from guardai.ledger.report import Fault, Report, Vouching
 from guardai.ledger.revocations import add
 from guardai.ledger.root import public_key
 from guardai.ledger.sealed import LogState, SealedAudit
@@ -45,6 +46,7 @@ from guardai.ledger.spoolcheck import Spooled, check_spool
 from guardai.ledger.statements import joined
 from guardai.ledger.store import StoreAwayError, StoreError, StoreHeldError, StoreVersionError
 from guardai.ledger.trust import Trust, trust
+from guardai.ledger.vouching import Anchors, claims, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,8 +54,12 @@ if TYPE_CHECKING:
     from guardai.ledger.projection import Projection
     from guardai.ledger.pruned import Gone
     from guardai.ledger.revocations import Revocation
+    from guardai.ledger.store import Store
+    from guardai.ledger.vouching import Claim
 
 __all__ = ["verify", "verify_export", "verify_store"]
+
+NO_ANCHORS: Final = Anchors()
 
 
 def verify(
@@ -64,6 +70,7 @@ def verify(
     projection: Projection | None = None,
     progress: Callable[[int], None] | None = None,
     revoked: Sequence[Path] = (),
+    anchors: Anchors = NO_ANCHORS,
 ) -> Report:
     """Checks everything under a home.
 
@@ -78,6 +85,7 @@ def verify(
         projection: derives the derived table again, to compare.
         progress: called with the number of events checked since the last call.
         revoked: revocations that count beside the home's own: whoever stole a key would have left them out.
+        anchors: whose word counts for what was there when.
 
     Returns:
         The report; its `verdict` is 0 for whole, 1 for broken, 2 for "cannot tell".
@@ -87,7 +95,8 @@ def verify(
     if not layout.ledger.is_dir():
         report.notes.append(f"there is no ledger under {home}")
         return report
-    return _Verification(layout, report, projection, progress or (lambda _: None)).run(key, revoked, adopt=adopt)
+    progress = progress or (lambda _: None)
+    return _Verification(layout, report, projection, progress, anchors).run(key, revoked, adopt=adopt)
 
 
 def verify_store(
@@ -97,6 +106,7 @@ def verify_store(
     projection: Projection | None = None,
     progress: Callable[[int], None] | None = None,
     revoked: Sequence[Path] = (),
+    anchors: Anchors = NO_ANCHORS,
 ) -> Report:
     """Checks a store that hosts share, from a machine that is none of them: what is sealed, but no spool.
 
@@ -106,6 +116,7 @@ def verify_store(
         projection: derives the derived table again, to compare.
         progress: called with the number of events checked since the last call.
         revoked: revocations that count beside those in the store.
+        anchors: whose word counts; there are no receipts here, so they are asked, or it is tree heads in files.
 
     Raises:
         LedgerError: the key cannot be read.
@@ -117,7 +128,15 @@ def verify_store(
         layout.ledger.mkdir()
         use(layout.home, url)
         try:
-            return verify(layout.home, key=key, adopt=False, projection=projection, progress=progress, revoked=revoked)
+            return verify(
+                layout.home,
+                key=key,
+                adopt=False,
+                projection=projection,
+                progress=progress,
+                revoked=revoked,
+                anchors=anchors,
+            )
         finally:
             forget(layout.home)
 
@@ -128,6 +147,7 @@ def verify_export(
     key: Path | None = None,
     progress: Callable[[int], None] | None = None,
     revoked: Sequence[Path] = (),
+    held: Sequence[Path] = (),
 ) -> Report:
     """Checks an export by the program that comes with every export (`auditor`).
 
@@ -136,6 +156,7 @@ def verify_export(
         key: the root's public key (PEM). Without it the export's own is trusted, which proves little.
         progress: called with the number of events checked since the last call.
         revoked: revocations that count beside the export's own.
+        held: tree heads that somebody has kept, which it has to go on from.
 
     Raises:
         LedgerError: the key cannot be read.
@@ -143,7 +164,7 @@ def verify_export(
     report = Report()
     root = public_key(key or folder / "keys" / "root.pub")
     try:
-        found = auditor.Audit(folder, root, progress or (lambda _: None), revoked).run()
+        found = auditor.Audit(folder, root, progress or (lambda _: None), revoked, held).run()
     except (auditor.Unreadable, OSError, ValueError) as error:
         report.notes.append(str(error))
         return report
@@ -151,7 +172,8 @@ def verify_export(
     report.signed, report.recovered, report.unsigned = found.signed, found.recovered, found.unsigned
     report.events, report.pruned = found.size - found.pruned, found.pruned
     report.recovered_since, report.recovered_until = found.since, found.until
-    report.unanchored = found.size
+    report.unanchored = found.unanchored
+    report.anchors = [Vouching(name, size, 0, why) for name, size, why in found.held]
     report.notes.extend(found.notes)
     named = [(*one, f"{one[1]}-{one[2]:x}" if one[2] >= 0 else "") for one in set(found.faults)]
     names = ("code", "log", "seq", "event")
@@ -161,12 +183,23 @@ def verify_export(
 
 class _Verification:
     def __init__(
-        self, layout: Layout, report: Report, projection: Projection | None, progress: Callable[[int], None]
+        self,
+        layout: Layout,
+        report: Report,
+        projection: Projection | None,
+        progress: Callable[[int], None],
+        anchors: Anchors,
     ) -> None:
         self.layout = layout
         self.report = report
         self.projection = projection
         self.progress = progress
+        self.anchors = anchors
+        self.claims: list[Claim] = []
+        #: Sealed events, and those of them that nobody else vouches for.
+        self.in_store = self.unanchored = 0
+        #: Log and revoked host → how many of its events somebody else vouched for before the revocation.
+        self.certain: dict[tuple[str, str], int] = {}
         self.spools: dict[str, Spooled] = {}
         self.live: set[str] = set()
         self.sealed: dict[str, LogState] = {}
@@ -195,6 +228,8 @@ class _Verification:
         report.notes.extend(trusted.notes)
         self.own = frozenset(trusted.hosts)
         on_file = self._checkpoint_on_file(trusted)
+        # Before anything is read that they may be ahead of.
+        self.claims = claims(self.layout, trusted.origin, self.anchors)
         self.revoked.update(trusted.revoked)
         self._examine_spools(trusted)
         self._audit_store(replace(trusted, revoked=self.revoked), on_file)
@@ -250,6 +285,7 @@ class _Verification:
                 if store is None:
                     if on_file is not None:
                         report.faults.append(Fault("rolled_back"))
+                    self._anchor(None, trusted, None)
                     return
                 if store.dialect.shared:
                     self.ours = self.own
@@ -260,6 +296,10 @@ class _Verification:
                 report.faults.extend(audit.faults)
                 report.checkpoints = len(audit.checkpoints)
                 self.gone = audit.gone
+                try:
+                    self._anchor(store, shared, audit)
+                except store.dialect.damage:
+                    report.faults.append(Fault("store"))
                 self.sealed = {log: state for log, state in audit.logs.items() if log not in audit.gone}
                 if self.no_checkpoint and audit.events and (self.ours is None or self._have_sealed()):
                     report.faults.append(Fault("checkpoint"))
@@ -279,6 +319,26 @@ class _Verification:
             report.notes.append(f"the store cannot be read now: {error}")
         except (StoreError, TypeError, ValueError, OverflowError):
             report.faults.append(Fault("store"))
+
+    def _anchor(self, store: Store | None, trusted: Trust, audit: SealedAudit | None) -> None:
+        """What somebody else vouches for, and what follows from it."""
+        newest = audit.checkpoints[-1].size if audit is not None and audit.checkpoints else 0
+        found = judged(self.claims, store, trusted, newest)
+        self.report.anchors = found.lines
+        self.report.notes.extend(found.notes)
+        self.report.faults.extend(Fault(code) for code in dict.fromkeys(found.faults))
+        if store is None or audit is None:
+            return
+        self.in_store = self.unanchored = audit.events
+        if not found.size:
+            return
+        self.unanchored = store.count(found.size)
+        for log, state in audit.logs.items() if audit.revoked else ():
+            own = state.opening.host_id if state.opening is not None else ""
+            for host in {own, *(head.by for head in state.countersigned)} & audit.revoked.keys():
+                events = state.events - store.count(found.before(audit.revoked[host].since), log)
+                # Which of its events a host countersigned is not looked up: all of them, or none.
+                self.certain[log, host] = events if host == own or events == state.events else 0
 
     def _compare(self) -> None:
         """The copies of a log agree, and no log lacks its end or its parent."""
@@ -320,7 +380,8 @@ class _Verification:
                 if judged.fault >= 0:
                     self.report.faults.append(Fault.at("revoked", log, judged.fault))
                 for host, events in judged.doubtful.items():
-                    doubtful[host] = doubtful.get(host, 0) + events
+                    doubtful[host] = doubtful.get(host, 0) + events - min(events, self.certain.get((log, host), 0))
+        doubtful = {host: events for host, events in doubtful.items() if events}
         self.report.notes.extend(auditor.doubts(doubtful, {host: one.since for host, one in self.revoked.items()}))
         if self.signed_by and all(host in self.revoked for host in self.signed_by):
             self.report.notes.append(auditor.HEAD_REVOKED)
@@ -384,5 +445,5 @@ class _Verification:
                 report.live += events - covered
             elif examined is None and state is not None and not self._is_ours(state) and not state.ended:
                 report.live += events - covered  # folded in part so far
-        #: No anchor exists yet, so nothing that was recorded is anchored.
-        report.unanchored = report.events
+        # What is in a spool alone is under no tree head.
+        report.unanchored = self.unanchored + report.events - self.in_store

@@ -1,6 +1,7 @@
 """The words of guardai as types. Floor 1: imports nothing of ours."""
 
 from guardai.model.actions import ACTIONS, GROUPS, REVEAL
+from guardai.model.anchor import Anchor, TreeHead, Vouched
 from guardai.model.call import Call
 from guardai.model.decision import Decision, Obligations, Reveal, strictest
 from guardai.model.event import READS, RESERVED, VERSION, Event
@@ -24,6 +25,7 @@ __all__ = [
     "RESERVED",
     "REVEAL",
     "VERSION",
+    "Anchor",
     "Audience",
     "Call",
     "Decision",
@@ -47,7 +49,9 @@ __all__ = [
     "Sink",
     "Target",
     "TargetKind",
+    "TreeHead",
     "Vault",
+    "Vouched",
     "ancestors",
     "shown",
     "strictest",

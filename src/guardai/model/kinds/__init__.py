@@ -11,7 +11,16 @@ from typing import Final
 
 from guardai.model.event import VERSION
 from guardai.model.kinds.calls import CallIntent, CallOutcome, Scene
-from guardai.model.kinds.logs import Gap, KeyCertified, KeyRevoked, LogClose, LogOpen, LogPruned, Recovery
+from guardai.model.kinds.logs import (
+    CheckpointHeld,
+    Gap,
+    KeyCertified,
+    KeyRevoked,
+    LogClose,
+    LogOpen,
+    LogPruned,
+    Recovery,
+)
 from guardai.model.kinds.parts import Recorded
 from guardai.model.kinds.replays import VaultErase, VaultErased, VaultShown
 from guardai.model.kinds.sessions import (
@@ -48,6 +57,7 @@ KINDS: Final = MappingProxyType(
         "gap": Gap,
         "key.certified": KeyCertified,
         "key.revoked": KeyRevoked,
+        "checkpoint.held": CheckpointHeld,
     }
 )
 

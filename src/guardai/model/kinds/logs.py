@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from guardai.model.kinds.parts import Count, Hash, Key, LogId, Part, Recorded, Ref, Signed, Time
 
-__all__ = ["Gap", "KeyCertified", "KeyRevoked", "LogClose", "LogOpen", "LogPruned", "Recovery"]
+__all__ = ["CheckpointHeld", "Gap", "KeyCertified", "KeyRevoked", "LogClose", "LogOpen", "LogPruned", "Recovery"]
 
 
 class Beginning(Part, frozen=True, kw_only=True):
@@ -91,6 +91,14 @@ class Revoked(Part, frozen=True, kw_only=True):
     revocation: Annotated[Signed, Meta(description="the root's statement")]
 
 
+class Foreign(Part, frozen=True, kw_only=True):
+    """A tree head of another ledger."""
+
+    note: Annotated[str, Meta(description="as its own host signed it: a C2SP checkpoint")]
+    origin: Annotated[str, Meta(description="names the tree")]
+    size: Annotated[int, Meta(ge=1, description="how many events are under it")]
+
+
 class LogOpen(Recorded, frozen=True, kw_only=True):
     """A process begins a log."""
 
@@ -138,3 +146,10 @@ class KeyRevoked(Recorded, frozen=True, kw_only=True):
 
     kind: Literal["key.revoked"]
     body: Revoked
+
+
+class CheckpointHeld(Recorded, frozen=True, kw_only=True):
+    """A tree head of another ledger is held here, so that what is under it cannot be cut off there unseen."""
+
+    kind: Literal["checkpoint.held"]
+    body: Foreign

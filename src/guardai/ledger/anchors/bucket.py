@@ -1,0 +1,153 @@
+"""`s3://BUCKET/PREFIX?retention=365d`: an object store whose objects nobody can remove before their time, in S3's words object lock.
+
+Each tree head is an object `PREFIX/ORIGIN/SIZE-ROOT`, under a COMPLIANCE lock: not even the account's owner can shorten that. Who may
+write the bucket can add objects and versions, and hide what is there. So the versions are what is read, not the list of objects; one counts if
+what is in it is what its name says; and one that nobody locked may say that the ledger was cut, but vouches for nothing.
+
+Credentials, region and endpoint are found as every AWS tool finds them (`AWS_PROFILE`, `AWS_ENDPOINT_URL_S3`, a role, …).
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from guardai.errors import AnchorError, ConfigError
+from guardai.model import TreeHead, Vouched, shown
+from guardai.settings import seconds as seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Bucket"]
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+#: Size and root of a tree. Sizes have so many digits that names are in their order.
+_HEAD: Final = re.compile(r"([0-9]{16})-([0-9a-f]{64})")
+#: Larger than any note.
+_MOST: Final = 16_384
+_LOCK: Final = "COMPLIANCE"
+
+
+class Bucket:
+    """Puts tree heads into a bucket.
+
+    Raises:
+        ConfigError: the URL is none of a bucket with a retention, or what it needs is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            # All that is imported when a client is made, here: a child that is forked while another thread is halfway through an
+            # import has half a module for ever.
+            for name in ("boto3.session", "boto3.exceptions", "botocore.config", "botocore.client", "botocore.signers", "botocore.httpsession",
+                         "botocore.handlers", "botocore.parsers", "botocore.paginate", "botocore.credentials"):  # fmt: skip
+                importlib.import_module(name)
+        except ImportError:
+            raise ConfigError("buckets need boto3: pip install 'guardai-sdk[s3]'") from None
+        usage = f"{shown(url)} is no bucket: write s3://BUCKET/PREFIX?retention=365d"
+        try:
+            parts = urlsplit(url)
+            options = dict(parse_qsl(parts.query, keep_blank_values=True))
+            self._kept = timedelta(seconds=seconds_of(options.pop("retention", "")))
+        except ValueError:
+            raise ConfigError(usage) from None
+        if options or parts.fragment or not self._kept or not _NAME.fullmatch(parts.netloc):
+            raise ConfigError(usage)
+        self._bucket = parts.netloc
+        prefix = unquote(parts.path).strip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def submit(self, head: TreeHead, *, seconds: float) -> str:
+        """Where the head is kept, and until when."""
+        client = self._client(seconds)
+        key = f"{self._folder(head)}{head.size:016d}-{head.root(head.size).hex()}"
+        until = datetime.now(UTC).replace(microsecond=0) + self._kept
+        try:
+            put = client.put_object(
+                Bucket=self._bucket, Key=key, Body=head.note.encode(), ContentType="text/plain; charset=utf-8",
+                ChecksumAlgorithm="SHA256", ObjectLockMode=_LOCK, ObjectLockRetainUntilDate=until,
+            )  # fmt: skip
+            version = put.get("VersionId", "")
+            found = client.head_object(Bucket=self._bucket, Key=key, VersionId=version) if version else {}
+        except _errors() as error:
+            raise AnchorError(_plain(error)) from None
+        if not _is_locked(found, until):
+            raise AnchorError("the bucket does not lock its objects for that long: what is in it can be removed")
+        return f"{key} {version} {found['ObjectLockRetainUntilDate']:%Y-%m-%dT%H:%M:%SZ}"
+
+    def check(self, receipt: str) -> Vouched:  # noqa: ARG002 - as an anchor has it
+        """A note of ours that something was put there proves nothing."""
+        raise AnchorError("what a bucket holds has to be asked for (--ask)")
+
+    def ask(self, head: TreeHead, *, seconds: float) -> Iterator[Vouched]:
+        """What it holds: all that the ledger does not go on from, and the largest that it does go on from."""
+        until = time.monotonic() + seconds
+        client = self._client(seconds)
+        best = -1
+        try:
+            for version in sorted(self._versions(client, head), key=lambda one: str(one["Key"]), reverse=True):
+                size, root = _head_of(version) or (0, b"")
+                agrees = size <= head.size and head.root(size) == root
+                if agrees and size <= best:
+                    continue  # less than is known already
+                if time.monotonic() > until:
+                    raise AnchorError("no answer in time")
+                got = client.get_object(Bucket=self._bucket, Key=version["Key"], VersionId=version["VersionId"])
+                note = got["Body"].read(_MOST).decode(errors="replace")
+                if note.split("\n")[:3] != [head.origin, str(size), base64.b64encode(root).decode()]:
+                    continue
+                locked = _is_locked(got, datetime.now(UTC))
+                if agrees and locked:
+                    best = size
+                yield Vouched(note, int(version["LastModified"].timestamp()), None if locked else 0)
+        except _errors() as error:
+            raise AnchorError(_plain(error)) from None
+
+    def _folder(self, head: TreeHead) -> str:
+        return f"{self._prefix}{head.origin}/"
+
+    def _client(self, seconds: float) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        half = max(0.1, seconds / 2)
+        # A session of its own: the default one is shared, and not safe in threads.
+        config = Config(connect_timeout=half, read_timeout=half, retries={"total_max_attempts": 1})
+        return boto3.session.Session().client("s3", config=config)
+
+    def _versions(self, client: Any, head: TreeHead) -> Iterator[dict[str, Any]]:
+        """Versions of tree heads, also those that a later deletion hides."""
+        pages = client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=self._folder(head))
+        for page in pages:
+            for version in page.get("Versions", ()):
+                if _head_of(version) is not None:
+                    yield version
+
+
+def _head_of(version: dict[str, Any]) -> tuple[int, bytes] | None:
+    found = _HEAD.fullmatch(str(version["Key"]).rpartition("/")[2])
+    return (int(found[1]), bytes.fromhex(found[2])) if found else None
+
+
+def _is_locked(found: dict[str, Any], until: datetime) -> bool:
+    kept = found.get("ObjectLockRetainUntilDate")
+    return found.get("ObjectLockMode") == _LOCK and isinstance(kept, datetime) and kept >= until
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (Boto3Error, BotoCoreError, ClientError, OSError)
+
+
+def _plain(error: Exception) -> str:
+    """What may be said of it: a code, or a kind, but no word of a message, in which keys can stand."""
+    code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+    return f"the bucket answers {code}" if code else f"the bucket cannot be asked ({type(error).__name__})"
