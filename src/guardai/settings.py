@@ -29,6 +29,8 @@ _ELSEWHERE: Final = frozenset(
         "GUARDAI_TEXT_COUNTRIES",
         "GUARDAI_TEXT_ENGINE",
         "GUARDAI_REQUIRE_SERVICES",
+        "GUARDAI_ROLLBACK_DATABASE",
+        "GUARDAI_ROOT_KEY",
         "GUARDAI_USER",
     }
 )

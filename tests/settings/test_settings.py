@@ -1,7 +1,11 @@
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from guardai import ConfigError
-from guardai.settings import load
+from guardai.settings import Settings, load
 
 
 def test_arguments_are_stronger_than_environment_than_guardai_toml_than_pyproject(tmp_path, monkeypatch):
@@ -28,6 +32,16 @@ def test_unknown_variable_is_an_error_that_names_it(tmp_path, monkeypatch):
     monkeypatch.setenv("GUARDAI_MODUS", "observe")
     with pytest.raises(ConfigError, match="environment variable GUARDAI_MODUS: unknown setting 'modus'"):
         load(start=tmp_path)
+
+
+def test_every_variable_that_the_docs_or_the_code_name_is_known(monkeypatch):
+    root = Path(__file__).parents[2]
+    pages = [root / "README.md", *(root / "docs").rglob("*.md"), *(root / "src").rglob("*.py")]
+    named = {name for page in pages for name in re.findall(r"GUARDAI_[A-Z_]*[A-Z]", page.read_text("utf-8"))}
+    settings_of = {f"GUARDAI_{field.name.upper()}" for field in fields(Settings)}
+    for name in named - settings_of:
+        monkeypatch.setenv(name, "x")
+    load()
 
 
 @pytest.mark.parametrize(
