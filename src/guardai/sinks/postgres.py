@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-
 from guardai.errors import ConfigError, SinkError, SinkRefused
 from guardai.model import shown
+from guardai.sinks.columns import row
 
 if TYPE_CHECKING:
     import psycopg
@@ -46,32 +45,6 @@ _DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 )
 _TYPES: Final = {"seq": "bigint", "ts": "bigint"}
-
-
-class _Principal(msgspec.Struct):
-    agent: str = ""
-    user: str = ""
-
-
-class _Decision(msgspec.Struct):
-    effect: str = ""
-
-
-class _Event(msgspec.Struct):
-    id: str
-    kind: str
-    log: str
-    seq: int
-    ts: int
-    action: str = ""
-    call: str = ""
-    session: str = ""
-    status: str = ""
-    principal: _Principal = msgspec.field(default_factory=_Principal)
-    decision: _Decision = msgspec.field(default_factory=_Decision)
-
-
-_decode: Final = msgspec.json.Decoder(_Event).decode
 
 
 class PostgresSink:
@@ -103,9 +76,9 @@ class PostgresSink:
         """
         import psycopg
 
-        rows = [_row(event) for event in events]
+        rows = [row(event) for event in events]
         columns = ", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in _COLUMNS)
-        values = [list(column) for column in zip(*rows, strict=True)]
+        values = [[one[name] for one in rows] for name in _COLUMNS]
         named = ", ".join(_COLUMNS)
         read = ", ".join("to_timestamp(ts / 1e6)" if name == "ts" else name for name in _COLUMNS)
         insert = (
@@ -127,14 +100,6 @@ class PostgresSink:
             raise SinkRefused(f"the server answers {error.sqlstate}") from None
         except psycopg.Error as error:
             raise SinkError(error.diag.message_primary or str(error).strip().partition("\n")[0]) from None
-
-
-def _row(data: bytes) -> tuple[Any, ...]:
-    event = _decode(data)
-    return (
-        event.id, event.log, event.seq, event.ts, event.kind, event.action, event.session, event.call, event.principal.user,
-        event.principal.agent, event.decision.effect, event.status, data.decode(),
-    )  # fmt: skip
 
 
 @contextlib.contextmanager
