@@ -24,7 +24,10 @@ _PREFIX: Final = "GUARDAI_"
 #: `GUARDAI_…` names that are read elsewhere, so that a misspelt setting can still be told from them.
 _ELSEWHERE: Final = frozenset(
     {
+        "GUARDAI_CLICKHOUSE_PASSWORD",
+        "GUARDAI_CLICKHOUSE_USER",
         "GUARDAI_CLOUDEVENTS_HEADERS",
+        "GUARDAI_KAFKA_MECHANISM",
         "GUARDAI_KEY_PASSPHRASE",
         "GUARDAI_TEXT_COUNTRIES",
         "GUARDAI_TEXT_ENGINE",
@@ -119,6 +122,8 @@ class Settings:
         ledger: the address of a PostgreSQL database that hosts seal into together, such as `postgresql://USER@HOST/DATABASE`;
             "": a file of the home.
         ledger_mode: `spool`, `signed` (each event signed at once) or `strict` (on the disk before the effect).
+        ledger_full: what happens to what is to be recorded when the disk is full: `fail_closed`: a call raises before its effect;
+            `block`: it waits until there is room; `shed`: it goes on, and a signed event counts what is missing.
         sinks: where sealed events go besides the store, as URLs such as `jsonl:///var/log/guardai.jsonl`.
         anchors: who vouches for the ledger's tree heads, as URLs such as `witness+https://witness.example/#NAME+HASH+KEY`.
         anchor_every: how often they are handed the newest; `0`: not by programs, but by `guardai anchors run`.
@@ -148,6 +153,9 @@ class Settings:
     ledger: str = field(default="", repr=False)  # a password may stand in it
     ledger_mode: Literal["spool", "signed", "strict"] = field(
         default="spool", metadata=_choice("spool", "signed", "strict")
+    )
+    ledger_full: Literal["fail_closed", "block", "shed"] = field(
+        default="fail_closed", metadata=_choice("fail_closed", "block", "shed")
     )
     sinks: tuple[str, ...] = field(default=(), repr=False)  # a password may stand in one
     anchors: tuple[str, ...] = field(default=(), repr=False)  # a password may stand in one

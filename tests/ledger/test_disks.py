@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -193,4 +194,97 @@ def test_write_that_fails_behind_a_part_is_cut_back(home, open_ledger, event, mo
     assert path.stat().st_size == size
     ledger.append(event())
     ledger.close()
+    assert verify(home).verdict == 0
+
+
+class Full:
+    """A disk that takes nothing for so many tries."""
+
+    def __init__(self, monkeypatch, tries, code=errno.ENOSPC):
+        from guardai.ledger import spool
+
+        self.left, self.code, self.real = tries, code, os.write
+        monkeypatch.setattr(spool.os, "write", self)
+
+    def __call__(self, fd, data):
+        if self.left > 0:
+            self.left -= 1
+            raise OSError(self.code, os.strerror(self.code))
+        return self.real(fd, data)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG])
+def test_ledger_that_blocks_waits_until_there_is_room_and_loses_nothing(home, open_ledger, event, monkeypatch, code):
+    ledger = open_ledger(seal=False, on_full="block")
+    first = ledger.append(event())
+    disk = Full(monkeypatch, 3, code)
+    behind = []
+    thread = threading.Thread(target=lambda: behind.append(ledger.append(event())))
+    thread.start()
+    names = [ledger.append(event(call="waits"))]
+    thread.join(60)
+    assert len(behind) == 1
+    disk.left = 2
+    names.append(ledger.append(event("call.outcome"), outcome=True))
+    ledger.close()
+    assert {first, *names, *behind} <= set(ids(home))
+    assert "" not in names
+    assert verify(home).verdict == 0
+
+
+def test_ledger_that_blocks_can_be_interrupted(home, run_python):
+    done = run_python(
+        """
+        import errno, signal
+        from guardai.ledger import spool
+        ledger = Ledger.open(home, on_full="block")
+        ledger.append(event())
+        real = os.write
+        def full(fd, data): raise OSError(errno.ENOSPC, "No space left on device")
+        spool.os.write = full
+        signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        try:
+            ledger.append(event())
+        except KeyboardInterrupt:
+            spool.os.write = real
+            print(ledger.append(event()))
+        ledger.close()
+        """
+    )
+    assert done.stdout.strip() in ids(home)
+    assert verify(home).verdict == 0
+
+
+def test_ledger_that_sheds_lets_it_happen_and_counts_it_in_a_signed_gap(home, open_ledger, event, monkeypatch):
+    ledger = open_ledger(seal=False, on_full="shed")
+    ledger.append(event())
+    disk = Full(monkeypatch, 10**6)
+    assert [ledger.append(event()), ledger.append(event("call.outcome"), outcome=True)] == ["", ""]
+    with pytest.raises(LedgerError, match="free some space"):
+        ledger.append(event(), mode="strict")  # policy asks for more than a count
+    disk.left = 0
+    name = ledger.append(event(call="after"))
+    ledger.close()
+    found = [json.loads(data) for data in events(home)]
+    [gap] = [one["body"] for one in found if one["kind"] == "gap"]
+    assert (gap["count"], gap["kinds"]) == (2, {"call.intent": 1, "call.outcome": 1})
+    assert name in {one["id"] for one in found}
+    report = verify(home)
+    assert (report.verdict, report.unsigned) == (0, 0)
+
+
+def test_small_disk_that_sheds_goes_on_and_tells_how_much_is_missing(small_disk, event):
+    home = small_disk / "home"
+    ledger = Ledger.open(home, on_full="shed", seal=False)
+    names = [
+        ledger.append(event(call=f"c-{n}", content={"in": {"bytes": n, "commit": "ab" * 16}})) for n in range(4_000)
+    ]
+    lost = names.count("")
+    assert lost > 100
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    names.append(ledger.append(event(call="after")))
+    ledger.close()
+    assert {name for name in names if name} <= set(ids(home))
+    assert sum(json.loads(data)["body"]["count"] for data in events(home) if b'"kind":"gap"' in data) == lost
     assert verify(home).verdict == 0

@@ -77,6 +77,7 @@ class Runtime:
         self.ledger = Ledger.open(
             settings.home,
             mode=settings.ledger_mode,
+            on_full=settings.ledger_full,
             environment=settings.environment,
             projection=EdgeTable(),
             store=settings.ledger,

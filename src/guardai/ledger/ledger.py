@@ -37,17 +37,20 @@ if TYPE_CHECKING:
     from guardai.ledger.projection import Projection
     from guardai.model import Event
 
-__all__ = ["Ledger", "Mode"]
+__all__ = ["Ledger", "Mode", "OnFull"]
 
 _log: Final = logging.getLogger("guardai")
 
 Mode = Literal["spool", "signed", "strict"]
+OnFull = Literal["fail_closed", "block", "shed"]
 
 #: A log is closed and another opened at this size or age, so that spools can be folded away and keys stay short-lived.
 _ROLL_SIZE: Final = 32 * 1024 * 1024
 _ROLL_AGE: Final = 30 * 86_400_000_000
 #: Seconds that closing may take altogether. Nothing is lost beyond it: what is not sealed then is sealed later.
 _CLOSE: Final = 2.0
+#: Seconds between two looks whether there is room again.
+_ROOM: Final = 0.1
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC})
 
 
@@ -63,6 +66,7 @@ class Ledger:
         projection: Projection | None,
         *,
         sealing: bool,
+        on_full: OnFull = "fail_closed",
         chores: Callable[[], None] | None = None,
     ) -> None:
         self._layout = layout
@@ -71,6 +75,7 @@ class Ledger:
         self._about = about
         self._projection = projection
         self._sealing = sealing
+        self._on_full: OnFull = on_full
         self._chores = chores
         self._lock = threading.RLock()
         self._busy = False
@@ -91,7 +96,7 @@ class Ledger:
         home: Path,
         *,
         mode: Mode = "spool",
-        on_full: Literal["fail_closed"] = "fail_closed",
+        on_full: OnFull = "fail_closed",
         seal: bool = True,
         environment: str = "",
         projection: Projection | None = None,
@@ -104,7 +109,9 @@ class Ledger:
             home: the folder that holds keys and ledger; made if it is not there.
             mode: `spool`: heads are signed by a thread; `signed`: every event is signed before `append` returns;
                 `strict`: every event is on the disk, not only with the operating system, before `append` returns.
-            on_full: what happens to an event for which there is no room: `fail_closed` raises, unless it is an outcome.
+            on_full: what happens to an event for which there is no room: `fail_closed` raises, unless it is an outcome; `block` waits
+                until there is, and so does every other thread that records; `shed` lets what was to be recorded happen, and counts the
+                event in a signed `gap` record once there is room, unless it has to be signed or on the disk.
             seal: fold events into the store in the background and at close; otherwise only when told to.
             environment: recorded in each `log.open`.
             projection: the tables that the sealer derives from events.
@@ -117,8 +124,8 @@ class Ledger:
         """
         if mode not in get_args(Mode):
             raise LedgerError(f"there is no ledger mode {mode!r}; choose one of {', '.join(get_args(Mode))}")
-        if on_full != "fail_closed":
-            raise LedgerError(f"on_full can be 'fail_closed', not {on_full!r}")
+        if on_full not in get_args(OnFull):
+            raise LedgerError(f"on_full can be one of {', '.join(get_args(OnFull))}, not {on_full!r}")
         home = home.absolute()
         layout = Layout(home)
         place.use(home, store)
@@ -141,6 +148,7 @@ class Ledger:
             {"environment": environment} if environment else {},
             projection,
             sealing=seal,
+            on_full=on_full,
             chores=chores,
         )
 
@@ -186,7 +194,7 @@ class Ledger:
                     self._assure(mode, outcome=outcome)
                 return name
             except Exception as error:  # every failure ends as LedgerError or as a gap, none is swallowed
-                name = self._rescue(event, error, outcome=outcome)
+                name = self._rescue(event, error, outcome=outcome, shed=self._on_full == "shed" and not mode)
                 if mode:
                     self._assure(mode, outcome=outcome)
                 return name
@@ -271,7 +279,7 @@ class Ledger:
         aside = self._aside
         if aside is None:
             about = {**self._about, "aside": True}
-            aside = type(self)(self._layout, self._keys, self._mode, about, None, sealing=False)
+            aside = type(self)(self._layout, self._keys, self._mode, about, None, sealing=False, on_full=self._on_full)
             if self._spool is not None:
                 aside._parent = (self._spool.log, self._spool.last)
             self._aside = aside
@@ -318,7 +326,7 @@ class Ledger:
                 self._signer.retire(former)
         return self._open(reason)
 
-    def _rescue(self, event: Event, error: Exception, *, outcome: bool) -> str:
+    def _rescue(self, event: Event, error: Exception, *, outcome: bool, shed: bool) -> str:
         """An append failed: what can be done about it is done, the rest is raised or counted."""
         spool = self._spool
         if outcome and spool is not None and event.id == f"{spool.log}-{spool.last:x}":
@@ -336,7 +344,10 @@ class Ledger:
                 return self._append_on_full_disk(event, error)
         except Exception as again:  # told or counted below
             error = again
-        if outcome:
+        full = isinstance(error, OSError) and error.errno in _FULL
+        if isinstance(error, OSError) and full and self._on_full == "block":
+            return self._wait_for_room(event, error, outcome=outcome)
+        if outcome or (full and shed):
             self._count_gap(event, error)
             return ""
         if isinstance(error, LedgerError):
@@ -344,12 +355,28 @@ class Ledger:
         where = f"{self._layout.home}/ledger"
         told = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
         hint = "check that the home can be written"
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if full:
             hint = "free some space"
         elif isinstance(error, NewLogNeeded):
             told = "the certificate of this host's key is not for the time that the clock shows"
             hint = "check the clock; if it is right, start again with keys/root.key in its place, which renews it"
         raise LedgerError(f"the event could not be recorded under {where}: {told}; nothing was done; {hint}") from error
+
+    def _wait_for_room(self, event: Event, error: OSError, *, outcome: bool) -> str:
+        """Tries again until there is room. Who holds the lock waits, and so does whoever wants it: they would find no room either."""
+        _log.warning("there is no room for events under %s: what has to be recorded waits", self._layout.ledger)
+        while error.errno in _FULL:
+            try:
+                if error.errno == errno.EFBIG:
+                    self._roll("full")  # a limit on the size of one file: another file has room
+                else:
+                    time.sleep(_ROOM)
+                return self._attend().append(event)
+            except OSError as again:
+                error = again
+            except Exception as other:  # another log is needed, say
+                return self._rescue(event, other, outcome=outcome, shed=False)
+        return self._rescue(event, error, outcome=outcome, shed=False)
 
     def _append_on_full_disk(self, event: Event, error: OSError) -> str:
         if reserve.free(self._layout.reserve):
