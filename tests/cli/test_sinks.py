@@ -142,7 +142,7 @@ def test_sidecar_delivers_until_it_is_stopped(command, sealed, theirs):
     ("arguments", "sinks", "says"),
     [
         (["run"], "", "no sink is configured"),
-        (["run"], "kafka://u:hush@broker/topic", "no sink for 'kafka'"),
+        (["run"], "pigeon://u:hush@loft/topic", "no sink for 'pigeon'"),
         (["run", "--every", "x"], "picky://a", "--every x"),
         (["retry", "nobody"], "picky://a", "no sink that is configured has this name or URL"),
     ],

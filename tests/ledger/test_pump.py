@@ -532,5 +532,5 @@ def test_settings_name_sinks_and_shutdown_delivers(home, tmp_path):
 
 
 def test_unknown_sink_is_told_by_init(home):
-    with pytest.raises(guardai.ConfigError, match="no sink for 'kafka'"):
-        guardai.init(home=home, integrations=[], sinks=["kafka://broker/topic"])
+    with pytest.raises(guardai.ConfigError, match="no sink for 'pigeon'"):
+        guardai.init(home=home, integrations=[], sinks=["pigeon://loft/topic"])
