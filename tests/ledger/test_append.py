@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import stat
 import threading
 import time
 
@@ -222,6 +224,26 @@ def test_strict_mode_syncs_before_it_returns(open_ledger, event, monkeypatch):
     ledger = open_ledger(mode="strict")
     ledger.append(event())
     assert len(synced) == 2  # log.open and the event
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="Windows syncs no folder")
+def test_name_of_a_log_is_on_the_disk_where_its_events_are_to_be(home, open_ledger, event, monkeypatch):
+    synced, real = [], os.fsync
+
+    def noted(fd):
+        synced.append(stat.S_ISDIR(os.fstat(fd).st_mode))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    ledger = open_ledger(seal=False)
+    ledger.append(event())
+    assert True not in synced
+    for _ in range(2):
+        ledger.append(event(), mode="strict")
+    assert synced.count(True) == 1
+    synced.clear()
+    open_ledger(seal=False, mode="strict").append(event())
+    assert synced.count(True) == 1
 
 
 def test_single_event_is_on_the_disk_or_signed_where_that_is_asked_for(open_ledger, event, monkeypatch):

@@ -286,7 +286,7 @@ def _tell_pruned(done: Pruned, output: Path, until: int) -> None:
         console.print(f"They are in {escape(str(output))} alone, with all that was sealed: keep it.", soft_wrap=True)
     if done.waiting:
         console.print(
-            f"[yellow]![/] {done.waiting:,} more logs are old enough, but a sink has not had all of them: guardai sinks status. Of a sink "
+            f"[yellow]![/] logs that are old enough and stay, because a sink has not had all of them: {done.waiting:,} (guardai sinks status). Of a sink "
             "that is not used any more remove ledger/sinks/NAME.json",
             soft_wrap=True,
         )

@@ -89,7 +89,7 @@ class Spool:
     """A log that this process writes. Made by `Spool.create`; `append` until `close`."""
 
     __slots__ = (
-        "_alarm", "_bell", "_each_signed", "_expiry", "_fd", "_key", "_pending", "_prefix", "_sig_end", "_sig_fd", "_state",
+        "_alarm", "_bell", "_each_signed", "_expiry", "_fd", "_key", "_named", "_pending", "_prefix", "_sig_end", "_sig_fd", "_state",
         "_superseded", "_sync", "_until", "key", "log", "opened", "path", "ring", "sig_path", "signed",
     )  # fmt: skip
 
@@ -100,6 +100,8 @@ class Spool:
         self.key = key_id(key.public_key().public_bytes_raw())
         self._each_signed = mode == "signed"
         self._sync = mode == "strict"
+        #: Whether the file's name is on the disk, too.
+        self._named = os.name == "nt"
         self.opened = 0
         #: The last event under a signed head.
         self.signed = -1
@@ -157,6 +159,8 @@ class Spool:
                 draft.rename(self.path)
             # From here on others see which host this log names, and the next event looks whether that is still current: so
             # either whoever rotates finds this log, or this log finds that it was rotated.
+            if self._sync:
+                self._name()
             self._superseded = keys.superseded
             self._until = 0
         except BaseException:
@@ -246,6 +250,18 @@ class Spool:
         _sync(self._fd)
         if heads:
             _sync(self._sig_fd)
+        self._name()
+
+    def _name(self) -> None:
+        """Sees to it that a power cut leaves the file its name: that stands in the folder, not in the file."""
+        if self._named:
+            return
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self._named = True
 
     def ring_at(self, seq: int) -> None:
         """From event `seq` on `append` calls `ring`, which wakes the signer."""
