@@ -212,6 +212,12 @@ def test_what_another_policy_makes_superfluous_is_a_warning(folder, cedar, expec
             'permit (principal is Agent, action, resource) unless { principal is App || context.mode == "observe" };',
             "principal is App",
         ),
+        (
+            ANY + '; @approval("dba") forbid (principal, action in Action::"db", resource) unless '
+            '{ context.environment == "a" && context.environment == "b" && context.approvals.contains("dba") };',
+            'context.environment == "a" && context.environment == "b" && context.approvals.contains("dba")',
+        ),
+        (REVEALED + ' unless { resource in Label::"secret" };', 'resource in Label::"secret"'),
         (ANY + ' when { context.mode == "observe" || ["observe", "enforce"].contains(context.mode) };', None),
         (ANY + ' when { context has sql && context.sql.unbounded || context has model && context.model.trust == "listed" };', None),
         (ANY + ' unless { principal in User::"u" || resource has region };', None),

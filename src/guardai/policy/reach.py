@@ -16,7 +16,7 @@ from guardai.policy.places import Places
 from guardai.policy.problem import Problem
 from guardai.policy.solve import Case, impossible, is_there
 from guardai.policy.source import Policy
-from guardai.policy.tree import Head, Tree, children, scope
+from guardai.policy.tree import Head, Tree, children, nodes, scope
 from guardai.policy.vocabulary import PARENTS, PRINCIPALS, RESOURCES
 
 __all__ = ["idle"]
@@ -130,25 +130,29 @@ def _said(term: Term, places: Places) -> str:
 
 
 def _dead(known: _Known, cases: list[Case]) -> Iterator[Problem]:
-    """Alternatives, of those that are joined by `||`, that no call in the head passes, whatever else holds."""
+    """Alternatives, of those that are joined by `||`, that no call in the head passes, whatever else holds; and so an `unless`."""
     head = applies(known.policy.tree, ())
-    stack = [clause["body"] for clause in known.places.conditions]
-    while stack:
-        node = stack.pop()
-        stack.extend(children(node))
-        if "||" not in node:
+    for part in _choices(known.places.conditions):
+        if "||" in part or not known.places.text(part):
             continue
-        for part in (node["||"]["left"], node["||"]["right"]):
-            if "||" in part or not known.places.text(part):
-                continue
-            try:
-                alternatives = is_true([*head, part])
-            except TooMany:
-                continue
-            if all(impossible(one, case) for one in alternatives for case in cases):
-                line, column = known.places.of(part)
-                message = f"part of it never holds: {known.places.text(part)}"
-                yield Problem("warning", known.policy.file, line, known.policy.id, message, column)
+        try:
+            alternatives = is_true([*head, part])
+        except TooMany:
+            continue
+        if all(impossible(one, case) for one in alternatives for case in cases):
+            line, column = known.places.of(part)
+            message = f"part of it never holds: {known.places.text(part)}"
+            yield Problem("warning", known.policy.file, line, known.policy.id, message, column)
+
+
+def _choices(conditions: list[Tree]) -> Iterator[Tree]:
+    """What any one of is enough: the operands of each `||`, and each `unless`."""
+    for clause in conditions:
+        if clause["kind"] == "unless":
+            yield clause["body"]
+        for node, _ in nodes([clause]):
+            if "||" in node:
+                yield from (node["||"]["left"], node["||"]["right"])
 
 
 def _covered(known: list[_Known], forbids: dict[tuple[Head, Head], list[_Known]]) -> Iterator[Problem]:
