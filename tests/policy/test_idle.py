@@ -213,7 +213,7 @@ def test_what_another_policy_makes_superfluous_is_a_warning(folder, cedar, expec
             "principal is App",
         ),
         (
-            ANY + '; @approval("dba") forbid (principal, action in Action::"db", resource) unless '
+            f'@id("p") {ANY}; @id("q") @approval("dba") forbid (principal, action in Action::"db", resource) unless '
             '{ context.environment == "a" && context.environment == "b" && context.approvals.contains("dba") };',
             'context.environment == "a" && context.environment == "b" && context.approvals.contains("dba")',
         ),
