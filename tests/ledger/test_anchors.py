@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 import stores
-from stores import address_of, is_postgres
+from stores import address_of, alter, is_postgres
 
 from guardai import AnchorAhead, AnchorError, ConfigError
 from guardai.ledger import (
@@ -526,7 +526,7 @@ def test_receipt_that_was_altered_vouches_for_nothing(home, witness, event):
     path.write_text("{torn")
     report = checked(home, witness.url)
     assert (report.anchors[0].size, report.unanchored) == (0, 35)
-    assert report.anchors[0].error == "it vouches for nothing of this ledger yet"
+    assert report.anchors[0].error.startswith("it vouches for nothing of this ledger")
 
 
 def test_receipt_behind_one_that_a_death_cut_short_is_kept(home, witness, event):
@@ -589,6 +589,158 @@ def test_store_that_hosts_share_is_checked_from_a_machine_that_is_none_of_them(h
     anchors = Anchors({witness.url: open_anchor(witness.url)}, ask=True)
     report = verify_store(address_of(home), key=public, anchors=anchors)
     assert (report.faults, report.unanchored, report.anchors[0].size) == ([], 0, 35)
+
+
+def test_copy_that_is_only_verified_makes_no_tree_head_that_the_true_ledger_does_not_have(
+    home, witness, event, copy, run_python
+):
+    handed(home, witness.url)
+    run_python(
+        "ledger = Ledger.open(home, seal=False); ledger.append(event()); os._exit(0)"
+    )  # a tail that waits for its sealer
+    backup = copy(home)
+    assert checked(backup, witness.url, ask=True).verdict == 0
+    more(home, event)
+    assert handed(home, witness.url).error == ""
+    assert checked(home, witness.url, ask=True).verdict == 0
+
+
+def test_receipts_that_nobody_here_can_read_are_no_yes(home, witness, authority, event, tmp_path, copy):
+    handed(home, witness.url)
+    cut = copy(home)
+    more(home, event)
+    handed(home, authority.url)
+    kept = tmp_path / "kept.jsonl"
+    kept.write_bytes(
+        b"".join(path.read_bytes() for path in sorted((home / "ledger" / "anchors").glob("*.receipts.jsonl")))
+    )
+    report = checked(cut, held=[kept])
+    assert (report.verdict, report.notes) == (2, ["kept.jsonl: nobody here can say what 1 of its receipts prove"])
+    assert codes(checked(cut, authority.url, held=[kept])) == ["rolled_back"]
+    export(cut, tmp_path / "export")
+    assert verify_export(tmp_path / "export", key=home / "keys" / "root.pub", held=[kept]).verdict == 1
+
+
+def test_what_a_bucket_had_before_a_revocation_stays_beyond_doubt(home, sealed_home, held, event):
+    handed(home, held)
+    time.sleep(2.1)
+    since = time.time_ns() // 1000
+    thief = known_keys(home).hosts[0].id
+    rotate(home)
+    revoke(home, thief, since=since)
+    seal(home, open_keys(home, create=False))
+    for _ in range(2):
+        assert handed(home, held).error == ""
+        report = checked(home, held, ask=True)
+        assert (report.verdict, report.notes) == (0, [])
+        more(home, event)
+
+
+def test_many_tree_heads_in_a_bucket_are_compared_without_reading_them(
+    home, sealed_home, held, buckets, event, monkeypatch
+):
+    handed(home, held)
+    head = newest_head(Layout(home), trust(home).origin)
+    for size in range(1, 30):
+        put(buckets, home, size, head.root(size), "x")
+    one, reads = open_anchor(held), []
+    real = one._read
+    monkeypatch.setattr(one, "_read", lambda *given: reads.append(1) or real(*given))
+    report = verify(home, anchors=Anchors({held: one}, ask=True))
+    assert (report.verdict, report.unanchored, len(reads) <= 16) == (0, 0, True)
+
+
+def test_answer_that_breaks_off_counts_as_far_as_it_went(home, sealed_home, event, copy):
+    cut = copy(home)
+    more(home, event)
+    note = note_of(home)
+
+    class Broken:
+        def check(self, receipt):
+            raise AnchorError("no")
+
+        def ask(self, head, *, seconds):
+            yield Vouched(note, 7)
+            raise AnchorError("the line is dead")
+
+    report = verify(cut, anchors=Anchors({"test://h/p": Broken()}, ask=True))
+    assert (report.verdict, codes(report)) == (1, ["rolled_back"])
+
+
+def test_bucket_whose_locks_may_not_be_seen_says_why_it_vouches_for_nothing(home, sealed_home, held, monkeypatch):
+    from guardai.ledger.anchors import bucket
+
+    handed(home, held)
+    monkeypatch.setattr(bucket, "_is_locked", lambda *_: False)
+    report = checked(home, held, ask=True)
+    assert (report.verdict, report.unanchored, "does not keep it" in report.anchors[0].error) == (0, 30, True)
+
+
+def test_tree_head_of_a_revoked_host_that_is_of_this_tree_is_no_doubt(home, witness, event, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text(note_of(home))
+    thief = known_keys(home).hosts[0].id
+    handed(home, witness.url)
+    time.sleep(1.1)
+    since = time.time_ns() // 1000
+    rotate(home)
+    revoke(home, thief, since=since)
+    seal(home, open_keys(home, create=False))
+    assert checked(home, witness.url).verdict == checked(home, witness.url, held=[kept]).verdict == 0
+
+
+def test_anchor_that_is_always_ahead_is_asked_three_times(home, sealed_home, event):
+    asked = []
+
+    class Liar:
+        def check(self, receipt):
+            raise AnchorError("no")
+
+        def ask(self, head, *, seconds):
+            asked.append(head.size)
+            more(home, event, 1)
+            raise AnchorAhead("I have more", size=10**9)
+
+    report = verify(home, anchors=Anchors({"test://h/p": Liar()}, ask=True))
+    assert (len(asked), codes(report)) == (3, ["rolled_back"])
+
+
+def test_quorum_of_witnesses_is_met_by_a_head_that_all_of_them_cosigned(home, witness, event):
+    other = Witness("witness.example/w2")
+    other.knows(trust(home).origin, *trust(home).publics)
+    with other.serving() as url:
+        for one in (witness.url, url):
+            handed(home, one)
+        more(home, event)
+        handed(home, witness.url)  # the second is away
+    trusted = trust(home)
+    policy = TrustPolicy.read(
+        "".join(f"log {verifier_key(trusted.origin, key)}\n" for key in trusted.publics)
+        + f"witness a {witness.vkey}\nwitness b {other.vkey}\ngroup both all a b\nquorum both\n"
+    )
+    first = json.loads(next(iter(events(home))))["id"]
+    assert set(check_proof(prove(home, first), policy).witnesses) == {"a", "b"}
+
+
+def test_tree_head_that_is_none_ends_no_thread(home, witness):
+    alter(home, "UPDATE checkpoints SET note = ?", "garbage")
+    anchoring = Anchoring(home, {witness.url: open_anchor(witness.url)}, every=0.01)
+    anchoring.start()
+    time.sleep(0.2)
+    assert anchoring._thread.is_alive()
+    anchoring.stop()
+
+
+def test_bucket_is_handed_the_same_tree_head_again_before_its_lock_runs_out(
+    home, sealed_home, held, buckets, monkeypatch
+):
+    one = open_anchor(held)
+    anchor(home, {held: one})
+    anchor(home, {held: one})
+    assert len(keys_in(buckets)) == 1
+    one.renew = 1e-6
+    anchor(home, {held: one})
+    assert len(keys_in(buckets)) == 2
 
 
 # ---- a time-stamping authority ----

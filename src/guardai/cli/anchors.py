@@ -27,9 +27,10 @@ app: Final = typer.Typer(help="Hand tree heads to those who vouch for them.", no
 def opened(urls: Sequence[str]) -> dict[str, Anchor]:
     """The anchors that these URLs name; ends the command if one is none."""
     from guardai.errors import ConfigError
-    from guardai.ledger import open_anchor
+    from guardai.ledger import check_distinct, open_anchor
 
     try:
+        check_distinct(urls)
         return {url: open_anchor(url) for url in urls}
     except ConfigError as error:
         refuse(str(error), code=USAGE)
@@ -239,4 +240,7 @@ def _as_data(one: Anchorage, sealed: int) -> dict[str, Any]:
 
 
 def _time(micros: int) -> str | None:
-    return f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}" if micros else None
+    try:
+        return f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}" if micros else None
+    except (OverflowError, OSError, ValueError):
+        return "a time that is none"

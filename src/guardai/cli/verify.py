@@ -203,7 +203,7 @@ def _print(report: Report, where: Path | str, trusted: str) -> None:
     elif report.events:
         console.print("  0 not anchored: somebody else vouches for all of them", soft_wrap=True)
     for note in report.notes:
-        console.print(f"  [yellow]?[/] {note}", soft_wrap=True)
+        console.print(f"  [yellow]?[/] {escape(note)}", soft_wrap=True)
     for fault in report.faults[:_LISTED]:
         place = fault.event or (f"log {fault.log}" if fault.log else "the ledger")
         console.print(f"  [red]✗[/] [bold]{place}[/]  {fault.code}: {CODES[fault.code]}", soft_wrap=True)

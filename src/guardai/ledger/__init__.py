@@ -1,7 +1,7 @@
 """The ledger: spool, seal, store, verify, sinks; and the token vault."""
 
 from guardai.ledger.account import Standing, accounts, sink_name
-from guardai.ledger.anchored import Anchorage, Anchored, anchor, standings
+from guardai.ledger.anchored import Anchorage, Anchored, anchor, check_distinct, standings
 from guardai.ledger.anchoring import Anchoring
 from guardai.ledger.anchors import open_anchor
 from guardai.ledger.canonical import raw
@@ -82,6 +82,7 @@ __all__ = [
     "Writer",
     "accounts",
     "anchor",
+    "check_distinct",
     "check_proof",
     "events",
     "export",

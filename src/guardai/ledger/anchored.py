@@ -14,8 +14,10 @@ Nobody waits for an anchor: no call, no seal.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import functools
+import itertools
 import os
 import threading
 import time
@@ -26,11 +28,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from guardai.errors import AnchorAhead, AnchorError
+from guardai.errors import AnchorAhead, AnchorError, ConfigError
 from guardai.ledger import liveness
 from guardai.ledger.account import sink_name
 from guardai.ledger.layout import Layout, replace
 from guardai.ledger.merkle import consistency, root_at
+from guardai.ledger.note import Checkpoint, NoteError, read_note
 from guardai.ledger.place import read_store
 from guardai.ledger.store import StoreError
 from guardai.ledger.trust import trust
@@ -40,8 +43,8 @@ if TYPE_CHECKING:
     from guardai.ledger.store import Store
 
 __all__ = [
-    "LIMIT", "Anchorage", "Anchored", "Receipt", "anchor", "append", "ask_within", "cosigned_head", "newest_head", "read_receipts", "receipts",
-    "standings", "told",
+    "LIMIT", "Anchorage", "Anchored", "Receipt", "anchor", "append", "ask_within", "check_distinct", "cosigned_head", "head_of", "newest_head",
+    "read_receipts", "receipts", "standings", "told",
 ]  # fmt: skip
 
 _T = TypeVar("_T")
@@ -52,6 +55,8 @@ _TRIES: Final = 3
 _WORDS: Final = 300
 #: Beyond the time that an anchor is given, to raise by itself.
 _GRACE: Final = 1.0
+#: Receipts of each anchor among which a cosigned head is looked for.
+_NEWEST: Final = 1_000
 #: Bytes of a receipt.
 _MOST: Final = 64 * 1024
 
@@ -117,16 +122,15 @@ class _Files:
 
 
 def newest_head(layout: Layout, origin: str) -> TreeHead | None:
-    """The newest tree head of a home's store; None if nothing is sealed.
+    """The newest tree head of a home's store, which is opened each time that something of it is wanted; None if nothing is sealed.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read, or what it has for a tree head is none.
     """
     with read_store(layout) as store:
-        note = store.newest() if store is not None else None
-    if note is None:
+        head = head_of(store, origin) if store is not None else None
+    if head is None:
         return None
-    size = int(note.split("\n", 2)[1])
 
     def reading(compute: Callable[[Store], _T]) -> _T:
         with read_store(layout) as store:
@@ -134,13 +138,38 @@ def newest_head(layout: Layout, origin: str) -> TreeHead | None:
                 raise StoreError("the store is gone")
             return compute(store)
 
-    return TreeHead(
-        note,
-        origin,
-        size,
-        lambda upto: reading(lambda store: root_at(store, upto)),
-        lambda old: reading(lambda store: consistency(store, old, size)),
+    return dataclasses.replace(
+        head,
+        root=lambda size: reading(lambda store: root_at(store, size)),
+        consistency=lambda old: reading(lambda store: consistency(store, old, head.size)),
     )
+
+
+def head_of(store: Store, origin: str) -> TreeHead | None:
+    """The newest tree head of an open store; None if nothing is sealed.
+
+    Raises:
+        StoreError: what it has for a tree head is none.
+    """
+    note = store.newest()
+    if note is None:
+        return None
+    try:
+        size = Checkpoint.read(read_note(note)[0], origin).size
+    except (NoteError, TypeError) as error:
+        raise StoreError(f"the newest tree head does not hold: {error}") from None
+    return TreeHead(note, origin, size, functools.partial(root_at, store), lambda old: consistency(store, old, size))
+
+
+def check_distinct(urls: Iterable[str]) -> None:
+    """Returns if no two of these anchors are the same place.
+
+    Raises:
+        ConfigError: two are.
+    """
+    names = [sink_name(url) for url in urls]
+    if len(set(names)) < len(names):
+        raise ConfigError("two anchors are the same place")
 
 
 def anchor(home: Path, anchors: Mapping[str, Anchor], *, seconds: float = LIMIT) -> dict[str, Anchored]:
@@ -152,10 +181,12 @@ def anchor(home: Path, anchors: Mapping[str, Anchor], *, seconds: float = LIMIT)
         seconds: that each is given.
 
     Raises:
+        ConfigError: two of the anchors are the same place.
         LedgerError: the home's public key cannot be read.
         StoreError: the store cannot be read.
         OSError: the home cannot be written.
     """
+    check_distinct(anchors)
     found: dict[str, Anchored] = {}
     for url, one in anchors.items():
         files = _Files(home, url)
@@ -167,7 +198,9 @@ def anchor(home: Path, anchors: Mapping[str, Anchor], *, seconds: float = LIMIT)
 def _hand(home: Path, url: str, one: Anchor, files: _Files, seconds: float) -> Anchored:
     account, origin = files.read(), trust(home).origin
     head = newest_head(Layout(home), origin)
-    if head is None or (head.size == account.size and not account.error):
+    renew = float(getattr(one, "renew", 0)) * 1e6
+    lasts = not renew or _now() - account.time < renew
+    if head is None or (head.size == account.size and not account.error and lasts):
         return account
     account.url = shown(url)
     try:
@@ -276,21 +309,20 @@ def standings(home: Path, urls: Iterable[str]) -> list[Anchorage]:
 
 
 def cosigned_head(home: Path, leaf: int) -> str | None:
-    """The newest tree head above a leaf that witnesses cosigned, with the signatures of all of them; None if there is none.
+    """The tree head above a leaf that most witnesses cosigned, of several the newest, with the signatures of all of them; None if none.
 
     Whether they hold is for the reader to say, who knows which witnesses count.
     """
-    newest: dict[str, tuple[int, list[str]]] = {}
+    found: dict[str, tuple[int, dict[str, None]]] = {}
     for path in _folder(home).glob("*.receipts.jsonl"):
-        for one in read_receipts(path):
+        for one in itertools.islice(read_receipts(path), _NEWEST):
             text, separator, signatures = one.receipt.partition("\n\n")
             if separator and signatures.startswith("— ") and one.size > leaf:
-                newest.setdefault(text, (one.size, []))[1].extend(signatures.splitlines(keepends=True))
-                break
-    if not newest:
+                found.setdefault(text, (one.size, {}))[1].update(dict.fromkeys(signatures.splitlines(keepends=True)))
+    if not found:
         return None
-    text, (_, lines) = max(newest.items(), key=lambda item: item[1][0])
-    return f"{text}\n\n{''.join(dict.fromkeys(lines))}"
+    text, (_, lines) = max(found.items(), key=lambda item: (len(item[1][1]), item[1][0]))
+    return f"{text}\n\n{''.join(lines)}"
 
 
 def told(error: Exception, url: str) -> str:

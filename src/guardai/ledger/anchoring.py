@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from guardai.errors import ConfigError, LedgerError
-from guardai.ledger.account import sink_name
-from guardai.ledger.anchored import LIMIT, anchor
+from guardai.errors import LedgerError
+from guardai.ledger.anchored import LIMIT, anchor, check_distinct
 from guardai.ledger.store import StoreError
 from guardai.model import Anchor, shown
 
@@ -38,9 +37,7 @@ class Anchoring:
     """
 
     def __init__(self, home: Path, anchors: Mapping[str, Anchor], *, every: float) -> None:
-        names = [sink_name(url) for url in anchors]
-        if len(set(names)) < len(names):
-            raise ConfigError("two anchors are the same place")
+        check_distinct(anchors)
         self._home = home
         self._anchors = dict(anchors)
         self._every = every

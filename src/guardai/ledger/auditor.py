@@ -39,7 +39,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
@@ -85,6 +85,15 @@ class Log:
     recovered_events: int = 0
     #: Position, time and host of each head that a host signed.
     countersigned: list[tuple[int, int, str]] = field(default_factory=list)
+
+
+class Held(NamedTuple):
+    """A tree head that somebody has kept: the file's name, its size and root, and which hosts signed it."""
+
+    name: str
+    size: int
+    root: bytes
+    by: list[str]
 
 
 @dataclass
@@ -309,7 +318,9 @@ def _notes(path: Path) -> list[str]:
     notes = []
     for line in text.splitlines():
         try:
-            notes.append(str(json.loads(line)["receipt"]))
+            receipt = str(json.loads(line)["receipt"])
+            # Of a time-stamping authority: the head stands beside its answer, which somebody else has to check.
+            notes.append(json.loads(receipt)["note"] if receipt.startswith("{") else receipt)
         except (ValueError, KeyError, TypeError, RecursionError):
             continue  # what a death cut short
     return notes
@@ -385,6 +396,7 @@ class Audit:
         for one in _lines(self.folder / "tags.jsonl", "log", "tag"):
             self.tags.setdefault(one["log"], {})[one["seq"]] = one["tag"]
         heads = self._read_held([bytes.fromhex(host["key"]) for host in self.hosts.values()])
+        compared: list[tuple[Held, bool, int]] = []
         tree = Tree(self._compare_tile)
         for count, event in enumerate(entries(self.folder, result.size), 1):
             if event:
@@ -395,26 +407,23 @@ class Audit:
                 result.pruned += 1
             result.unanchored += bool(event)
             tree.add(leaf)
-            for name, root in heads.pop(count, ()):
-                self._hold(name, count, same=root == tree.root())
+            compared += [(one, one.root == tree.root(), result.unanchored) for one in heads.pop(count, ())]
             if not count % 1000:
                 self.progress(1000)
         tree.end()
         if tree.root() != head[1]:
             result.fault("tree")
-        for size, late in heads.items():
-            for name, _ in late:
-                result.fault("rolled_back")
-                result.held.append((name, size, "its tree head is of more events than are here"))
+        compared += [(one, False, 0) for late in heads.values() for one in late]
+        self._judge_held(compared)
         if result.pruned != sum(events for name, events in self.gone.items() if name not in self.logs):
             result.fault("missing")
         self._judge_logs()
         self._judge_hosts(head[2])
         return result
 
-    def _read_held(self, hosts: list[bytes]) -> dict[int, list[tuple[str, bytes]]]:
-        """The tree heads that were given: size → names and roots."""
-        heads: dict[int, list[tuple[str, bytes]]] = {}
+    def _read_held(self, hosts: list[bytes]) -> dict[int, list[Held]]:
+        """The tree heads that were given, by size."""
+        heads: dict[int, list[Held]] = {}
         for path in self.held:
             found = [read_checkpoint(note, self.result.origin, hosts) for note in _notes(path)]
             if not found or None in found:
@@ -422,16 +431,27 @@ class Audit:
                 self.result.notes.append(f"{path.name} is, or holds, no tree head that a host of this export signed")
             for one in found:
                 if one is not None and one[0]:
-                    heads.setdefault(one[0], []).append((path.name, one[1]))
+                    heads.setdefault(one[0], []).append(Held(path.name, *one))
         return heads
 
-    def _hold(self, name: str, size: int, *, same: bool) -> None:
-        """A tree head that somebody has kept is of this tree, or of another."""
-        if same:
-            self.result.unanchored = 0
-        else:
-            self.result.fault("forked")
-        self.result.held.append((name, size, "" if same else "its tree head is of another tree"))
+    def _judge_held(self, compared: list[tuple[Held, bool, int]]) -> None:
+        """Tree heads that somebody has kept; whether each is of this tree, and how many events are under it."""
+        result, vouched = self.result, 0
+        for one, same, events in compared:
+            why = ""
+            if all(host in self.revoked for host in one.by):
+                # A thief may have made it, unless it is of this very tree.
+                why = "" if same else "it is signed by a key that was revoked"
+                if why:
+                    result.notes.append(f"{one.name}: {why}")
+            elif same:
+                vouched = max(vouched, events)
+            else:
+                more = one.size > result.size
+                result.fault("rolled_back" if more else "forked")
+                why = "its tree head is of more events than are here" if more else "its tree head is of another tree"
+            result.held.append((one.name, one.size, why))
+        result.unanchored -= vouched
 
     def _read_hosts(self) -> bool:
         """Which hosts the root vouches for; False if the export's own is none of them."""

@@ -54,7 +54,7 @@ def hold(home: Path, note: str, logs: TrustPolicy, *, by: str, projection: Proje
         NoteError: it is none, or not signed by one of those.
         OlderHeadError: it does not go on from the one that is held.
         LedgerError: it cannot be recorded.
-        OSError: it cannot be kept.
+        OSError: it cannot be kept, though it is recorded; the next time it is recorded again.
     """
     head = logs.check(note).checkpoint
     path = held_file(home, head.origin)

@@ -216,8 +216,6 @@ class _Verification:
 
     def run(self, key: Path | None, revoked: Sequence[Path], *, adopt: bool) -> Report:
         report = self.report
-        if adopt:
-            self._adopt()
         try:
             trusted = trust(self.layout.home, key, revoked)
         except LedgerError as error:
@@ -225,11 +223,14 @@ class _Verification:
             if self._has_events():
                 report.faults.append(Fault("certificate"))
             return report
+        # Before anything is read that they may be ahead of; and before a tree head is made that only a copy of a home would have.
+        self.claims = claims(self.layout, trusted, self.anchors)
+        if adopt:
+            self._adopt()
+            trusted = trust(self.layout.home, key, revoked)
         report.notes.extend(trusted.notes)
         self.own = frozenset(trusted.hosts)
         on_file = self._checkpoint_on_file(trusted)
-        # Before anything is read that they may be ahead of.
-        self.claims = claims(self.layout, trusted.origin, self.anchors)
         self.revoked.update(trusted.revoked)
         self._examine_spools(trusted)
         self._audit_store(replace(trusted, revoked=self.revoked), on_file)

@@ -12,21 +12,23 @@ INVARIANTS
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardai.errors import AnchorAhead, AnchorError
-from guardai.ledger.anchored import LIMIT, ask_within, newest_head, read_receipts, receipts, told
+from guardai.ledger.anchored import LIMIT, ask_within, head_of, read_receipts, receipts, told
 from guardai.ledger.certs import key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import root_at
 from guardai.ledger.note import NoteError, open_checkpoint
+from guardai.ledger.place import read_store
 from guardai.ledger.report import Code, Vouching
 from guardai.ledger.store import StoreError
 from guardai.model import Anchor, TreeHead, Vouched, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from guardai.ledger.merkle import Tiles
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Anchors", "Claim", "Vouchings", "claims", "judged"]
 
 #: Bytes of a file that holds one tree head.
-_MOST = 64 * 1024
+_MOST: Final = 64 * 1024
+_TRIES: Final = 3
 
 
 class Anchors(NamedTuple):
@@ -92,77 +95,101 @@ class Vouchings:
         return max((size for size, time in self.sizes if time and (time + 1) * 1_000_000 <= since), default=0)
 
 
-def claims(layout: Layout, origin: str, anchors: Anchors) -> list[Claim]:
+def claims(layout: Layout, trusted: Trust, anchors: Anchors) -> list[Claim]:
     """What all of them have to say.
 
     Args:
         layout: of the home whose receipts count.
-        origin: of its tree.
+        trusted: whose tree it is, and who was revoked when.
         anchors: whose word counts.
     """
     found = [_held(path, anchors.known) for path in anchors.held]
-    return [*found, *(_asked(layout, origin, url, one, ask=anchors.ask) for url, one in anchors.known.items())]
+    for url, one in anchors.known.items():
+        claim = _kept(layout.home, url, one)
+        found.append(_asked(layout, trusted, url, one, claim.heads) if anchors.ask else claim)
+    return found
 
 
 def _held(path: Path, known: Mapping[str, Anchor]) -> Claim:
     """A tree head in a file, or many: what another ledger hands out, or a copy of an anchor's receipts."""
+    heads: list[Vouched] = []
+    unread = 0
     try:
-        if path.suffix == ".jsonl":
-            heads = [head for one in read_receipts(path) for head in _checked(one.receipt, known)]
-        else:
+        texts: Iterable[str] = (one.receipt for one in read_receipts(path))
+        if path.suffix != ".jsonl":
             with path.open("rb") as file:
-                heads = list(_checked(file.read(_MOST).decode(), known))
+                texts = [file.read(_MOST).decode(errors="replace")]
+        for text in texts:
+            found = _checked(text, known)
+            heads.extend(found)
+            unread += not found
     except OSError as error:
         return Claim(path.name, (), error=f"it cannot be read: {error.strerror}", needed=True)
-    except UnicodeDecodeError:
-        heads = []
-    return Claim(path.name, tuple(heads), error="" if heads else "it holds no tree head", needed=True)
+    why = (
+        "it holds no tree head"
+        if not heads
+        else f"nobody here can say what {unread} of its receipts prove"
+        if unread
+        else ""
+    )
+    return Claim(path.name, tuple(heads), error=why, needed=True)
 
 
-def _checked(receipt: str, known: Mapping[str, Anchor]) -> Iterator[Vouched]:
+def _checked(receipt: str, known: Mapping[str, Anchor]) -> list[Vouched]:
     """What a receipt proves by whichever anchor gave it; else, if it is a tree head, that."""
     for one in known.values():
         try:
-            yield one.check(receipt)
-        except AnchorError:
+            return [one.check(receipt)]
+        except Exception:  # noqa: S112 - it is another's, whatever an anchor raises then
             continue
-        return
-    if "\n\n" in receipt:
-        yield Vouched(receipt, 0)
+    return [Vouched(receipt, 0)] if "\n\n" in receipt else []
 
 
-def _asked(layout: Layout, origin: str, url: str, one: Anchor, *, ask: bool) -> Claim:
+def _kept(home: Path, url: str, one: Anchor) -> Claim:
+    """What an anchor gave, as far as the home has it still."""
     heads: list[Vouched] = []
     error = ""
     try:
-        for receipt in receipts(layout.home, url):
+        for receipt in receipts(home, url):
             try:
                 heads.append(one.check(receipt.receipt))
             except AnchorError as why:
                 error = error or str(why)
     except Exception as why:  # an anchor may raise anything
         error = told(why, url)
-    if not ask:
-        return Claim(shown(url), tuple(heads), error=error)
+    return Claim(shown(url), tuple(heads), error=error)
+
+
+def _asked(layout: Layout, trusted: Trust, url: str, one: Anchor, kept: tuple[Vouched, ...]) -> Claim:
+    """What an anchor says now, besides what it gave."""
+    moments = tuple(sorted({revoked.since // 1_000_000 for revoked in trusted.revoked.values()}))
     asked = 0
-    while True:
+    for attempt in range(_TRIES):
+        answers: list[Vouched] = []
+        heads: list[TreeHead] = []
         try:
-            head = newest_head(layout, origin)
-            if head is None:
-                raise AnchorError("nothing is sealed here, so it cannot be asked")
-            again, asked = head.size > asked, head.size
-            answers = ask_within(LIMIT, functools.partial(_all_of, one, head))
+            ask_within(LIMIT, functools.partial(_ask, layout, trusted.origin, one, moments, heads, answers))
+            return Claim(shown(url), (*kept, *answers), asked=heads[0].size, needed=True)
         except AnchorAhead as why:
-            if again:
-                continue  # somebody may have sealed and anchored on since: until nothing is newer here
-            return Claim(shown(url), tuple(heads), why.size, asked, told(why, url), needed=True)
-        except Exception as why:
-            return Claim(shown(url), tuple(heads), error=told(why, url), needed=True)
-        return Claim(shown(url), (*heads, *answers), asked=asked, needed=True)
+            again, asked = heads[0].size > asked, heads[0].size
+            if again and attempt < _TRIES - 1:
+                continue  # somebody may have sealed and anchored on since
+            return Claim(shown(url), (*kept, *answers), why.size, asked, told(why, url), needed=True)
+        except Exception as why:  # an anchor may raise anything; what it said before counts
+            return Claim(shown(url), (*kept, *answers), error=told(why, url), needed=True)
+    raise AssertionError("unreachable")
 
 
-def _all_of(one: Anchor, head: TreeHead) -> list[Vouched]:
-    return list(one.ask(head, seconds=LIMIT))
+def _ask(
+    layout: Layout, origin: str, one: Anchor, moments: tuple[int, ...], heads: list[TreeHead], answers: list[Vouched]
+) -> None:
+    with read_store(layout, gated=False) as store:
+        head = head_of(store, origin) if store is not None else None
+        if head is None:
+            raise AnchorError("nothing is sealed here, so it cannot be asked")
+        heads.append(dataclasses.replace(head, moments=moments))
+        for answer in one.ask(heads[0], seconds=LIMIT):
+            answers.append(answer)  # noqa: PERF402 - what came before it raises counts
 
 
 def judged(found: Iterable[Claim], tiles: Tiles | None, trusted: Trust, newest: int) -> Vouchings:
@@ -196,12 +223,14 @@ def _judge(all_of: Vouchings, claim: Claim, tiles: Tiles | None, trusted: Trust,
             if head.note.startswith(f"{trusted.origin}\n") or claim.needed:
                 doubt = doubt or f"a tree head of this ledger counts for nothing: {why}"
             continue
+        same = opened.size <= newest and tiles is not None and _goes_on(tiles, opened.size, opened.root)
         if all(key_id(public) in trusted.revoked for public in opened.by) and not _in_time(head, opened.by, trusted):
-            error = doubt = "a tree head is signed by a key that was revoked before"
-            continue
-        if opened.size > newest:
+            # A thief may have made it, unless it is of this very tree.
+            agreeing += same
+            doubt = doubt if same else doubt or "a tree head is signed by a key that was revoked before"
+        elif opened.size > newest:
             faults["rolled_back"] = "a tree head is of more events than are here"
-        elif tiles is None or not _goes_on(tiles, opened.size, opened.root):
+        elif not same:
             faults["forked"] = "a tree head is of another tree"
         else:
             agreeing += 1
@@ -214,9 +243,10 @@ def _judge(all_of: Vouchings, claim: Claim, tiles: Tiles | None, trusted: Trust,
         error = "; ".join(faults.values())
     elif doubt:
         all_of.notes.append(f"{claim.who}: {doubt}")
-    elif not agreeing:
-        error = error or "it vouches for nothing of this ledger yet"
-    all_of.lines.append(Vouching(claim.who, best, when, "" if agreeing and not faults and not doubt else error))
+        error = doubt
+    elif not best:
+        error = error or "it vouches for nothing of this ledger, or had not before it was asked, or does not keep it"
+    all_of.lines.append(Vouching(claim.who, best, when, "" if best and not faults and not doubt else error))
 
 
 def _in_time(head: Vouched, by: Iterable[bytes], trusted: Trust) -> bool:

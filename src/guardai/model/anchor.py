@@ -20,6 +20,7 @@ class TreeHead:
         root: given that size or a smaller one, the root of the tree of so many events; 32 bytes.
         consistency: given a smaller size, the proof that the tree of that size is the beginning of this one (RFC 6962, 2.1.2);
             32 bytes each.
+        moments: times that somebody wants to know of what was vouched for before them; seconds since 1970.
     """
 
     note: str
@@ -27,6 +28,7 @@ class TreeHead:
     size: int
     root: Callable[[int], bytes] = field(repr=False, compare=False)
     consistency: Callable[[int], Sequence[bytes]] = field(repr=False, compare=False)
+    moments: tuple[int, ...] = ()
 
 
 class Vouched(NamedTuple):
@@ -44,7 +46,10 @@ class Vouched(NamedTuple):
 
 
 class Anchor(Protocol):
-    """Somebody else. Nothing of it is kept between two calls that a fork would break."""
+    """Somebody else. Nothing of it is kept between two calls that a fork would break.
+
+    One whose word does not last may have an attribute `renew`: seconds after which it wants to be handed the same tree head again.
+    """
 
     def submit(self, head: TreeHead, *, seconds: float) -> str:
         """Hands over a tree head, and returns what it gave for that: a receipt, of at most 64 KB of text; "" if none.
@@ -66,8 +71,9 @@ class Anchor(Protocol):
     def ask(self, head: TreeHead, *, seconds: float) -> Iterable[Vouched]:
         """What it holds of this ledger; nothing if it keeps nothing, and can be believed by its receipts alone.
 
-        All of it that may disagree with this ledger, because one that was cut and grown again has a larger head there, too. What
-        agrees may be left out, but for the largest.
+        What disagrees with this ledger first, for one that was cut and grown again has a larger head there, too: as much of it as is
+        needed to tell. What agrees may be left out, but for the largest, and the largest before each of the head's `moments`. What
+        came before it raises counts.
 
         Args:
             head: the ledger's newest.

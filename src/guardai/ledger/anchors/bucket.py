@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import itertools
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ _HEAD: Final = re.compile(r"([0-9]{16})-([0-9a-f]{64})")
 #: Larger than any note.
 _MOST: Final = 16_384
 _LOCK: Final = "COMPLIANCE"
+#: Versions that are read of those that say the same, the largest first: of a ledger that was cut, one is enough.
+_ENOUGH: Final = 16
 
 
 class Bucket:
@@ -60,6 +63,8 @@ class Bucket:
         if options or parts.fragment or not self._kept or not _NAME.fullmatch(parts.netloc):
             raise ConfigError(usage)
         self._bucket = parts.netloc
+        #: An object can be removed once its time is over: by then there is another.
+        self.renew = self._kept.total_seconds() / 2
         prefix = unquote(parts.path).strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
 
@@ -86,28 +91,45 @@ class Bucket:
         raise AnchorError("what a bucket holds has to be asked for (--ask)")
 
     def ask(self, head: TreeHead, *, seconds: float) -> Iterator[Vouched]:
-        """What it holds: all that the ledger does not go on from, and the largest that it does go on from."""
+        """What it holds: what the ledger does not go on from, and what it does go on from, as far as somebody wants to know."""
         until = time.monotonic() + seconds
         client = self._client(seconds)
-        best = -1
+        failed: AnchorError | None = None
         try:
-            for version in sorted(self._versions(client, head), key=lambda one: str(one["Key"]), reverse=True):
-                size, root = _head_of(version) or (0, b"")
-                agrees = size <= head.size and head.root(size) == root
-                if agrees and size <= best:
-                    continue  # less than is known already
-                if time.monotonic() > until:
-                    raise AnchorError("no answer in time")
-                got = client.get_object(Bucket=self._bucket, Key=version["Key"], VersionId=version["VersionId"])
-                note = got["Body"].read(_MOST).decode(errors="replace")
-                if note.split("\n")[:3] != [head.origin, str(size), base64.b64encode(root).decode()]:
-                    continue
-                locked = _is_locked(got, datetime.now(UTC))
-                if agrees and locked:
-                    best = size
-                yield Vouched(note, int(version["LastModified"].timestamp()), None if locked else 0)
+            versions = sorted(self._versions(client, head, until), key=lambda one: str(one["Key"]), reverse=True)
         except _errors() as error:
             raise AnchorError(_plain(error)) from None
+        agreeing: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
+        for version in versions:
+            size, root = _head_of(version) or (0, b"")
+            (agreeing if size <= head.size and head.root(size) == root else others).append(version)
+        wanted = [others, agreeing, *([one for one in agreeing if _time(one) < moment] for moment in head.moments)]
+        for some in wanted:
+            for version in itertools.islice(some, _ENOUGH):
+                if time.monotonic() > until:
+                    raise AnchorError("no answer in time")
+                try:
+                    vouched = self._read(client, head, version)
+                except AnchorError as error:
+                    failed = error
+                    continue
+                if vouched is not None:
+                    yield vouched
+        if failed is not None:
+            raise failed
+
+    def _read(self, client: Any, head: TreeHead, version: dict[str, Any]) -> Vouched | None:
+        """What is in a version; None if it is not what its name says."""
+        size, root = _head_of(version) or (0, b"")
+        try:
+            got = client.get_object(Bucket=self._bucket, Key=version["Key"], VersionId=version["VersionId"])
+            note = got["Body"].read(_MOST).decode(errors="replace")
+        except _errors() as error:
+            raise AnchorError(_plain(error)) from None
+        if note.split("\n")[:3] != [head.origin, str(size), base64.b64encode(root).decode()]:
+            return None
+        return Vouched(note, _time(version), None if _is_locked(got, datetime.now(UTC)) else 0)
 
     def _folder(self, head: TreeHead) -> str:
         return f"{self._prefix}{head.origin}/"
@@ -121,10 +143,12 @@ class Bucket:
         config = Config(connect_timeout=half, read_timeout=half, retries={"total_max_attempts": 1})
         return boto3.session.Session().client("s3", config=config)
 
-    def _versions(self, client: Any, head: TreeHead) -> Iterator[dict[str, Any]]:
+    def _versions(self, client: Any, head: TreeHead, until: float) -> Iterator[dict[str, Any]]:
         """Versions of tree heads, also those that a later deletion hides."""
         pages = client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=self._folder(head))
         for page in pages:
+            if time.monotonic() > until:
+                raise AnchorError("no answer in time")
             for version in page.get("Versions", ()):
                 if _head_of(version) is not None:
                     yield version
@@ -133,6 +157,11 @@ class Bucket:
 def _head_of(version: dict[str, Any]) -> tuple[int, bytes] | None:
     found = _HEAD.fullmatch(str(version["Key"]).rpartition("/")[2])
     return (int(found[1]), bytes.fromhex(found[2])) if found else None
+
+
+def _time(version: dict[str, Any]) -> int:
+    when: datetime = version["LastModified"]
+    return int(when.timestamp())
 
 
 def _is_locked(found: dict[str, Any], until: datetime) -> bool:
