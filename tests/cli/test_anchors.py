@@ -159,6 +159,13 @@ def test_auditor_brings_a_tree_head_and_anchors_of_his_own(command, recorded, ho
                               capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert f"the first {size}" in done.stdout
+    receipts = tmp_path / "receipts.jsonl"
+    receipts.write_text(f"{json.dumps({'receipt': kept.read_text()})}\n{json.dumps({'receipt': 7})}\n")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "export" / "verify.py"), "--held", str(receipts), "--key", str(home / "keys" / "root.pub")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2  # it says something that nobody can read
     assert command("verify", "--export", tmp_path / "export", "--ask").returncode == 2
     assert command("verify", "--held", tmp_path / "nothing").returncode == 2
     done = command("verify", "--anchor", "shelf://mine/x", "--ask", "--json", anchors="")

@@ -356,6 +356,19 @@ def test_witness_that_is_asked_vouches_for_no_more_than_it_had_seen(home, witnes
     assert (report.verdict, report.unanchored, report.anchors[0].size) == (0, 5, 30)
 
 
+def test_witness_that_is_asked_about_a_copy_cosigns_nothing_that_it_had_not_seen(home, witness, event, copy):
+    handed(home, witness.url)
+    copied = copy(home)
+    more(copied, event)
+    for _ in range(2):
+        report = checked(copied, witness.url, ask=True)
+        assert (report.verdict, report.unanchored) == (0, 5)
+    assert witness.heads[trust(home).origin][0] == 30
+    more(home, event, 9)
+    assert handed(home, witness.url).error == ""
+    assert checked(home, witness.url, ask=True).verdict == 0
+
+
 def test_time_that_no_calendar_has_is_refused(home, witness):
     text = note_of(home).rpartition("\n\n")[0] + "\n"
     with pytest.raises(AnchorError):
@@ -949,6 +962,18 @@ def test_what_somebody_else_put_into_the_bucket_vouches_for_nothing(home, sealed
     assert (report.verdict, report.unanchored, report.anchors[0].size) == (0, 0, 30)
     more(home, event)
     handed(home, held)
+    report = checked(before, held, ask=True)
+    assert (report.verdict, codes(report)) == (1, ["rolled_back"])
+
+
+def test_true_tree_head_is_found_behind_any_number_of_objects_that_are_none(
+    home, sealed_home, held, buckets, event, copy
+):
+    before = copy(home)
+    more(home, event)
+    handed(home, held)
+    for size in range(20):
+        put(buckets, home, 10**15 + size, b"x" * 32, b"junk")
     report = checked(before, held, ask=True)
     assert (report.verdict, codes(report)) == (1, ["rolled_back"])
 

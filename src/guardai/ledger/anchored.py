@@ -142,6 +142,7 @@ def newest_head(layout: Layout, origin: str) -> TreeHead | None:
         head,
         root=lambda size: reading(lambda store: root_at(store, size)),
         consistency=lambda old: reading(lambda store: consistency(store, old, head.size)),
+        note_at=lambda size: reading(lambda store: store.note(size)),
     )
 
 
@@ -158,7 +159,9 @@ def head_of(store: Store, origin: str) -> TreeHead | None:
         size = Checkpoint.read(read_note(note)[0], origin).size
     except (NoteError, TypeError) as error:
         raise StoreError(f"the newest tree head does not hold: {error}") from None
-    return TreeHead(note, origin, size, functools.partial(root_at, store), lambda old: consistency(store, old, size))
+    return TreeHead(
+        note, origin, size, functools.partial(root_at, store), lambda old: consistency(store, old, size), store.note
+    )
 
 
 def check_distinct(urls: Iterable[str]) -> None:
@@ -198,12 +201,13 @@ def anchor(home: Path, anchors: Mapping[str, Anchor], *, seconds: float = LIMIT)
 def _hand(home: Path, url: str, one: Anchor, files: _Files, seconds: float) -> Anchored:
     account, origin = files.read(), trust(home).origin
     head = newest_head(Layout(home), origin)
-    renew = float(getattr(one, "renew", 0)) * 1e6
-    lasts = not renew or _now() - account.time < renew
-    if head is None or (head.size == account.size and not account.error and lasts):
+    if head is None:
         return account
     account.url = shown(url)
     try:
+        renew = float(getattr(one, "renew", 0)) * 1e6
+        if head.size == account.size and not account.error and (not renew or _now() - account.time < renew):
+            return account
         if account.size > head.size:
             raise AnchorAhead(f"it was handed a tree head of {account.size:,} events; here are {head.size:,}")
         head, receipt = ask_within(seconds, functools.partial(_submit, home, origin, one, head, seconds))
@@ -279,7 +283,7 @@ def read_receipts(path: Path) -> Iterator[Receipt]:
     """The receipts in a file, newest first."""
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         for line in _backwards(file):
-            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 yield _decode(line)
 
 
@@ -321,7 +325,9 @@ def cosigned_head(home: Path, leaf: int) -> str | None:
                 found.setdefault(text, (one.size, {}))[1].update(dict.fromkeys(signatures.splitlines(keepends=True)))
     if not found:
         return None
-    text, (_, lines) = max(found.items(), key=lambda item: (len(item[1][1]), item[1][0]))
+    text, (_, lines) = max(
+        found.items(), key=lambda item: (len({line[: line.rfind(" ") + 6] for line in item[1][1]}), item[1][0])
+    )
     return f"{text}\n\n{''.join(lines)}"
 
 

@@ -318,11 +318,15 @@ def _notes(path: Path) -> list[str]:
     notes = []
     for line in text.splitlines():
         try:
-            receipt = str(json.loads(line)["receipt"])
-            # Of a time-stamping authority: the head stands beside its answer, which somebody else has to check.
-            notes.append(json.loads(receipt)["note"] if receipt.startswith("{") else receipt)
-        except (ValueError, KeyError, TypeError, RecursionError):
+            one = json.loads(line)
+        except (ValueError, RecursionError):
             continue  # what a death cut short
+        try:
+            receipt = str(one["receipt"])
+            # Of a time-stamping authority: the head stands beside its answer, which somebody else has to check.
+            notes.append(str(json.loads(receipt)["note"]) if receipt.startswith("{") else receipt)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            notes.append("")  # it says something that nobody here can read
     return notes
 
 

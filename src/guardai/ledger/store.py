@@ -246,6 +246,11 @@ class Store:
         row = self.db.execute("SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         return row[0] if row else None
 
+    def note(self, size: int) -> str | None:
+        """The checkpoint's note of the tree of this size; None if it is not kept any more."""
+        row = self.db.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
+        return row[0] if row else None
+
     def log(self, name: str) -> LogRow | None:
         """A log's cursor; None if nothing of it has been folded."""
         row = self.db.execute("SELECT n, events, hash, ended FROM logs WHERE log = ?", (name,)).fetchone()

@@ -189,7 +189,9 @@ def _ask(
             raise AnchorError("nothing is sealed here, so it cannot be asked")
         heads.append(dataclasses.replace(head, moments=moments))
         for answer in one.ask(heads[0], seconds=LIMIT):
-            answers.append(answer)  # noqa: PERF402 - what came before it raises counts
+            if not isinstance(answer, Vouched):
+                raise AnchorError("it says what nobody understands")
+            answers.append(answer)  # what came before it raises counts
 
 
 def judged(found: Iterable[Claim], tiles: Tiles | None, trusted: Trust, newest: int) -> Vouchings:
@@ -210,7 +212,7 @@ def judged(found: Iterable[Claim], tiles: Tiles | None, trusted: Trust, newest: 
 def _judge(all_of: Vouchings, claim: Claim, tiles: Tiles | None, trusted: Trust, newest: int) -> None:
     faults: dict[Code, str] = {}
     error, doubt = claim.error, claim.error if claim.needed else ""
-    best, when, agreeing = 0, 0, 0
+    best, when = 0, 0
     if claim.ahead > newest:
         faults["rolled_back"] = claim.error
     elif 0 <= claim.ahead <= claim.asked:
@@ -226,14 +228,12 @@ def _judge(all_of: Vouchings, claim: Claim, tiles: Tiles | None, trusted: Trust,
         same = opened.size <= newest and tiles is not None and _goes_on(tiles, opened.size, opened.root)
         if all(key_id(public) in trusted.revoked for public in opened.by) and not _in_time(head, opened.by, trusted):
             # A thief may have made it, unless it is of this very tree.
-            agreeing += same
             doubt = doubt if same else doubt or "a tree head is signed by a key that was revoked before"
         elif opened.size > newest:
             faults["rolled_back"] = "a tree head is of more events than are here"
         elif not same:
             faults["forked"] = "a tree head is of another tree"
         else:
-            agreeing += 1
             size = opened.size if head.size is None else min(head.size, opened.size)
             all_of.sizes.append((size, head.time))
             if size >= best:

@@ -20,6 +20,7 @@ class TreeHead:
         root: given that size or a smaller one, the root of the tree of so many events; 32 bytes.
         consistency: given a smaller size, the proof that the tree of that size is the beginning of this one (RFC 6962, 2.1.2);
             32 bytes each.
+        note_at: given a smaller size, the signed head of the tree of so many events, if it is kept still.
         moments: times that somebody wants to know of what was vouched for before them; seconds since 1970.
     """
 
@@ -28,6 +29,7 @@ class TreeHead:
     size: int
     root: Callable[[int], bytes] = field(repr=False, compare=False)
     consistency: Callable[[int], Sequence[bytes]] = field(repr=False, compare=False)
+    note_at: Callable[[int], str | None] = field(default=lambda _: None, repr=False, compare=False)
     moments: tuple[int, ...] = ()
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import itertools
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -33,8 +32,6 @@ _HEAD: Final = re.compile(r"([0-9]{16})-([0-9a-f]{64})")
 #: Larger than any note.
 _MOST: Final = 16_384
 _LOCK: Final = "COMPLIANCE"
-#: Versions that are read of those that say the same, the largest first: of a ledger that was cut, one is enough.
-_ENOUGH: Final = 16
 
 
 class Bucket:
@@ -104,9 +101,10 @@ class Bucket:
         for version in versions:
             size, root = _head_of(version) or (0, b"")
             (agreeing if size <= head.size and head.root(size) == root else others).append(version)
+        # All that disagrees: whoever may write the bucket could put as much as he likes before the one that counts.
         wanted = [others, agreeing, *([one for one in agreeing if _time(one) < moment] for moment in head.moments)]
         for some in wanted:
-            for version in itertools.islice(some, _ENOUGH):
+            for version in some:
                 if time.monotonic() > until:
                     raise AnchorError("no answer in time")
                 try:
@@ -116,6 +114,8 @@ class Bucket:
                     continue
                 if vouched is not None:
                     yield vouched
+                    if some is not others and vouched.size is None:
+                        break  # what is smaller says no more
         if failed is not None:
             raise failed
 

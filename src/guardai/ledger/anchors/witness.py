@@ -8,6 +8,7 @@ any other reader of C2SP notes counts.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import time
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,8 @@ _TEXT: Final = {"content-type": "text/plain; charset=utf-8"}
 _SIZE: Final = "text/x.tlog.size"
 #: Somebody else of this ledger may be asking the witness at the same time.
 _TRIES: Final = 3
+_CONFLICT: Final = 409
+_AHEAD: Final = "the witness has seen a tree head of {:,} events; here are {:,}"
 #: The last second that a calendar has.
 _LATEST: Final = 253_402_300_799
 
@@ -65,32 +68,58 @@ class Witness:
             raise AnchorError("the witness's signature is not there, or does not hold")
         return Vouched(receipt, when)
 
-    def ask(self, head: TreeHead, *, seconds: float) -> tuple[Vouched]:
-        """A witness tells no more than the size that it saw last, and whether it cosigns: so it is asked to, from the beginning."""
-        receipt, seen = self._submit(head, 0, seconds)
-        return (self.check(receipt)._replace(size=seen),)
+    def ask(self, head: TreeHead, *, seconds: float) -> list[Vouched]:
+        """A witness tells no more than the size that it saw last, and whether it cosigns.
+
+        So it is asked for what it has seen, to cosign that once more. Nothing that it has not seen is handed to it, as long as the
+        head of that size is kept here: who asks for a copy of a ledger would make a fork of it.
+        """
+        until = time.monotonic() + seconds
+        seen = self._seen_last(head, seconds)
+        if not seen:
+            return []
+        note = head.note if seen == head.size else head.note_at(seen)
+        # From a tree to itself nothing is to be proved.
+        asked = head if note is None else dataclasses.replace(head, note=note, size=seen, consistency=lambda _: ())
+        receipt, _ = self._submit(asked, seen, max(0.1, until - time.monotonic()))
+        return [self.check(receipt)._replace(size=seen)]
+
+    def _seen_last(self, head: TreeHead, seconds: float) -> int:
+        """The size of the tree head that the witness has seen last; 0 if it has seen none."""
+        answer = self._post(head, head.size, seconds)
+        if answer.status != _CONFLICT:
+            self._receipt(head, answer)
+            return head.size
+        seen = _size(answer)
+        if seen == head.size:
+            raise AnchorAhead(f"the witness has seen another tree head of {seen:,} events")
+        if seen > head.size:
+            raise AnchorAhead(_AHEAD.format(seen, head.size), size=seen)
+        return seen
 
     def _submit(self, head: TreeHead, old: int, seconds: float) -> tuple[str, int]:
         """The cosigned head, and the size of the tree head that the witness had seen before."""
         until = time.monotonic() + seconds
         for _ in range(_TRIES):
-            lines = [f"old {old}", *(base64.b64encode(one).decode() for one in head.consistency(old)), "", head.note]
-            try:
-                answer = post(self._place, "\n".join(lines).encode(), _TEXT, max(0.1, until - time.monotonic()))
-            except NoAnswerError as error:
-                raise AnchorError(str(error)) from None
-            if answer.status != 409:
+            answer = self._post(head, old, max(0.1, until - time.monotonic()))
+            if answer.status != _CONFLICT:
                 receipt = self._receipt(head, answer)
                 self._seen = head.size
                 return receipt, old
             seen = _size(answer)
             if seen > head.size:
-                says = f"the witness has seen a tree head of {seen:,} events; here are {head.size:,}"
-                raise AnchorAhead(says, size=seen)
+                raise AnchorAhead(_AHEAD.format(seen, head.size), size=seen)
             if old == head.size:
                 raise AnchorAhead(f"the witness has seen another tree head of {old:,} events")
             old = seen
         raise AnchorError("the witness says each time that it has seen another tree head")
+
+    def _post(self, head: TreeHead, old: int, seconds: float) -> Answer:
+        lines = [f"old {old}", *(base64.b64encode(one).decode() for one in head.consistency(old)), "", head.note]
+        try:
+            return post(self._place, "\n".join(lines).encode(), _TEXT, seconds)
+        except NoAnswerError as error:
+            raise AnchorError(str(error)) from None
 
     def _receipt(self, head: TreeHead, answer: Answer) -> str:
         match answer.status:
