@@ -131,6 +131,22 @@ def test_the_thread_exchanges_by_itself(server, process):
     assert one(3) == 0
 
 
+def test_thread_imports_nothing_that_a_fork_could_cut_short(server):
+    program = f"""
+import sys
+from guardai.policy import Counters
+from guardai.policy.shared import Shared
+counters = Counters()
+shared = Shared(counters, {server.url.replace("127.0.0.1", "localhost")!r}, 3600)
+counters.keep(entry for _, entry, _ in counters.take([("count.calls.day", "Agent", "bot", "u")]))
+before = set(sys.modules)
+assert shared.exchange()
+print(*(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []
+
+
 def test_many_processes_lose_no_count(server, tmp_path):
     program = f"""
 import os

@@ -226,7 +226,12 @@ def _client(url: str) -> Any:
     try:
         # It tries again by itself, a second later, with all that there is to tell by then.
         once = Retry(NoBackoff(), 0)
-        return redis.Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=once)
+        client = redis.Redis.from_url(url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=once)
     except ValueError:
         # Not chained: its words can hold the password.
         raise ConfigError("counters: the address cannot be read; it looks like redis://HOST:6379/0") from None
+    # INVARIANT: what a first connection imports is imported here, by whoever makes this, and not by the thread: a fork in the
+    # middle of an import leaves the child a module's lock that nobody releases, and it would wait for it for ever.
+    client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    "".encode("idna")  # names of hosts are looked up with it
+    return client
