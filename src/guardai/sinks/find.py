@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from typing import Final
-
-from guardai.errors import ConfigError
 from guardai.model import Sink
+from guardai.schemes import opened
 
 __all__ = ["open_sink"]
-
-_GROUP: Final = "guardai.sinks"
 
 
 def open_sink(url: str) -> Sink:
@@ -19,9 +14,5 @@ def open_sink(url: str) -> Sink:
     Raises:
         ConfigError: no installed sink has this scheme, or the URL says something that the sink does not understand.
     """
-    scheme = url.partition(":")[0]
-    found = {point.name: point for point in entry_points(group=_GROUP)}
-    if scheme not in found:
-        raise ConfigError(f"no sink for {scheme!r}: installed are {', '.join(sorted(found)) or 'none'}")
-    sink: Sink = found[scheme].load()(url)
+    sink: Sink = opened("guardai.sinks", "sink", url)
     return sink

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from typing import Final
-
-from guardai.errors import ConfigError
 from guardai.model import Anchor
+from guardai.schemes import opened
 
 __all__ = ["open_anchor"]
-
-_GROUP: Final = "guardai.anchors"
 
 
 def open_anchor(url: str) -> Anchor:
@@ -19,9 +14,5 @@ def open_anchor(url: str) -> Anchor:
     Raises:
         ConfigError: no installed anchor has this scheme, or the URL says something that the anchor does not understand.
     """
-    scheme = url.partition(":")[0]
-    found = {point.name: point for point in entry_points(group=_GROUP)}
-    if scheme not in found:
-        raise ConfigError(f"no anchor for {scheme!r}: installed are {', '.join(sorted(found)) or 'none'}")
-    anchor: Anchor = found[scheme].load()(url)
+    anchor: Anchor = opened("guardai.anchors", "anchor", url)
     return anchor
