@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,7 +10,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from guardai.cli.ledger import pause_of, until_told
-from guardai.cli.options import BROKEN, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import (
+    BROKEN,
+    USAGE,
+    Home,
+    Json,
+    console,
+    home_of,
+    ledger_in,
+    print_json,
+    refuse,
+    time_of,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,12 +222,12 @@ def _print(stand: Sequence[Anchorage], sealed: int) -> None:
     for one in stand:
         url = escape(one.url) if one.configured else f"[dim]{escape(one.url)} (not configured)[/]"
         account = one.account
-        table.add_row(url, f"{account.size:,}", f"{max(0, sealed - account.size):,}", _time(account.time) or "never")
+        table.add_row(url, f"{account.size:,}", f"{max(0, sealed - account.size):,}", time_of(account.time) or "never")
     console.print(table)
     for one in stand:
         if one.account.error:
             console.print(
-                f"[red]✗[/] {escape(one.url)}: {escape(one.account.error)} ({_time(one.account.failure)})",
+                f"[red]✗[/] {escape(one.url)}: {escape(one.account.error)} ({time_of(one.account.failure)})",
                 soft_wrap=True,
             )
         if one.account.ahead:
@@ -233,14 +244,7 @@ def _as_data(one: Anchorage, sealed: int) -> dict[str, Any]:
         "configured": one.configured,
         "events": account.size,
         "unanchored": max(0, sealed - account.size),
-        "since": _time(account.time),
-        "error": {"at": _time(account.failure), "what": account.error} if account.error else None,
+        "since": time_of(account.time),
+        "error": {"at": time_of(account.failure), "what": account.error} if account.error else None,
         "ahead": account.ahead,
     }
-
-
-def _time(micros: int) -> str | None:
-    try:
-        return f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}" if micros else None
-    except (OverflowError, OSError, ValueError):
-        return "a time that is none"

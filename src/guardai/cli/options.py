@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from guardai import settings
 
 __all__ = [
-    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "RootKey", "agree", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "unreadable",
+    "BROKEN", "REFUSED", "USAGE", "Home", "Json", "RevokedFiles", "RootKey", "agree", "at_hand", "console", "home_of", "ledger_in", "print_json", "refuse", "time_of", "unreadable",
 ]  # fmt: skip
 
 #: Exit codes, the same for every command: 0 good; 1 refused or broken; 2 usage, or it cannot be told.
@@ -98,3 +99,11 @@ def at_hand(home: Path) -> None:
 def unreadable(error: Exception) -> NoReturn:
     """Ends the command: the store is broken or of another version."""
     refuse(f"the store cannot be read: {error}", next_step="guardai verify tells what is wrong with it", code=USAGE)
+
+
+def time_of(micros: int) -> str | None:
+    """A time in a table or a document; None of 0, which is never. A file that somebody altered can name one that no calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}" if micros else None
+    except (OverflowError, OSError, ValueError):
+        return "a time that is none"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,7 +12,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from guardai.cli.ledger import pause_of, until_told
-from guardai.cli.options import BROKEN, USAGE, Home, Json, console, home_of, ledger_in, print_json, refuse, unreadable
+from guardai.cli.options import (
+    BROKEN,
+    USAGE,
+    Home,
+    Json,
+    console,
+    home_of,
+    ledger_in,
+    print_json,
+    refuse,
+    time_of,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from guardai.ledger import Standing
@@ -163,13 +174,13 @@ def _print(standings: list[Standing], *, as_json: bool) -> None:
     for one in standings:
         counts = [getattr(one, column) for column in columns]
         url = escape(one.url) if one.configured else f"[dim]{escape(one.url)} (not configured)[/]"
-        table.add_row(url, *(f"{count:,}" for count in counts), _time(one.account.success) or "never")
+        table.add_row(url, *(f"{count:,}" for count in counts), time_of(one.account.success) or "never")
     console.print(table)
     for one in standings:
         if one.account.failures:
             console.print(
                 f"[red]✗[/] {escape(one.url)}: {escape(one.account.error)}, {one.account.failures} times in a row; "
-                f"tried again at {_time(one.account.again)}",
+                f"tried again at {time_of(one.account.again)}",
                 soft_wrap=True,
             )
         if one.quarantined:
@@ -191,15 +202,11 @@ def _told(one: Standing) -> dict[str, Any]:
         "quarantined": one.quarantined,
         "pruned": one.pruned,
         "waiting": one.waiting,
-        "last_success": _time(account.success),
-        "last_error": {"at": _time(account.failure), "what": account.error} if account.failure else None,
+        "last_success": time_of(account.success),
+        "last_error": {"at": time_of(account.failure), "what": account.error} if account.failure else None,
         "failures": account.failures,
-        "next_try": _time(account.again),
+        "next_try": time_of(account.again),
     }
-
-
-def _time(micros: int) -> str | None:
-    return f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}" if micros else None
 
 
 def _cause(error: Exception) -> str:
