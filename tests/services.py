@@ -22,12 +22,14 @@ the end. Where nothing is installed the test is skipped and says why; `GUARDAI_R
 
 import contextlib
 import atexit
+import http.server
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import tempfile
 import time
 from dataclasses import dataclass
@@ -373,3 +375,31 @@ def softhsm(tmp_path_factory):
         beside = folder / "public.pem"
         beside.write_text(public.keyval["public"])
         yield Token(beside, pin)
+
+
+@contextlib.contextmanager
+def served(answer):
+    """An HTTP server on loopback, its address. `answer(path, headers, body)` gives status, headers and content; names of headers are small."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status, more, content = answer(self.path, headers, self.rfile.read(int(headers["content-length"])))
+            self.send_response(status)
+            for name, value in {**more, "content-length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,13 +1,12 @@
 """ClickHouse: what a table holds after a delivery, at a server that checks what ClickHouse's HTTP interface documents."""
 
-import http.server
 import json
 import re
-import threading
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from services import served
 
 import guardai
 from guardai import ConfigError, SinkError, SinkRefused
@@ -71,29 +70,15 @@ class Table:
 def table():
     made = Table()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status, code, says = made.answer(self.path, self.headers, body)
-            self.send_response(status)
-            if code:
-                self.send_header("X-ClickHouse-Exception-Code", str(code))
-            content = f"Code: {code}. DB::Exception: {says}".encode() if code else b""
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(path, headers, body):
+        status, code, says = made.answer(path, headers, body)
+        if not code:
+            return status, {}, b""
+        return status, {"X-ClickHouse-Exception-Code": str(code)}, f"Code: {code}. DB::Exception: {says}".encode()
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    made.url = f"clickhouse+http://127.0.0.1:{server.server_port}/audit/events"
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(answer) as place:
+        made.url = f"clickhouse+{place}/audit/events"
+        yield made
 
 
 def event(n, **more):

@@ -1,13 +1,12 @@
 """OCSF: what a receiver gets, checked against what the schema asks for; Splunk's collector as its documentation has it."""
 
 import hashlib
-import http.server
 import json
 import re
-import threading
 from pathlib import Path
 
 import pytest
+from services import served
 
 import guardai
 from guardai import ConfigError, SinkError, SinkRefused
@@ -189,28 +188,15 @@ class Collector:
 def collector(monkeypatch):
     made = Collector()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, content = made.answer(self.path, headers, self.rfile.read(int(headers["content-length"])))
-            self.send_response(status)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def answer(path, headers, body):
+        status, content = made.answer(path, headers, body)
+        return status, {}, content
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    made.ocsf = f"ocsf+http://127.0.0.1:{server.server_port}/ocsf"
-    made.splunk = f"splunk+http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("GUARDAI_SPLUNK_TOKEN", "t0ken")
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(answer) as place:
+        made.ocsf = f"ocsf+{place}/ocsf"
+        made.splunk = f"splunk+{place}"
+        monkeypatch.setenv("GUARDAI_SPLUNK_TOKEN", "t0ken")
+        yield made
 
 
 @pytest.mark.parametrize("which", ["ocsf", "splunk"])

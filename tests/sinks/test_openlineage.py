@@ -1,14 +1,13 @@
 """OpenLineage: what a receiver gets, checked against what the specification asks for."""
 
-import http.server
 import json
-import threading
 import uuid
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from services import served
 
 import guardai
 from guardai import ConfigError, SinkError, SinkRefused
@@ -100,29 +99,18 @@ def receiver():
     made = Made()
     made.events, made.keys = [], []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            status = made.status if self.path == "/api/v1/lineage" else 404
-            made.keys.append(self.headers.get("authorization"))
-            if status == 201:
-                validate(body)
-                made.events.append(body)
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def answer(path, headers, body):
+        status = made.status if path == "/api/v1/lineage" else 404
+        made.keys.append(headers.get("authorization"))
+        if status == 201:
+            event = json.loads(body)
+            validate(event)
+            made.events.append(event)
+        return status, {}, b""
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    made.url = f"openlineage+http://127.0.0.1:{server.server_port}"
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(answer) as place:
+        made.url = f"openlineage+{place}"
+        yield made
 
 
 def test_calls_of_a_batch_are_posted_in_order(receiver, monkeypatch):
