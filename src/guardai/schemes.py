@@ -1,7 +1,12 @@
-"""From a URL to what it names: its scheme is the name of an entry point."""
+"""From a URL to what it names: its scheme is the name of an entry point.
+
+INVARIANT: whoever makes a sink or an anchor has imported all that its thread needs (`encodings.idna` looks up the names of hosts): a child
+that is forked in the middle of an import has half a module for ever, and a lock that nobody releases.
+"""
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - see above
 from importlib.metadata import entry_points
 from typing import Any
 

@@ -49,6 +49,8 @@ class ParquetSink:
                 importlib.import_module(name)
         except ImportError:
             raise ConfigError("parquet sinks need pyarrow: pip install 'guardai-sdk[parquet]'") from None
+        # With its first array pyarrow imports pandas, if that is there. A child that is forked while the pump does so has half of it for ever.
+        importlib.import_module("pyarrow").array([None])
         usage = f"{shown(url)} is no folder: write parquet:///FOLDER?rows=100000 or parquet+s3://BUCKET/PREFIX"
         try:
             parts = urlsplit(url)

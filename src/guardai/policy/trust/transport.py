@@ -8,6 +8,7 @@ address of a name has a timeout of its own. So a thread watches the time and shu
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401 - looks up a host's name; a child that is forked while a thread imports has half a module for ever
 import io
 import os
 import socket
