@@ -8,10 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from services import served
 
-import guardai
 from guardai import ConfigError, SinkError, SinkRefused
-from guardai.ledger import Pump, accounts
-from guardai.ledger import events as stored
 from guardai.sinks import open_sink
 
 COLUMNS = {
@@ -110,16 +107,9 @@ def test_batch_that_comes_again_is_there_once_and_is_written_when_it_is_answered
     assert all((one["async_insert"], one["wait_end_of_query"]) == ("0", "1") for one in table.asked)
 
 
-def test_whole_ledger_goes_through_the_pump_to_the_table(table, home):
-    guardai.init(home=home, integrations=[], sinks=[table.url])
-    with guardai.session(agent="a"):
-        for n in range(1200):
-            guardai.record("test.note", n=n)
-    guardai.shutdown()
-    Pump(home, {table.url: open_sink(table.url)}).once(patient=False)
-    [one] = accounts(home, [table.url])
-    assert (one.quarantined, one.waiting) == (0, 0)
-    assert {row["event"].encode() for row in table.rows.values()} == set(stored(home))
+def test_whole_ledger_goes_through_the_pump_to_the_table(table, whole_ledger):
+    events = whole_ledger(table.url)
+    assert {row["event"].encode() for row in table.rows.values()} == events
 
 
 def test_row_that_the_table_refuses_is_refused_without_its_words(table):

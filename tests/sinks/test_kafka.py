@@ -10,10 +10,7 @@ import time
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-import guardai
 from guardai import ConfigError, SinkError, SinkRefused
-from guardai.ledger import Pump, accounts
-from guardai.ledger import events as stored
 from guardai.sinks import open_sink
 
 #: A cluster in a process of its own, for a minute after its standard input is closed at the latest.
@@ -98,16 +95,9 @@ def test_every_event_is_in_the_topic_in_the_order_of_its_log_and_under_its_id(to
         assert len({one[3] for one in mine}) == 1
 
 
-def test_whole_ledger_goes_through_the_pump_to_the_topic(topic, home):
-    guardai.init(home=home, integrations=[], sinks=[topic])
-    with guardai.session(agent="a"):
-        for n in range(1200):
-            guardai.record("test.note", n=n)
-    guardai.shutdown()
-    Pump(home, {topic: open_sink(topic)}).once(patient=False)
-    [one] = accounts(home, [topic])
-    assert (one.quarantined, one.waiting) == (0, 0)
-    assert {data for _, data, *_ in messages(topic)} == set(stored(home))
+def test_whole_ledger_goes_through_the_pump_to_the_topic(topic, whole_ledger):
+    events = whole_ledger(topic)
+    assert {data for _, data, *_ in messages(topic)} == events
 
 
 def test_event_that_is_larger_than_a_message_can_be_is_refused(topic):

@@ -11,10 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 
-import guardai
 from guardai import ConfigError, SinkError
-from guardai.ledger import Pump, accounts
-from guardai.ledger import events as stored
 from guardai.sinks.parquet import ParquetSink
 
 
@@ -92,17 +89,9 @@ def test_death_between_putting_together_and_removing_leaves_events_twice_and_non
     assert {row["id"] for row in read(tmp_path)} == {f"a-{n:04x}" for n in range(65)}
 
 
-def test_whole_ledger_goes_through_the_pump_to_the_files(tmp_path, home):
-    url = f"parquet://{tmp_path}/out"
-    guardai.init(home=home, integrations=[])
-    with guardai.session(agent="a"):
-        for n in range(1200):
-            guardai.record("test.note", n=n)
-    guardai.shutdown()
-    Pump(home, {url: ParquetSink(url)}).once(patient=False)
-    [one] = accounts(home, [url])
-    assert (one.quarantined, one.waiting) == (0, 0)
-    assert {row["event"].encode() for row in read(tmp_path / "out")} == set(stored(home))
+def test_whole_ledger_goes_through_the_pump_to_the_files(tmp_path, whole_ledger):
+    events = whole_ledger(f"parquet://{tmp_path}/out")
+    assert {row["event"].encode() for row in read(tmp_path / "out")} == events
 
 
 def test_folder_that_cannot_be_written_leaves_the_events_waiting(tmp_path):
