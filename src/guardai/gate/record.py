@@ -15,6 +15,7 @@ from guardai.gate.keeping import encoded
 from guardai.gate.plan import NOT_UNDERSTOOD, Plan
 from guardai.gate.questions import Scene, told
 from guardai.gate.run import Run, new_call_id
+from guardai.gate.tracing import current_span
 from guardai.gate.usage import counted, tokens_used
 from guardai.model import VERSION, Call, Decision, Event
 from guardai.sql import describe, readable
@@ -40,7 +41,7 @@ class Record:
 
     __slots__ = (
         "_agreed", "_asked", "_bytes", "_commit", "_done", "_force", "_gate", "_labels", "_masks", "_parent", "_policies",
-        "_returned", "_scene", "_started", "_tally", "_told", "approval", "call", "decision", "id", "intent", "keeping",
+        "_returned", "_scene", "_started", "_tally", "_told", "_trace", "approval", "call", "decision", "id", "intent", "keeping",
         "outcome", "payload", "plan", "rows", "run",
     )  # fmt: skip
 
@@ -63,6 +64,8 @@ class Record:
         self._done: dict[str, object] = {}
         self._told: tuple[str, str] | None = None
         self._started = time.perf_counter_ns()
+        #: Of both events: a stream may end within another span, or none.
+        self._trace = current_span()
         self.call = call
         self.run = run
         self.id = new_call_id()
@@ -219,6 +222,7 @@ class Record:
         event.decision = told(self.decision, self._force, self._gate.mode, self._masks, self._policies)
         event.findings = self._labels
         event.parent = self._parent
+        event.trace = self._trace
         return event
 
     def _write(self, status: str) -> bool:

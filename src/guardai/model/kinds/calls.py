@@ -37,6 +37,13 @@ class Model(Part, frozen=True, kw_only=True):
     responded: Annotated[str | UnsetType, Meta(description="the model that says it answered")] = UNSET
 
 
+class Trace(Part, frozen=True, kw_only=True):
+    """A span of OpenTelemetry, as W3C Trace Context writes it."""
+
+    span_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+    trace_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+
+
 class Sent(Part, frozen=True, kw_only=True, rename={"sent": "in"}):
     """What the call was given."""
 
@@ -117,6 +124,9 @@ class Call(Session, frozen=True, kw_only=True):
     lineage: Annotated[list[Edge] | UnsetType, Meta(description="where its data came from")] = UNSET
     resource: Annotated[list[Resource] | UnsetType, Meta(description="what it is about")] = UNSET
     model: Annotated[Model | UnsetType, Meta(description="of a model request")] = UNSET
+    trace: Annotated[
+        Trace | UnsetType, Meta(description="the span in which the call was made, if the program traces")
+    ] = UNSET
 
 
 class CallIntent(Call, frozen=True, kw_only=True):
