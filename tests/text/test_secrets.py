@@ -754,6 +754,24 @@ def test_what_is_told_in_a_string_of_json_is_masked_and_the_text_stays_json(told
             assert through([whole[at : at + size] for at in range(0, len(whole), size)]) == masked
 
 
+@pytest.mark.parametrize(
+    "told", ["my password is {}", "Passwort ist {}", "密码：{}", "пароль: {}", "пароль = '{}'", "hasło {}"]
+)
+@pytest.mark.parametrize("value", ["Zx\\9Qw!7k", "Qz#7\\o9iC", "\\9Qw!7kZx"])
+def test_backslash_is_a_sign_of_a_password_like_any_other(told, value):
+    text = f"{told.format(value)} and more"
+    masked = mask(text)
+    assert masked == text.replace(value, "[SECRET:GENERIC]")
+    for size in (1, 4, 30):
+        assert through([text[at : at + size] for at in range(0, len(text), size)]) == masked
+
+
+@pytest.mark.parametrize("told", ["密码：{} next", "пароль: {}", "пароль = {};"])
+@pytest.mark.parametrize("value", ['q"w7Zt!9', "a'b8Q#zt", "Qz#7`o9iC"])
+def test_quote_within_a_password_is_a_sign_of_it(told, value):
+    assert mask(told.format(value)) == told.format("[SECRET:GENERIC]")
+
+
 def test_what_a_form_says_does_not_hide_a_password_behind_it():
     assert secrets('"password": "密码7#x9kQ"') == [("密码7#x9kQ", "secret.generic")]
     assert secrets('"password": "пример7#x9kQ"') == [("пример7#x9kQ", "secret.generic")]

@@ -175,13 +175,16 @@ _PASSWORDS_ELSEWHERE: Final = (
     ),
     "ŞİFRE", "密码", "密碼", "口令", "パスワード", "비밀번호", "암호", "पासवर्ड", "รหัสผ่าน", "المرور", "السر", "סיסמה", "סיסמא",
 )  # fmt: skip
+#: A backslash within a value: none that is the beginning of a quote's or a line end's escape.
+_BACKSLASH: Final = r"\\(?!\\{0,7}[\"'`]|\\{0,6}[nrt])"
 #: What stands between such a word and its value, more words if a sign follows them; and the value.
 _ELSEWHERE: Final = (
     r"(?:(?!\xef\xbc\x9a)[^\s:=0-9A-Z]){0,12}"
     r"(?:(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,3}[ \t]?(?:[:=]|\xef\xbc\x9a|\xe2\x80\x94|\xe2\x80\x93|(?<=[ \t])-(?=[ \t]))[ \t]{0,2}"
     r"|(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,2}[ \t](?:là|είναι|คือ|هي|היא)[ \t]"
     r"|[ \t]?(?:是|为|為|は|は、|는|은|to)[ \t]{0,2}|[ \t])"
-    rf"(?:{_SPACED_QUOTE}|(?:\\{{0,7}}[\"'`「『«“]){{0,3}})(?P<value>(?:(?![\"'`\\])[!-~]){{6,128}}(?<![.,;}}\])]))"
+    rf"(?:{_SPACED_QUOTE}|(?:\\{{0,7}}[\"'`「『«“]){{0,3}})"
+    rf"(?P<value>(?:[!#-&(-\[\]-_a-~]|{_BACKSLASH}|[\"'`](?=[A-Za-z0-9!#$%*+@^_~?\-])){{6,128}}(?<![.,;}}\])]))"
 )
 #: What is called a key and is secret; what is called so and is not says nothing here.
 _KEY_WORDS: Final = (
@@ -298,7 +301,7 @@ def generic() -> tuple[Detector, ...]:
     long = (
         rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?=[\x80-\xff])[{inside}]{{1,48}}+))"
     )
-    told = r"(?!\*)[^\s\"'`,;<>(){}\[\]\\]{5,160}"
+    told = rf"(?!\*)(?:[^\s\"'`,;<>(){{}}\[\]\\]|{_BACKSLASH}){{5,160}}"
     told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{{0,3}}(?:[\s<\"'`,;)\]}}\\]|\Z))|{_has_foreign(inside)}{told}+)"
     opened = rf"""(?:\*\*[ \t]?|["'`]|{_SPACED_QUOTE})?"""
     # Of these an anchor ends where whitespace begins.
