@@ -88,7 +88,7 @@ def checked_kinds(request):
     return frozenset({"log.open", "log.close", "recovered", "gap", "key.certified", "key.revoked"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def event():
     return make_event
 

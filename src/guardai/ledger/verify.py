@@ -34,13 +34,14 @@ from guardai.ledger.certs import key_id
 from guardai.ledger.derivedcheck import check_derived, unchecked_tables
 from guardai.ledger.keys import open_keys
 from guardai.ledger.layout import Layout
+from guardai.ledger.logstate import LogState
 from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint
 from guardai.ledger.place import forget, has_store, read_store, use
 from guardai.ledger.reading import count_lines
 from guardai.ledger.report import Fault, Report, Vouching
 from guardai.ledger.revocations import add
 from guardai.ledger.root import public_key
-from guardai.ledger.sealed import LogState, SealedAudit
+from guardai.ledger.sealed import SealedAudit
 from guardai.ledger.sealer import SealError, seal
 from guardai.ledger.spoolcheck import Spooled, check_spool
 from guardai.ledger.statements import joined
