@@ -772,6 +772,45 @@ def test_quote_within_a_password_is_a_sign_of_it(told, value):
     assert mask(told.format(value)) == told.format("[SECRET:GENERIC]")
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (r"curl -ubob:\$ecr3tPw9 https://x.io", "curl -ubob:[SECRET:BASIC_AUTH] https://x.io"),
+        (r"http -a bob:\$ecr3tPw9! x.io", "http -a bob:[SECRET:BASIC_AUTH] x.io"),
+        ("curl -ubob:Zx9Qw7k! https://a.io; curl -ubob:Ab9xQw7! https://b.io",
+         "curl -ubob:[SECRET:BASIC_AUTH] https://a.io; curl -ubob:[SECRET:BASIC_AUTH] https://b.io"),
+        ('["curl -ubob:Zx9Qw7k!","curl -ubob:Ab9xQw7!"]', '["curl -ubob:[SECRET:BASIC_AUTH]","curl -ubob:[SECRET:BASIC_AUTH]"]'),
+        ("Password (internal): Qz#7o9iC", "Password (internal): [SECRET:GENERIC]"),
+        (r"the password is Zx9Qw§!\9k(7 ok", "the password is [SECRET:GENERIC](7 ok"),
+        ('비밀번호는 G.Pk3"(eFS31 입니다', "비밀번호는 [SECRET:GENERIC] 입니다"),
+        ("password: Zx€y§7Qw9!k，请尽快登录系统并修改……谢谢您的配合，有问题请联系我们", "password: [SECRET:GENERIC]"),
+        ("password: user—admin—Qz#7o9iC—remember-to-change-it-at-the-portal-see-docs—example", "password: [SECRET:GENERIC]"),
+        ('"password":"请叫我女王陛下"', '"password":"[SECRET:GENERIC]"'),
+        ("password=入力ミスゼロ作戦", "password=[SECRET:GENERIC]"),
+        ("password: 例外処理大好き", "password: [SECRET:GENERIC]"),
+        ('"password":"암호화폐대박"', '"password":"[SECRET:GENERIC]"'),
+        ("password: Повторяка", "password: [SECRET:GENERIC]"),
+    ],
+)  # fmt: skip
+def test_secret_in_odd_company_is_masked_whole(text, masked):
+    assert mask(text) == masked
+    assert mask(masked) == masked
+    for size in (1, 4, 30):
+        assert through([text[at : at + size] for at in range(0, len(text), size)]) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["bos token (id): 128000", "token 3: 151643", "Token #12: 345678", "token [0] = 128000", "Token (supply): 1000000000",
+     "secret (name): db-cred-01a", "password (length): 123456", "password (last change): 1718000000",
+     "password (utf8mb4): varchar255", "password/username: bob1234", "Unexpected token 5: 0x1F4a2b",
+     "пароль: [SECRET:MEM0_KEY]", "пароль: [SECRET:AUTH0_SECRET]", "密码：[SECRET:MEM0_KEY]",
+     '"password": "请输入密码"', '"password": "入力してください"', "password: повторите"],
+)  # fmt: skip
+def test_remark_that_announces_something_else_and_what_is_masked_are_left(text):
+    assert mask(text) == text
+
+
 def test_what_a_form_says_does_not_hide_a_password_behind_it():
     assert secrets('"password": "密码7#x9kQ"') == [("密码7#x9kQ", "secret.generic")]
     assert secrets('"password": "пример7#x9kQ"') == [("пример7#x9kQ", "secret.generic")]

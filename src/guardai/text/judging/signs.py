@@ -8,7 +8,7 @@ then of what stands before its signs: the `example` of `…。example` makes no 
 
 Not covered: an unquoted value of more than 160 bytes with a sign in it is masked up to there, and one of a key that nothing but
 a space parts from its name up to 48 bytes from its first sign on; a blank behind the ninth sign
-of a value, of one of more than 64 bytes the third, makes one of it, unless what stands before an earlier sign is a secret by itself; and behind a name in another
+of a value, of one of more than 64 bytes the third that is not within its first 48, makes one of it, unless what stands before an earlier sign is a secret by itself; and behind a name in another
 script than Latin, `пароль: …`, a value ends at its first sign or letter that is not ASCII.
 """
 
@@ -38,15 +38,16 @@ SIGN: Final = (
 )
 #: Signs that stand for what is left out of a value: what begins with one, `••••1234`, is none.
 _LEFT_OUT: Final = "\u2022\u2026"
-#: How many places are asked of, of a value that has more: each costs as much as the value did. Of a long one, two: people choose no such,
-#: and a text of nothing but names and signs would be judged for minutes.
+#: How many places are asked of, of a value that has more: each costs as much as the value did. Of a long one (bytes), two, and those before
+#: which there is little: a text of nothing but names and signs would be judged for minutes.
 _MOST: Final = 8
 _LONG: Final = 64
 _OF_LONG: Final = 2
+_SHORT: Final = 48
 
 
 def beginnings(value: bytes) -> Iterator[bytes]:
-    """What stands before the signs of a value, its first, its second, at most its eighth or, of a long one, its second; and what is left.
+    """What stands before the signs of a value, its first, its second, at most its eighth or, of a long one, those near its beginning; and what is left.
 
     What it begins with, a quote say, and invisible signs are left out: of `“Qz#7”。example`, `Qz#7` is one.
     """
@@ -56,7 +57,10 @@ def beginnings(value: bytes) -> Iterator[bytes]:
         first += 1
     ends = [at for at in range(first + 1, len(text)) if _is_sign(text[at]) and not _is_sign(text[at - 1])]
     last = b""
-    for end in (*ends[: _MOST if len(value) <= _LONG else _OF_LONG], len(text)):
+    asked = ends[:_MOST]
+    if len(value) > _LONG:
+        asked = [end for n, end in enumerate(asked) if n < _OF_LONG or len(text[first:end].encode()) <= _SHORT]
+    for end in (*asked, len(text)):
         part = _visible(text[first:end])
         if part not in (last, value):
             yield part

@@ -129,8 +129,13 @@ _ENCODED: Final = (
 #: Verbs of sentences that tell a value; or a colon.
 _IS: Final = r"(?::|[ \t](?:is|was|are|ist|lautet|war|est|es|era|\xc3\xa8|\xc3\xa9|to|jest|er|\xc3\xa4r|on|je|[:\-]|\xe2\x80\x94|\xe2\x80\x93):?)"
 
-#: What a sentence says of it in brackets, or which one it is, and a colon: `Password (temporary):`, `Passwort 2:`.
-_REMARK: Final = r"[ \t]?(?:\([^\s()\[\]][^()\[\]\r\n:=]{0,23}\)|\[[^\s()\[\]][^()\[\]\r\n:=]{0,23}\]|#?[0-9]{1,2}|/[A-Za-z]{2,12})[ \t]?[:=]"
+#: What a sentence says of a password in brackets, or which one it is, and a colon: `Password (temporary):`, `Passwort 2:`. What tells that
+#: something else follows, `password (length):`, is no remark.
+_REMARK: Final = (
+    r"[ \t]?(?!.(?i:(?:user|login|utf)|"
+    r"(?:age|count|date|email|e-mail|exp|file|hint|id|int|last|len|length|limit|mail|max|min|name|path|policy|rules?|size|str|string|ttl|type)(?![a-z])))"
+    r"(?:\([^\s()\[\]][^()\[\]\r\n:=]{0,23}\)|\[[^\s()\[\]0-9][^()\[\]\r\n:=]{0,23}\]|#?[0-9]{1,2}|/[A-Za-z]{2,12})[ \t]?[:=]"
+)
 
 #: Between a name and a value that has to prove itself: a space, an arrow, the border of a cell, a tag's end and the next one's
 #: beginning, the end of the line behind a colon or behind the header of a form's part.
@@ -175,7 +180,8 @@ _PASSWORDS_ELSEWHERE: Final = (
     ),
     "ŞİFRE", "密码", "密碼", "口令", "パスワード", "비밀번호", "암호", "पासवर्ड", "รหัสผ่าน", "المرور", "السر", "סיסמה", "סיסמא",
 )  # fmt: skip
-#: A backslash within a value: none that is the beginning of a quote's or a line end's escape.
+#: How a quote or the end of a line is written within a string; and a backslash within a value, which is none of that.
+_ESCAPE: Final = r"\\(?:\\{0,7}[\"'`]|\\{0,6}[nrt])"
 _BACKSLASH: Final = r"\\(?!\\{0,7}[\"'`]|\\{0,6}[nrt])"
 #: What stands between such a word and its value, more words if a sign follows them; and the value.
 _ELSEWHERE: Final = (
@@ -184,7 +190,9 @@ _ELSEWHERE: Final = (
     r"|(?:[ \t][^\s!-@\[-`{-~]{1,24}){0,2}[ \t](?:là|είναι|คือ|هي|היא)[ \t]"
     r"|[ \t]?(?:是|为|為|は|は、|는|은|to)[ \t]{0,2}|[ \t])"
     rf"(?:{_SPACED_QUOTE}|(?:\\{{0,7}}[\"'`「『«“]){{0,3}})"
-    rf"(?P<value>(?:[!#-&(-\[\]-_a-~]|{_BACKSLASH}|[\"'`](?=[A-Za-z0-9!#$%*+@^_~?\-])){{6,128}}(?<![.,;}}\])]))"
+    # What is masked already is none; and a quote is within a value if what stands behind it closes nothing.
+    r"(?!\[[A-Z][A-Z0-9_]*[:\]])"
+    rf"(?P<value>(?:[!#-&(-\[\]-_a-~]|{_BACKSLASH}|[\"'`](?=[A-Za-z0-9!#$%(*+@\[^_{{~?\-])){{6,128}}(?<![.,;}}\])]))"
 )
 #: What is called a key and is secret; what is called so and is not says nothing here.
 _KEY_WORDS: Final = (
@@ -294,7 +302,7 @@ def generic() -> tuple[Detector, ...]:
         rf"(?:{_PASSWORDS}{rest}|(?:{_SHORT})(?:{'|'.join(SHORT_NAMES)})[0-9]{{0,2}}){_CLOSE}{_GAP}(?:{_SIGN}|=>){_GAP}"
         r"""[A-Za-z@$]{0,2}\\{0,3}["'`]"""
     )
-    ends = r"(?=(?:\*\*)?\.{0,3}(?:[\s<|\"'`,;)\]}\\]|\Z))"
+    ends = rf"(?=(?:\*\*)?\.{{0,3}}(?:[\s<|\"'`,;)\]}}]|{_ESCAPE}|\Z))"
     inside = r"^\s\"'`,;<>(){}\[\]|\\"
     bare = rf"[{inside}]{{6,128}}"
     word = rf"(?P<value>{bare}(?<![.:?])(?<!!\")(?<!\*\*){ends}|{_has_foreign(inside)}{bare}+)"
@@ -302,7 +310,7 @@ def generic() -> tuple[Detector, ...]:
         rf"(?P<value>[A-Za-z0-9][A-Za-z0-9_\-+/]{{18,100}}[A-Za-z0-9_=](?:{ends}|(?=[\x80-\xff])[{inside}]{{1,48}}+))"
     )
     told = rf"(?!\*)(?:[^\s\"'`,;<>(){{}}\[\]\\]|{_BACKSLASH}){{5,160}}"
-    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{{0,3}}(?:[\s<\"'`,;)\]}}\\]|\Z))|{_has_foreign(inside)}{told}+)"
+    told = rf"(?P<value>{told}(?<!\.)(?<!\*\*)(?=(?:\*\*)?\.{{0,3}}(?:[\s<\"'`,;)\]}}]|{_ESCAPE}|\Z))|{_has_foreign(inside)}{told}+)"
     opened = rf"""(?:\*\*[ \t]?|["'`]|{_SPACED_QUOTE})?"""
     # Of these an anchor ends where whitespace begins.
     spaced = tuple(f"{word} " for word in _KEY_WORDS)
@@ -383,7 +391,7 @@ def generic() -> tuple[Detector, ...]:
             then="k",
             ignore_case=True,
             before="A-Za-z",
-            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|(?:{words}{_IS}|{_REMARK})[ \t]{{1,2}}{opened}){_value(8)}",
+            pattern=rf"{_KEYS}(?:{_TYPE}{_BETWEEN}|{words}{_IS}[ \t]{{1,2}}{opened}){_value(8)}",
             validator=_modest("assigned"),
             score=0.6,
         ),
@@ -392,7 +400,7 @@ def generic() -> tuple[Detector, ...]:
             literals=(*(name for name in _PASSWORD_LITERALS if name != "passe"), "passe ", "secret ", "token "),
             ignore_case=True,
             before="",
-            pattern=rf"(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}(?:{words}{_IS}|{_REMARK})[ \t]{{1,2}}{opened}{told}",
+            pattern=rf"(?:(?:{_PASSWORDS}|secret|token)[a-z]{{0,4}}{_NO_COUNT}{_NO_MORE}{words}{_IS}|{_PASSWORDS}[a-z]{{0,4}}{_REMARK})[ \t]{{1,2}}{opened}{told}",
             validator=_modest("certain"),
             score=0.5,
         ),
