@@ -110,7 +110,7 @@ def test_a_folder_with_only_comments(folder):
         *(
             (
                 f'@approval("dba") forbid (principal, action, resource) unless {{ {unless} }};',
-                "is false once dba has approved",
+                "an approval of dba counts against its `unless`",
             )
             for unless in (
                 '!context.approvals.contains("dba")',
@@ -295,6 +295,32 @@ def test_check_finds_all_problems_and_never_raises(folder, tmp_path):
             ' when { context has sql && context.sql.effects.contains("raed") };',
             "context.sql.effects is never 'raed'; did you mean 'read'?",
         ),
+        *(
+            (
+                f'forbid (principal, action in Action::"db", resource) when {{ {asks} }};',
+                f"nobody's context has {path}{more}",
+            )
+            for asks, path, more in (
+                (
+                    'context has enviroment && context.enviroment == "prod"',
+                    "enviroment",
+                    "; did you mean 'environment'?",
+                ),
+                ("context has sqll && context.sqll.unbounded", "sqll", "; did you mean 'sql'?"),
+                ("context has sql.unbouned && context.sql.unbouned", "sql.unbouned", "; did you mean 'sql.unbounded'?"),
+                ('context.session has purpos && context.session.purpos == "x"', "session.purpos", "; did you mean"),
+                ("context has count.callls", "count.callls", "; did you mean"),
+                (
+                    "context has zone",
+                    "zone",
+                    "; what an integration of your own hands over stands in schema.cedarschema",
+                ),
+            )
+        ),
+        (
+            'forbid (principal, action == Action::"reveal", resource == Label::"origin.eu") unless { resource.region == "eu" };',
+            "it never applies",
+        ),
         (
             'permit (principal, action, resource) when { context.labels.contains("pii") };',
             "context.labels never holds 'pii'",
@@ -315,10 +341,25 @@ def test_check_finds_what_can_be_loaded_but_never_works(folder, cedar, says):
     }
 
 
-def test_check_warns_of_an_approval_that_nobody_is_asked_for(folder):
-    (problem,) = check(
-        folder('@id("f") forbid (principal, action, resource) unless { context.approvals.contains("dba") };')
-    )
+@pytest.mark.parametrize(
+    "path", ["sql", "sql.unbounded", "count.calls.minute", "session.purpose", "model", "approvals"]
+)
+def test_check_lets_a_policy_ask_for_all_that_a_context_can_have(folder, path):
+    asks = f'@id("x") forbid (principal, action, resource) when {{ context has {path} }};'
+    assert not any("nobody's context" in one.message for one in check(folder(f"{PERMIT}\n{asks}")))
+
+
+def test_check_lets_a_policy_ask_for_what_the_folders_schema_adds(folder):
+    asks = '@id("x") forbid (principal, action, resource) when { context has crm.ticket && context.crm.ticket == "x" };'
+    root = folder(f"{PERMIT}\n{asks}")
+    assert "nobody's context has crm" in str(check(root)[0])
+    (root / "schema.cedarschema").write_text("type Call = { crm?: { ticket: String } };")
+    assert check(root) == []
+
+
+@pytest.mark.parametrize("asks", ['context.approvals.contains("dba")', '!context.approvals.contains("dba")'])
+def test_check_warns_of_an_approval_that_nobody_is_asked_for(folder, asks):
+    (problem,) = check(folder(f'@id("f") forbid (principal, action, resource) unless {{ {asks} }};'))
     assert (problem.severity, "without @approval nobody is ever asked" in problem.message) == ("warning", True)
 
 

@@ -136,7 +136,7 @@ def check(path: Path | None = None, labels: Iterable[str] = ()) -> list[Problem]
     problems = read.problems
     policies = list(read.policies.values())
     for policy in policies:
-        problems += doubts(policy, read.labels)
+        problems += doubts(policy, read.labels, read.extension)
     problems += validated(policies, parsed(schema_text(read.extension)))
     wrong = {one.policy for one in problems if one.severity == "error"}
     right = [policy for policy in policies if policy.id not in wrong]

@@ -5,11 +5,13 @@ Cedar takes any annotation, any label and any action for granted: a misspelt one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final, Literal
 
 from guardai.model import ACTIONS, GROUPS, REVEAL, ancestors
+from guardai.policy.declarations import Field
+from guardai.policy.extension import NOTHING, Extension
 from guardai.policy.places import Places
 from guardai.policy.problem import Problem
 from guardai.policy.source import Policy
@@ -51,10 +53,11 @@ def faults(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
         yield Problem(severity, policy.file, line, policy.id, message, column)
 
 
-def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
-    """What `check` calls an error besides: what an attribute can never be, and what a reveal never has."""
+def doubts(policy: Policy, labels: frozenset[str], extension: Extension = NOTHING) -> Iterator[Problem]:
+    """What `check` calls an error besides: what an attribute can never be, what nobody's context has, and what a reveal never has."""
     places = Places(policy)
     yield from _not_of_labels(policy, places)
+    yield from _of_nobody(policy, places, extension)
     for (variable, path), node in compared(places.conditions):
         literal = node["Value"]
         choices = _choices(variable, path)
@@ -66,6 +69,38 @@ def doubts(policy: Policy, labels: frozenset[str]) -> Iterator[Problem]:
             continue
         line, column = places.of(node)
         yield Problem("error", policy.file, line, policy.id, message, column)
+
+
+def _of_nobody(policy: Policy, places: Places, extension: Extension) -> Iterator[Problem]:
+    """Parts of the context of which a policy asks whether they are there, and of which Cedar says nothing: they never are."""
+    known = {*_prefixes(SCALARS), *_inside(extension.call), *_inside(extension.reveal)}
+    seen: set[str] = set()
+    for node, _ in nodes(places.conditions):
+        if "has" not in node or (of := path_of(node["has"]["left"])) is None or of[0] != "context":
+            continue
+        path = ".".join(part for part in (of[1], node["has"]["attr"]) if part)
+        if path not in known and path not in seen:
+            seen.add(path)
+            line, column = places.of(node)
+            message = f"nobody's context has {path}{_suggest(path, tuple(known))}"
+            if not get_close_matches(path, known, n=1):
+                message += "; what an integration of your own hands over stands in schema.cedarschema"
+            yield Problem("error", policy.file, line, policy.id, message, column)
+
+
+def _prefixes(names: Iterable[str]) -> Iterator[str]:
+    """`session`, `session.purpose` of `session.purpose`."""
+    for name in names:
+        parts = name.split(".")
+        yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
+
+
+def _inside(record: Mapping[str, Field], above: str = "") -> Iterator[str]:
+    """The paths of a record that a folder's own schema adds."""
+    for name, field in record.items():
+        yield f"{above}{name}"
+        if not isinstance(field.kind, str):
+            yield from _inside(field.kind, f"{above}{name}.")
 
 
 def _not_of_labels(policy: Policy, places: Places) -> Iterator[Problem]:
@@ -138,7 +173,7 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[_Fault]:
     if "approval" in given and against:
         yield (
             "error",
-            f"its `unless` is false once {', '.join(sorted(against))} has approved: what waits for an approval must not be denied by it",
+            f"an approval of {', '.join(sorted(against))} counts against its `unless`: what waits for an approval must not be denied by it",
             ("unless",),
         )
     elif "approval" in given and asked != {given["approval"]}:
@@ -149,7 +184,7 @@ def _annotations(policy: Policy, tree: Tree) -> Iterator[_Fault]:
             f"@approval is {given['approval']!r}, its `unless` asks for {written}; write {wanted}",
             ("@", "approval"),
         )
-    elif asked and "approval" not in given and policy.effect == "forbid":
+    elif (asked or against) and "approval" not in given and policy.effect == "forbid":
         yield "warning", "its `unless` asks for an approval, but without @approval nobody is ever asked", ("unless",)
 
 

@@ -125,6 +125,10 @@ class _Known:
         what = self._entities.get("resource")
         if region and what and self._case.resource == "Label" and what.outside(_REGIONAL) and not region.can_be(""):
             return False  # only what is in that family has one
+        if region and what and self._case.resource == "Label" and (label := what.named()):
+            family, _, word = label.partition(".")
+            if not region.can_be(word if family == _REGIONAL else ""):
+                return False  # its name says which
         return (
             all(value.possible() for value in self._values.values())
             and all(one.possible() for one in self._sets.values())
@@ -286,6 +290,10 @@ class _Entity:
         else:
             return not test.outcome
         return True
+
+    def named(self) -> str:
+        """The one that it is, if a test says so; "" if none does."""
+        return next((name for outcome, name in self._same if outcome), "")
 
     def outside(self, group: str) -> bool:
         """Whether it cannot be in this group, by what it is or is in."""

@@ -46,7 +46,8 @@ def _told(policy: Policy, message: str, kinds: list[str]) -> str:
     every = len(kinds) == len(actions) and set(kinds) == set(actions)
     told = message if every or not kinds else f"{message}, for {', '.join(kinds)}"
     if optional := _OPTIONAL.search(message):
-        told += f"; a call that lacks it would be denied, as far as Cedar can see: write `context has {optional[1]} && …` before it"
+        whose = "context" if " in context" in message else "…"  # of a resource of a folder's own type
+        told += f"; a call that lacks it would be denied, as far as Cedar can see: write `{whose} has {optional[1]} && …` before it"
     return told
 
 
