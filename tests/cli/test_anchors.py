@@ -222,3 +222,35 @@ def test_program_hands_over_its_tree_head_when_it_ends(command, home, theirs, tm
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert (theirs / "shelf").read_text().split("\n")[1] == str(sealed_size(home))
+
+
+def test_run_that_finds_another_process_at_it_does_not_say_that_all_is_well(command, recorded, home):
+    from guardai.ledger import anchored, liveness
+
+    recorded()
+    files = anchored._Files(home, "shelf://u:hush@host/place?key=hush")
+    files.folder.mkdir(exist_ok=True)
+    with liveness.held(files.lock) as mine:
+        assert mine
+        done = command("anchors", "run")
+        assert (done.returncode, "another process is at it" in done.stdout) == (1, True)
+        told = command("anchors", "run", "--json")
+        assert (told.returncode, json.loads(told.stdout)["anchors"][0]["error"]["what"]) == (
+            1,
+            "another process is at it",
+        )
+    assert command("anchors", "run").returncode == 0
+
+
+def test_sidecar_says_once_what_is_wrong(command, recorded, theirs):
+    (theirs / "shelf.closed").write_text("")
+    recorded()
+    sidecar = command("anchors", "run", "--every", "1s", start=True)
+    try:
+        line = sidecar.stdout.readline()
+        assert ("closed for" in line, "hush" in line, "tried again" in line) == (True, False, True)
+        time.sleep(2.5)
+    finally:
+        sidecar.terminate()
+        rest, _ = sidecar.communicate(timeout=60)
+    assert (sidecar.returncode, rest) == (0, "")

@@ -740,7 +740,7 @@ def test_tree_head_that_is_none_ends_no_thread(home, witness):
     anchoring = Anchoring(home, {witness.url: open_anchor(witness.url)}, every=0.01)
     anchoring.start()
     time.sleep(0.2)
-    assert anchoring._thread.is_alive()
+    assert anchoring._threads[0].is_alive()
     anchoring.stop()
 
 
@@ -785,7 +785,7 @@ def test_stamp_of_another_root_vouches_for_nothing(home, sealed_home, authority,
     with pytest.raises(AnchorError, match="does not hold"):
         open_anchor(url).check(kept.receipt)
     stands = handed(home, url)  # asked of the first, which the second's root does not vouch for
-    assert "does not hold" in stands.error or stands.size == 30
+    assert "does not hold" in stands.error
 
 
 @pytest.mark.parametrize(
@@ -1029,3 +1029,114 @@ def test_url_that_names_no_bucket_is_refused(url):
     with pytest.raises(ConfigError) as told:
         open_anchor(url)
     assert "secret" not in str(told.value)
+
+
+# ---- what stands in one's way
+
+
+def test_anchor_that_never_answers_starves_no_other_and_stands_there_with_its_failure(home, witness, caplog):
+    """At the end of a program, too, where there are two seconds for all of them."""
+    release = threading.Event()
+
+    def deaf(path, kind, body):
+        release.wait(60)
+        return 500, "text/plain", b""
+
+    with served(deaf) as place:
+        silent = f"witness+{place}/w#{Witness('deaf.example/w').vkey}"
+        anchoring = Anchoring(home, {url: open_anchor(url) for url in (silent, witness.url)}, every=600)
+        anchoring.start()
+        anchoring.stop()
+        release.set()
+    stands = {one.url: one.account for one in standings(home, [silent, witness.url])}
+    assert (stands[shown(witness.url)].size, stands[shown(witness.url)].error) == (30, "")
+    assert stands[shown(silent)].error
+    assert "has not taken the tree head" in caplog.text
+
+
+def test_object_with_a_junk_signature_does_not_hide_the_true_one(home, sealed_home, held, buckets):
+    assert handed(home, held).error == ""
+    head = newest_head(Layout(home), trust(home).origin)
+    text, _, signatures = head.note.partition("\n\n")
+    whose, _, blob = signatures.rpartition(" ")
+    junk = base64.b64decode(blob)
+    junk = base64.b64encode(junk[:-1] + bytes([junk[-1] ^ 1])).decode()
+    for _ in range(3):
+        put(buckets, home, head.size, head.root(head.size), f"{text}\n\n{whose} {junk}\n")
+    report = checked(home, held, ask=True)
+    assert (report.verdict, report.unanchored, report.notes) == (0, 0, [])
+
+
+@pytest.mark.parametrize(
+    "broken", [b'{"receipt": 7, "size": 17}', b'{"size": 17}', b'"receipt": "x"}', b'{"size": 17, "rec', b"\xff\xfe"]
+)
+def test_line_of_a_file_of_tree_heads_that_cannot_be_read_is_no_yes(home, sealed_home, tmp_path, broken):
+    kept = tmp_path / "kept.jsonl"
+    good = json.dumps({"size": 30, "receipt": note_of(home)}).encode()
+    kept.write_bytes(good + b"\n\n")
+    assert checked(home, held=[kept]).verdict == 0
+    kept.write_bytes(good + b"\n" + broken + b"\n")
+    report = checked(home, held=[kept])
+    assert (report.verdict, report.unanchored) == (2, 0)
+    export(home, tmp_path / "export")
+    assert verify_export(tmp_path / "export", key=home / "keys" / "root.pub", held=[kept]).verdict == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Vouched(5, 0), Vouched(b"x", 0), Vouched("x", "3"), Vouched("\ud800", 0), Vouched("x", 0, "1"), None, "x", 7],
+)
+def test_anchor_that_says_what_nobody_understands_is_named_and_no_fault_of_the_store(home, sealed_home, answer):
+    class Odd:
+        def check(self, receipt):
+            return answer
+
+        def ask(self, head, *, seconds):
+            yield answer
+
+    (home / "ledger" / "anchors").mkdir(exist_ok=True)
+    anchored.append(anchored._Files(home, "odd://x").receipts, anchored.Receipt(30, "r"))
+    report = verify(home, anchors=Anchors({"odd://x": Odd()}, ask=True))
+    assert (report.verdict, codes(report)) == (2, [])
+    assert any("odd://x: it says what nobody understands" in note for note in report.notes)
+    report = verify(home, anchors=Anchors({"odd://x": Odd()}))
+    assert (report.verdict, codes(report), report.unanchored) == (0, [], 30)
+
+
+def test_anchor_that_is_ahead_by_nobody_knows_what_is_believed(home, sealed_home):
+    class Ahead:
+        def check(self, receipt):
+            raise AnchorError("no")
+
+        def ask(self, head, *, seconds):
+            error = AnchorAhead("I have another")
+            error.size = None
+            raise error
+
+    assert codes(verify(home, anchors=Anchors({"odd://x": Ahead()}, ask=True))) == ["forked"]
+
+
+def test_ledger_that_was_set_back_and_has_grown_to_the_same_size_is_no_good_standing(home, witness, event, copy):
+    old = copy(home)
+    more(home, event)
+    assert handed(home, witness.url).error == ""
+    shutil.copytree(home / "ledger" / "anchors", old / "ledger" / "anchors")
+    more(old, event)
+    stands = handed(old, witness.url)
+    assert (stands.ahead, "another tree head" in stands.error) == (True, True)
+
+
+def test_anchor_with_another_key_at_the_same_place_has_had_nothing_yet(home, sealed_home, event):
+    url = ""
+    for n in range(2):
+        one = Witness()
+        one.knows(trust(home).origin, *trust(home).publics)
+        if not url:
+            with one.serving() as url:
+                assert handed(home, url).error == ""
+            continue
+        with one.serving() as other:
+            # At the place of the first, as far as its account is concerned.
+            account = anchored._Files(home, url).account
+            account.rename(anchored._Files(home, other).account)
+            assert (handed(home, other).error, len(one.asked) > 0) == ("", True)

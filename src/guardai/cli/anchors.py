@@ -23,14 +23,17 @@ from guardai.cli.options import (
     time_of,
     unreadable,
 )
+from guardai.model import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from guardai.ledger import Anchorage, TrustPolicy
+    from guardai.ledger import Anchorage, Anchored, TrustPolicy
     from guardai.model import Anchor
 
 __all__ = ["app", "configured", "opened", "policy_in"]
+
+_BUSY: Final = "another process is at it"
 
 app: Final = typer.Typer(help="Hand tree heads to those who vouch for them.", no_args_is_help=True)
 
@@ -66,27 +69,49 @@ def run_command(
     if not anchors:
         refuse("no anchor is configured", next_step="anchors = [...] in guardai.toml, or GUARDAI_ANCHORS", code=USAGE)
     stop = until_told() if pause else None
+    told: dict[str, str] = {}
     while True:
-        _hand_over(where, anchors, end=stop is None)
+        before = _sealed(where)
+        stands = _hand_over(where, anchors, end=stop is None)
         if stop is None:
             break
+        for url, why in _failures(stands, before).items():
+            if why and why != told.get(url):
+                console.print(f"[red]✗[/] {escape(shown(url))}: {escape(why)}; it is tried again", soft_wrap=True)
+            told[url] = why
         if stop.wait(pause):
             return
-    _tell(where, as_json=as_json, only_configured=True)
+    busy = [shown(url) for url, why in _failures(stands, before).items() if why == _BUSY]
+    _tell(where, as_json=as_json, only_configured=True, busy=busy)
 
 
-def _hand_over(home: Path, anchors: dict[str, Anchor], *, end: bool) -> None:
-    """Once; what keeps all of them from it ends the command, or is told and tried again."""
+def _sealed(home: Path) -> int:
+    from guardai.ledger import StoreError, sealed_size
+
+    try:
+        return sealed_size(home)
+    except StoreError:
+        return 0  # what is wrong with it is told by who hands over
+
+
+def _failures(stands: dict[str, Anchored], sealed: int) -> dict[str, str]:
+    """URL → why it has not what was sealed before it was asked; "" if it has."""
+    return {url: one.error or (_BUSY if one.size < sealed else "") for url, one in stands.items()}
+
+
+def _hand_over(home: Path, anchors: dict[str, Anchor], *, end: bool) -> dict[str, Anchored]:
+    """Once, and how each stands then; what keeps all of them from it ends the command, or is told and tried again."""
     from guardai.errors import LedgerError
     from guardai.ledger import StoreError, anchor
 
     try:
-        anchor(home, anchors)
+        return anchor(home, anchors)
     except (LedgerError, StoreError, OSError) as error:
         why = f"no tree head is handed over: {getattr(error, 'strerror', None) or error}"
         if end:
             refuse(why, code=USAGE)
         console.print(f"[red]✗[/] {escape(why)}; it is tried again", soft_wrap=True)
+        return {}
 
 
 @app.command("status")
@@ -194,7 +219,7 @@ def configured(home: Path) -> tuple[str, ...]:
     return settings.load({"home": home}).anchors
 
 
-def _tell(home: Path, *, as_json: bool, only_configured: bool = False) -> None:
+def _tell(home: Path, *, as_json: bool, only_configured: bool = False, busy: Sequence[str] = ()) -> None:
     from guardai.ledger import StoreError, sealed_size, standings
 
     try:
@@ -202,13 +227,15 @@ def _tell(home: Path, *, as_json: bool, only_configured: bool = False) -> None:
         stand = [one for one in standings(home, configured(home)) if one.configured or not only_configured]
     except StoreError as error:
         unreadable(error)
-    good = not any(one.configured and one.account.error for one in stand)
+    good = not busy and not any(one.configured and one.account.error for one in stand)
     if as_json:
-        print_json({"ok": good, "sealed": sealed, "anchors": [_as_data(one, sealed) for one in stand]})
+        print_json({"ok": good, "sealed": sealed, "anchors": [_as_data(one, sealed, busy) for one in stand]})
     elif not stand:
         console.print("no anchor is configured: whoever owns this machine and its keys could cut events from the end")
     else:
         _print(stand, sealed)
+        for url in busy:
+            console.print(f"[red]✗[/] {escape(url)}: {_BUSY}", soft_wrap=True)
     if not good:
         raise typer.Exit(BROKEN)
 
@@ -237,14 +264,15 @@ def _print(stand: Sequence[Anchorage], sealed: int) -> None:
             )
 
 
-def _as_data(one: Anchorage, sealed: int) -> dict[str, Any]:
+def _as_data(one: Anchorage, sealed: int, busy: Sequence[str]) -> dict[str, Any]:
     account = one.account
+    what = account.error or (_BUSY if one.url in busy else "")
     return {
         "url": one.url,
         "configured": one.configured,
         "events": account.size,
         "unanchored": max(0, sealed - account.size),
         "since": time_of(account.time),
-        "error": {"at": time_of(account.failure), "what": account.error} if account.error else None,
+        "error": {"at": time_of(account.failure), "what": what} if what else None,
         "ahead": account.ahead,
     }

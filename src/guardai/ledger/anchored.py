@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import hashlib
 import itertools
 import os
 import threading
@@ -53,12 +54,14 @@ _T = TypeVar("_T")
 LIMIT: Final = 30.0
 _TRIES: Final = 3
 _WORDS: Final = 300
-#: Beyond the time that an anchor is given, to raise by itself.
+#: Beyond the time that an anchor is given, to raise by itself: a second, and no more than a quarter.
 _GRACE: Final = 1.0
+_QUARTER: Final = 0.25
 #: Receipts of each anchor among which a cosigned head is looked for.
 _NEWEST: Final = 1_000
-#: Bytes of a receipt.
+#: Bytes of a receipt, and of a line with one.
 _MOST: Final = 64 * 1024
+_LINE: Final = 6 * _MOST + 1024
 
 
 class Anchored(msgspec.Struct, omit_defaults=True):
@@ -67,6 +70,8 @@ class Anchored(msgspec.Struct, omit_defaults=True):
     Attributes:
         url: as it may be shown.
         size: of the newest tree head that it vouches for.
+        root: of that tree, in hex.
+        place: a digest of its whole URL: an anchor with another key, or other roots, has had nothing yet.
         time: when it was handed over; microseconds since 1970, as all times here.
         failure: when it last failed.
         error: what it said then; "" if the last attempt succeeded.
@@ -75,6 +80,8 @@ class Anchored(msgspec.Struct, omit_defaults=True):
 
     url: str = ""
     size: int = 0
+    root: str = ""
+    place: str = ""
     time: int = 0
     failure: int = 0
     error: str = ""
@@ -204,16 +211,22 @@ def _hand(home: Path, url: str, one: Anchor, files: _Files, seconds: float) -> A
     if head is None:
         return account
     account.url = shown(url)
+    place = hashlib.sha256(url.encode()).hexdigest()[:32]
     try:
         renew = float(getattr(one, "renew", 0)) * 1e6
-        if head.size == account.size and not account.error and (not renew or _now() - account.time < renew):
-            return account
-        if account.size > head.size:
+        root = head.root(head.size).hex()
+        if account.place == place and account.size > head.size:
             raise AnchorAhead(f"it was handed a tree head of {account.size:,} events; here are {head.size:,}")
+        if account.place == place and account.size == head.size and account.root != root:
+            raise AnchorAhead(f"it was handed another tree head of {account.size:,} events")
+        same = (account.place, account.size, account.error) == (place, head.size, "")
+        if same and (not renew or _now() - account.time < renew):
+            return account
         head, receipt = ask_within(seconds, functools.partial(_submit, home, origin, one, head, seconds))
         if receipt:
             append(files.receipts, Receipt(head.size, receipt))
-        account.size, account.time, account.error, account.ahead = head.size, _now(), "", False
+        account.size, account.root, account.place = head.size, head.root(head.size).hex(), place
+        account.time, account.error, account.ahead = _now(), "", False
     except Exception as error:  # an anchor may raise anything, and a disk may be full
         account.failure, account.error = _now(), told(error, url)
         account.ahead = isinstance(error, AnchorAhead)
@@ -262,7 +275,7 @@ def ask_within(seconds: float, work: Callable[[], _T]) -> _T:
     except RuntimeError:  # no thread to be had, at the end of the interpreter
         Context().run(run)
     else:
-        thread.join(seconds + _GRACE)
+        thread.join(seconds + min(_GRACE, seconds * _QUARTER))
     if failed:
         raise failed[0]
     if not answer:
@@ -296,7 +309,7 @@ def _backwards(file: BinaryIO) -> Iterator[bytes]:
         file.seek(place)
         first, *lines = (file.read(size) + rest).split(b"\n")
         yield from reversed(lines)
-        rest = first
+        rest = first if len(first) <= _LINE else b""  # no receipt is that long
     yield rest
 
 

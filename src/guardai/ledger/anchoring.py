@@ -1,6 +1,6 @@
-"""Anchors from within a program: a thread that hands over the newest tree head every few minutes, and once more at the end.
+"""Anchors from within a program: a thread for each hands over the newest tree head every few minutes, and once more at the end.
 
-No call waits for it. One process of a home at a time asks an anchor (`anchored`).
+No call waits for them, nor one of them for another. One process of a home at a time asks an anchor (`anchored`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from guardai.model import Anchor, shown
 __all__ = ["Anchoring"]
 
 _log: Final = logging.getLogger("guardai")
+#: Of what is left of the time, what an anchor has.
+_SHARE: Final = 0.7
 
 
 class Anchoring:
@@ -48,25 +50,27 @@ class Anchoring:
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._until = float("inf")
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._told: dict[str, str] = {}
 
     def start(self) -> None:
-        """Starts the thread, if there is an anchor and it does not run in this process already."""
+        """Starts the threads, if there are anchors and they do not run in this process already."""
         if not self._anchors or not self._every:
             return
         with self._lock:
-            if self._thread is None and not self._ending.is_set():
-                thread = threading.Thread(target=self._go_on, name="guardai-anchors", daemon=True)
+            if self._threads or self._ending.is_set():
+                return
+            for url, one in self._anchors.items():
+                thread = threading.Thread(target=self._go_on, args=(url, one), name="guardai-anchors", daemon=True)
                 try:
                     thread.start()
                 except RuntimeError as error:  # no thread to be had: the next process does it
-                    _log.warning("no anchor is handed a tree head by this process: %s", error)
+                    _log.warning("%s is handed no tree head by this process: %s", shown(url), error)
                 else:
-                    self._thread = thread
+                    self._threads.append(thread)
 
     def finish(self, timeout: float = 2.0) -> None:
-        """From now on the thread has so long to hand over once more what is sealed by now."""
+        """From now on the threads have so long to hand over once more what is sealed by now."""
         with self._lock:
             if not self._ending.is_set():
                 self._until = time.monotonic() + timeout
@@ -76,29 +80,29 @@ class Anchoring:
         """Finishes, and waits until that is over; what is left then is for the next process."""
         self.finish()
         with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
+            threads, self._threads = self._threads, []
+        for thread in threads:
             thread.join(max(0.0, self._until - time.monotonic()))
 
-    def _go_on(self) -> None:
+    def _go_on(self, url: str, one: Anchor) -> None:
         while not self._ending.wait(self._every):
-            self._hand()
-        self._hand()
+            self._hand(url, one)
+        self._hand(url, one)
 
-    def _hand(self) -> None:
-        for url, one in self._anchors.items():
-            left = min(LIMIT, self._until - time.monotonic())
-            if left <= 0:
-                return
-            try:
-                stands = anchor(self._home, {url: one}, seconds=left)[url]
-            except (LedgerError, StoreError, OSError) as error:
-                why = getattr(error, "strerror", None) or str(error)
-            else:
-                why = stands.error
-            if why and why != self._told.get(url):
-                _log.warning("the anchor %s has not taken the tree head (%s); it is tried again", shown(url), why)
-            self._told[url] = why
+    def _hand(self, url: str, one: Anchor) -> None:
+        # At the end there is time left to write down that it did not answer.
+        left = min(LIMIT, (self._until - time.monotonic()) * _SHARE)
+        if left <= 0:
+            return
+        try:
+            stands = anchor(self._home, {url: one}, seconds=left)[url]
+        except (LedgerError, StoreError, OSError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+        else:
+            why = stands.error
+        if why and why != self._told.get(url):
+            _log.warning("the anchor %s has not taken the tree head (%s); it is tried again", shown(url), why)
+        self._told[url] = why
 
 
 _all: Final[weakref.WeakSet[Anchoring]] = weakref.WeakSet()

@@ -317,15 +317,13 @@ def _notes(path: Path) -> list[str]:
         return [text]
     notes = []
     for line in text.splitlines():
+        if not line.strip():
+            continue
         try:
-            one = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # what a death cut short
-        try:
-            receipt = str(one["receipt"])
+            receipt = json.loads(line)["receipt"]
             # Of a time-stamping authority: the head stands beside its answer, which somebody else has to check.
             notes.append(str(json.loads(receipt)["note"]) if receipt.startswith("{") else receipt)
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (AttributeError, ValueError, KeyError, TypeError, RecursionError):
             notes.append("")  # it says something that nobody here can read
     return notes
 

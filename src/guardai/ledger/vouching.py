@@ -16,12 +16,14 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from guardai.errors import AnchorAhead, AnchorError
-from guardai.ledger.anchored import LIMIT, ask_within, head_of, read_receipts, receipts, told
+from guardai.ledger.anchored import LIMIT, ask_within, head_of, receipts, told
 from guardai.ledger.certs import key_id
 from guardai.ledger.layout import Layout
 from guardai.ledger.merkle import root_at
-from guardai.ledger.note import NoteError, open_checkpoint
+from guardai.ledger.note import Checkpoint, NoteError, open_checkpoint, read_note
 from guardai.ledger.place import read_store
 from guardai.ledger.report import Code, Vouching
 from guardai.ledger.store import StoreError
@@ -38,6 +40,8 @@ __all__ = ["Anchors", "Claim", "Vouchings", "claims", "judged"]
 
 #: Bytes of a file that holds one tree head.
 _MOST: Final = 64 * 1024
+#: Bytes of a line with a receipt.
+_LINE: Final = 6 * _MOST + 1024
 _TRIES: Final = 3
 
 
@@ -53,6 +57,13 @@ class Anchors(NamedTuple):
     known: Mapping[str, Anchor] = {}
     ask: bool = False
     held: Sequence[Path] = ()
+
+
+class _Line(msgspec.Struct):
+    receipt: str
+
+
+_decode: Final = msgspec.json.Decoder(_Line).decode
 
 
 class Claim(NamedTuple):
@@ -115,9 +126,12 @@ def _held(path: Path, known: Mapping[str, Anchor]) -> Claim:
     heads: list[Vouched] = []
     unread = 0
     try:
-        texts: Iterable[str] = (one.receipt for one in read_receipts(path))
-        if path.suffix != ".jsonl":
-            with path.open("rb") as file:
+        with path.open("rb") as file:
+            if path.suffix == ".jsonl":
+                texts = [
+                    _receipt_in(line) for line in iter(functools.partial(file.readline, _LINE), b"") if line.strip()
+                ]
+            else:
                 texts = [file.read(_MOST).decode(errors="replace")]
         for text in texts:
             found = _checked(text, known)
@@ -135,11 +149,39 @@ def _held(path: Path, known: Mapping[str, Anchor]) -> Claim:
     return Claim(path.name, tuple(heads), error=why, needed=True)
 
 
+def _receipt_in(line: bytes) -> str:
+    """The receipt in a line of a file that somebody has kept; "" if it is none, which has to be told: not ours is what a death cut short."""
+    try:
+        return _decode(line).receipt
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _sound(answer: object) -> Vouched:
+    """What an anchor says, if it can be one's answer.
+
+    Raises:
+        AnchorError: it cannot.
+    """
+    try:
+        return (
+            msgspec.convert(tuple(answer), Vouched)
+            if isinstance(answer, Vouched) and answer.note.encode()
+            else _nothing()
+        )
+    except (msgspec.ValidationError, UnicodeEncodeError, AttributeError, TypeError):
+        return _nothing()
+
+
+def _nothing() -> Vouched:
+    raise AnchorError("it says what nobody understands")
+
+
 def _checked(receipt: str, known: Mapping[str, Anchor]) -> list[Vouched]:
     """What a receipt proves by whichever anchor gave it; else, if it is a tree head, that."""
     for one in known.values():
         try:
-            return [one.check(receipt)]
+            return [_sound(one.check(receipt))]
         except Exception:  # noqa: S112 - it is another's, whatever an anchor raises then
             continue
     return [Vouched(receipt, 0)] if "\n\n" in receipt else []
@@ -152,7 +194,7 @@ def _kept(home: Path, url: str, one: Anchor) -> Claim:
     try:
         for receipt in receipts(home, url):
             try:
-                heads.append(one.check(receipt.receipt))
+                heads.append(_sound(one.check(receipt.receipt)))
             except AnchorError as why:
                 error = error or str(why)
     except Exception as why:  # an anchor may raise anything
@@ -174,7 +216,8 @@ def _asked(layout: Layout, trusted: Trust, url: str, one: Anchor, kept: tuple[Vo
             again, asked = heads[0].size > asked, heads[0].size
             if again and attempt < _TRIES - 1:
                 continue  # somebody may have sealed and anchored on since
-            return Claim(shown(url), (*kept, *answers), why.size, asked, told(why, url), needed=True)
+            ahead = why.size if type(why.size) is int else 0
+            return Claim(shown(url), (*kept, *answers), ahead, asked, told(why, url), needed=True)
         except Exception as why:  # an anchor may raise anything; what it said before counts
             return Claim(shown(url), (*kept, *answers), error=told(why, url), needed=True)
     raise AssertionError("unreachable")
@@ -189,9 +232,7 @@ def _ask(
             raise AnchorError("nothing is sealed here, so it cannot be asked")
         heads.append(dataclasses.replace(head, moments=moments))
         for answer in one.ask(heads[0], seconds=LIMIT):
-            if not isinstance(answer, Vouched):
-                raise AnchorError("it says what nobody understands")
-            answers.append(answer)  # what came before it raises counts
+            answers.append(_sound(answer))  # noqa: PERF401 - what came before it raises counts
 
 
 def judged(found: Iterable[Claim], tiles: Tiles | None, trusted: Trust, newest: int) -> Vouchings:
@@ -221,6 +262,8 @@ def _judge(all_of: Vouchings, claim: Claim, tiles: Tiles | None, trusted: Trust,
         try:
             opened = open_checkpoint(head.note, trusted.origin, trusted.publics)
         except NoteError as why:
+            if _is_this_tree(head.note, tiles, trusted.origin, newest):
+                continue  # whoever wrote that, it says nothing else than what is here
             error = error or str(why)
             if head.note.startswith(f"{trusted.origin}\n") or claim.needed:
                 doubt = doubt or f"a tree head of this ledger counts for nothing: {why}"
@@ -247,6 +290,15 @@ def _judge(all_of: Vouchings, claim: Claim, tiles: Tiles | None, trusted: Trust,
     elif not best:
         error = error or "it vouches for nothing of this ledger, or had not before it was asked, or does not keep it"
     all_of.lines.append(Vouching(claim.who, best, when, "" if best and not faults and not doubt else error))
+
+
+def _is_this_tree(note: str, tiles: Tiles | None, origin: str, newest: int) -> bool:
+    """Whether a note that nobody signed who counts is of this very tree."""
+    try:
+        head = Checkpoint.read(read_note(note)[0], origin)
+    except NoteError:
+        return False
+    return head.size <= newest and tiles is not None and _goes_on(tiles, head.size, head.root)
 
 
 def _in_time(head: Vouched, by: Iterable[bytes], trusted: Trust) -> bool:

@@ -32,6 +32,8 @@ _HEAD: Final = re.compile(r"([0-9]{16})-([0-9a-f]{64})")
 #: Larger than any note.
 _MOST: Final = 16_384
 _LOCK: Final = "COMPLIANCE"
+#: Versions of one name that are told of, if they are locked.
+_SAME: Final = 16
 
 
 class Bucket:
@@ -93,7 +95,9 @@ class Bucket:
         client = self._client(seconds)
         failed: AnchorError | None = None
         try:
-            versions = sorted(self._versions(client, head, until), key=lambda one: str(one["Key"]), reverse=True)
+            # Of one name the oldest first: what was put over it later comes behind it.
+            versions = sorted(self._versions(client, head, until), key=_time)
+            versions.sort(key=lambda one: str(one["Key"]), reverse=True)
         except _errors() as error:
             raise AnchorError(_plain(error)) from None
         agreeing: list[dict[str, Any]] = []
@@ -104,7 +108,10 @@ class Bucket:
         # All that disagrees: whoever may write the bucket could put as much as he likes before the one that counts.
         wanted = [others, agreeing, *([one for one in agreeing if _time(one) < moment] for moment in head.moments)]
         for some in wanted:
+            enough, told = "", 0
             for version in some:
+                if enough and (version["Key"] != enough or told == _SAME):
+                    break  # what is smaller says no more
                 if time.monotonic() > until:
                     raise AnchorError("no answer in time")
                 try:
@@ -115,7 +122,8 @@ class Bucket:
                 if vouched is not None:
                     yield vouched
                     if some is not others and vouched.size is None:
-                        break  # what is smaller says no more
+                        # Whether its signature holds is not known here, and others of its name may have one that does.
+                        enough, told = str(version["Key"]), told + 1
         if failed is not None:
             raise failed
 
