@@ -373,6 +373,10 @@ def test_time_that_no_calendar_has_is_refused(home, witness):
     text = note_of(home).rpartition("\n\n")[0] + "\n"
     with pytest.raises(AnchorError):
         open_anchor(witness.url).check(note_of(home) + witness.cosign(text, when=1 << 62))
+    real = witness.cosign
+    witness.cosign = lambda text: real(text, when=1 << 40)
+    stands = handed(home, witness.url)
+    assert (stands.size, "does not hold" in stands.error) == (0, True)
 
 
 def test_proof_falls_back_where_the_cosigned_head_does_not_hold_any_more(home, witness, event):
@@ -775,6 +779,13 @@ def test_authority_stamps_the_tree_head(home, sealed_home, authority, event):
     assert (
         checked(home, authority.url, ask=True).anchors[0].size == 30
     )  # it keeps nothing: its receipts are what counts
+
+
+def test_stamp_is_of_the_latest_time_that_its_accuracy_allows(home, sealed_home, authority):
+    with (authority.folder / "tsa.cnf").open("a") as file:
+        file.write("accuracy = secs:3600, millisecs:500\n")
+    assert handed(home, authority.url).error == ""
+    assert 3500 < checked(home, authority.url).anchors[0].time - time.time() < 3700
 
 
 def test_stamp_of_another_root_vouches_for_nothing(home, sealed_home, authority, tmp_path):

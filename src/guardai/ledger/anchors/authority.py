@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +22,7 @@ from guardai.model import TreeHead, Vouched, shown
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampRequest, TimeStampResponse
+    from rfc3161_client.tsp import TimeStampTokenInfo
 
 __all__ = ["Authority"]
 
@@ -97,6 +99,16 @@ class Authority:
             stamp: TimeStampResponse = decode_timestamp_response(reply)
             verifier = VerifierBuilder(roots=list(self._roots), nonce=request.nonce if request else None).build()
             verifier.verify_message(stamp, note.encode())
-            return int(stamp.tst_info.gen_time.timestamp())
+            return _latest(stamp.tst_info)
         except (VerificationError, ValueError, UnicodeEncodeError) as error:
             raise AnchorError(f"the time stamp does not hold: {error}") from None
+
+
+def _latest(info: TimeStampTokenInfo) -> int:
+    """The latest time that a stamp can be of, by the accuracy that its authority claims; one that claims none is taken at its word."""
+    accuracy = info.accuracy
+    wrong = 0.0
+    if accuracy is not None:
+        wrong = (accuracy.seconds or 0) + (accuracy.millis or 0) / 1e3 + (accuracy.micros or 0) / 1e6
+    latest: float = info.gen_time.timestamp() + wrong
+    return math.ceil(latest)

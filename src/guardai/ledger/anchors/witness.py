@@ -140,7 +140,8 @@ class Witness:
         except (NoteError, UnicodeDecodeError):
             raise AnchorError("the witness answers with what is no cosignature") from None
         for one in signatures:
-            if cosigned(text, [one], self._key) is not None:
+            when = cosigned(text, [one], self._key)
+            if when is not None and when <= _LATEST:
                 return f"{head.note}— {one.name} {base64.b64encode(one.key + one.blob).decode()}\n"
         raise AnchorError("the witness answers with a signature that does not hold, or is another's")
 
